@@ -1,0 +1,199 @@
+"""Names to plug-ins: methods, data sets and networks, found by name with help for typing errors.
+
+The suite itself knows no method and no data set. It loads the sibling packages ``methods`` and ``datasets``
+and every installed entry point of the groups ``reclust.methods`` and ``reclust.datasets``; what they
+register here is all there is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+
+SIBLINGS = ("methods", "datasets", "paper_tables")
+
+
+class UserError(Exception):
+    """An error the user can mend: the message is one sentence that says how. The command line exits with 1."""
+
+
+class UsageError(UserError):
+    """A wrong call: a name, an option or a value that cannot be. The command line exits with 2."""
+
+
+class DataError(UserError):
+    """Data that are missing, damaged or not what they should be."""
+
+
+class Registry(Mapping[str, T]):
+    """A read-only mapping of names to plug-ins that answers a wrong name with the nearest right ones."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def add(self, name: str, entry: T) -> None:
+        """Register `entry` as `name`; a second, different entry of that name is an error."""
+        known = self._entries.get(name)
+        if known is not None and _origin(known) != _origin(entry):
+            raise UsageError(f"two {self.kind}s are named {name!r}: {_origin(known)} and {_origin(entry)}.")
+        self._entries[name] = entry
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise UsageError(did_you_mean(self.kind, name, self._entries)) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def did_you_mean(kind: str, name: str, known: Any) -> str:
+    """Return one sentence saying that `name` is unknown, with the nearest of the `known` names."""
+    near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(sorted(known))}."
+    return f"there is no {kind} named {name!r}; {hint}"
+
+
+def _origin(entry: Any) -> str:
+    target = entry if hasattr(entry, "__qualname__") else type(entry)
+    return f"{target.__module__}.{target.__qualname__}"
+
+
+@dataclass(frozen=True)
+class DataStatus:
+    """Where the files of a data set are: `state` is ready, missing or broken; `detail` one sentence."""
+
+    state: str
+    detail: str
+    path: Path | None = None
+
+
+@runtime_checkable
+class LoadedData(Protocol):
+    """What a data set gives the harness: samples, labels, and a way to prepare them as a protocol asks."""
+
+    @property
+    def x(self) -> Any: ...
+    @property
+    def y(self) -> Any: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def n_clusters(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+
+    def prepare(self, preprocess: tuple[str, ...], samples: int | None) -> LoadedData:
+        """Return the uniform label-free subset of at most `samples` samples, preprocessed step by step."""
+        ...
+
+
+@runtime_checkable
+class DataSource(Protocol):
+    """A registered data set: declared facts, and the verbs load, status, fetch and verify.
+
+    `digest` identifies the parsed arrays. `embedded` sources need no file. `stand_in_for` names the data
+    set that this one replaces where that one cannot be had, or is None.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def n_samples(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def n_clusters(self) -> int: ...
+    @property
+    def licence(self) -> str: ...
+    @property
+    def citation(self) -> str: ...
+    @property
+    def embedded(self) -> bool: ...
+    @property
+    def stand_in_for(self) -> str | None: ...
+
+    def load(self, data_dir: Path | str | None = None) -> LoadedData: ...
+    def status(self, data_dir: Path | str | None = None) -> DataStatus: ...
+    def fetch(self, data_dir: Path | str | None = None) -> Path: ...
+    def verify(self, data_dir: Path | str | None = None) -> DataStatus: ...
+
+
+METHODS: Registry[Any] = Registry("method")
+DATASETS: Registry[DataSource] = Registry("data set")
+NETWORKS: Registry[Any] = Registry("network")
+
+
+def register_method(name: str) -> Callable[[T], T]:
+    """Register a clusterer class under `name`."""
+    return _registrar(METHODS, name, set_name=True)
+
+
+def register_network(name: str) -> Callable[[T], T]:
+    """Register a network builder under `name`."""
+    return _registrar(NETWORKS, name)
+
+
+def register_dataset(source: DataSource) -> DataSource:
+    """Register a data source under its own name, and return it."""
+    DATASETS.add(source.name, source)
+    return source
+
+
+def _registrar(registry: Registry[Any], name: str, set_name: bool = False) -> Callable[[T], T]:
+    def register(entry: T) -> T:
+        if set_name:
+            entry.method_name = name  # type: ignore[attr-defined]
+        registry.add(name, entry)
+        return entry
+
+    return register
+
+
+def check_siblings() -> None:
+    """Raise UsageError unless methods, datasets and paper_tables resolve beside this package.
+
+    ``python -m`` puts the working directory first on the path, and other packages use these names too.
+    """
+    home = Path(__file__).resolve().parent.parent
+    for name in SIBLINGS:
+        spec = importlib.util.find_spec(name)
+        places = [Path(p).resolve() for p in (spec.submodule_search_locations or ())] if spec else []
+        if home / name not in places[:1]:
+            found = places[0] if places else "nowhere"
+            raise UsageError(
+                f"the package {name!r} must lie beside benchmark, at {home / name}, but Python finds it at {found}: "
+                "run from another folder, or in an environment without the other package."
+            )
+
+
+def load_plugins() -> None:
+    """Import every module of the sibling packages and every entry point, so that they register themselves."""
+    check_siblings()
+    for name in ("methods", "datasets"):
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{name}.{module.name}")
+        for entry_point in importlib.metadata.entry_points(group=f"reclust.{name}"):
+            entry_point.load()

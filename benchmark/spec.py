@@ -1,0 +1,174 @@
+"""Specifications: frozen, validated descriptions of a run, and the id that follows from them.
+
+A `RunSpec` holds everything that decides the numbers of a run, and nothing else. Its id is the first 16 hex digits
+of the SHA-256 of its canonical JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmark.registry import UsageError, did_you_mean
+
+
+class Frozen(BaseModel):
+    """An immutable model without unknown fields.
+
+    `introduced` maps fields that were added after the first release to their introduction default, the behaviour from
+    before the field existed. It is frozen for ever: canonical JSON omits such a field while it has that value, so
+    that adding a field never changes the id of a stored run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    introduced: ClassVar[Mapping[str, Any]] = {}
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that count, as plain JSON values."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: _plain(value)
+            for name, value in fields.items()
+            if not (name in self.introduced and value == self.introduced[name])
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Frozen):
+        return value.canonical()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of `value`: sorted keys, no spaces, shortest round-trip floats."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+class Optimiser(Frozen):
+    """An optimiser by name. `eps` is Adam's; `momentum` is SGD's."""
+
+    name: Literal["adam", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    eps: float = Field(1e-7, gt=0)
+    momentum: float = Field(0.0, ge=0, lt=1)
+
+
+class Clip(Frozen):
+    """Gradient clipping by norm: of each weight `tensor` (Keras' clipnorm), of all together (`global`), or `none`."""
+
+    kind: Literal["none", "tensor", "global"] = "none"
+    norm: float = Field(10.0, gt=0)
+
+
+class Budget(Frozen):
+    """How long a phase trains: `amount` epochs or optimiser steps."""
+
+    unit: Literal["epochs", "steps"] = "epochs"
+    amount: int = Field(200, ge=0)
+
+
+class Phase(Frozen):
+    """The generic part of a training phase.
+
+    `evaluate_every` counts in the unit of the budget. `keep` says which weights the phase ends with: those of the
+    evaluation with the lowest `monitor` loss, or the last. `patience` counts in the same unit: the phase stops when the
+    monitored loss has not decreased for that long.
+    """
+
+    optimiser: Optimiser = Optimiser()
+    batch_size: int = Field(120, ge=1)
+    sampler: Literal["shuffled", "fixed", "full"] = "shuffled"
+    drop_last: bool = True
+    clip: Clip = Clip()
+    budget: Budget = Budget()
+    evaluate_every: int = Field(4, ge=1)
+    keep: Literal["best", "last"] = "best"
+    monitor: str = "total"
+    patience: int | None = Field(None, ge=1)
+
+
+class Protocol(Frozen):
+    """The generic part of a training protocol: one entry for each named phase, in order."""
+
+    phases: dict[str, Phase] = {}
+
+
+class DataSpec(Frozen):
+    """The data of a run: a data set by name and digest, the subset rule, and the preprocessing steps.
+
+    `samples` caps the number of samples: a uniform subset drawn without labels, the same for all replicates.
+    """
+
+    name: str
+    digest: str
+    samples: int | None = Field(None, ge=1)
+    preprocess: tuple[str, ...] = ()
+
+
+class RunSpec(Frozen):
+    """One training from one initialisation: all that decides its numbers.
+
+    `params` are the canonical parameters of the method, complete. `parents` maps roles to the run ids of earlier runs
+    (such as pre-training) whose weights this one starts from.
+    """
+
+    introduced: ClassVar[Mapping[str, Any]] = {"parents": {}}
+
+    method: str
+    params: dict[str, Any]
+    data: DataSpec
+    protocol: Protocol
+    replicate: int = Field(ge=0)
+    parents: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _plain_params(self) -> Self:
+        canonical_json(self.params)
+        return self
+
+    @property
+    def run_id(self) -> str:
+        """The first 16 hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(canonical_json(self).encode()).hexdigest()[:16]
+
+
+def with_values(model: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a deep copy of the nested dictionary `model` with dotted paths replaced.
+
+    >>> with_values({"a": {"b": 1}}, {"a.b": 2, "a.c": 3})
+    {'a': {'b': 2, 'c': 3}}
+    """
+    result = {key: with_values(item, {}) if isinstance(item, dict) else item for key, item in model.items()}
+    for path, value in values.items():
+        *heads, last = path.split(".")
+        place = result
+        for head in heads:
+            place = place.setdefault(head, {})
+        place[last] = value
+    return result
+
+
+M = TypeVar("M", bound=Frozen)
+
+
+def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
+    """Return `model(**values)`, or raise UsageError with one sentence about the first wrong field of `what`."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UsageError(did_you_mean(f"field of {what}", path, model.model_fields)) from None
+        shown = first.get("input")
+        raise UsageError(f"{what}: {path} = {shown!r} is refused ({first['msg']}).") from None
