@@ -21,10 +21,11 @@ class Published:
 class CellResult:
     """What our runs say for one cell under one reading.
 
-    `value` and `sd` are in the unit of the table; None when there is nothing to show. `n_ok` of `n` planned runs entered
-    the statistic; `counts` has the number of runs by status (ok, collapsed, failed, diverged, missing), `stale` those made by
-    other code. `verdict` is one of equivalent, higher, lower, consistent, incomplete, not run, no data, not implemented,
-    quoted, or "" where none is given (reduced profiles). `run_ids` are the stored runs, in replicate order.
+    `value` and `sd` are in the unit of the table; None when there is nothing to show. `n_ok` of `n` planned runs
+    entered the statistic; `counts` has the number of runs by status (ok, collapsed, failed, diverged, missing), `stale`
+    those made by other code. `verdict` is one of equivalent, higher, lower, consistent, incomplete, not run, no data,
+    not implemented, quoted, or "" where none is given (reduced profiles). `run_ids` are the stored runs, in replicate
+    order.
     """
 
     value: float | None = None

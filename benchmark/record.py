@@ -48,7 +48,7 @@ class RunRecord(BaseModel):
     `loss` is the total of the kept weights, by which runs are selected; `final_loss` that of the last evaluation.
     `losses` are the unweighted terms at the kept weights, `first_losses` the totals of the first training steps.
     `metrics` holds acc, nmi, nmi_geometric and ari as fractions. `seconds` is wall time; `peak_mib` the peak resident
-    memory of the process. `error` is one line and `traceback` the whole text, both empty unless the run failed or diverged.
+    memory of the process. `error` is one line and `traceback` the whole text, both empty where nothing went wrong.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

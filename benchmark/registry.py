@@ -44,7 +44,8 @@ class Registry(Mapping[str, T]):
     def add(self, name: str, entry: T) -> None:
         """Register `entry` as `name`; a second, different entry of that name is an error."""
         known = self._entries.get(name)
-        if known is not None and _origin(known) != _origin(entry):
+        reloaded = isinstance(entry, type) and _origin(known) == _origin(entry)
+        if known is not None and known != entry and not reloaded:
             raise UsageError(f"two {self.kind}s are named {name!r}: {_origin(known)} and {_origin(entry)}.")
         self._entries[name] = entry
 

@@ -118,18 +118,14 @@ class DataSpec(Frozen):
 class RunSpec(Frozen):
     """One training from one initialisation: all that decides its numbers.
 
-    `params` are the canonical parameters of the method, complete. `parents` maps roles to the run ids of earlier runs
-    (such as pre-training) whose weights this one starts from.
+    `params` are the canonical parameters of the method, complete.
     """
-
-    introduced: ClassVar[Mapping[str, Any]] = {"parents": {}}
 
     method: str
     params: dict[str, Any]
     data: DataSpec
     protocol: Protocol
     replicate: int = Field(ge=0)
-    parents: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _plain_params(self) -> Self:

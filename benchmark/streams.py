@@ -7,7 +7,7 @@ that share a network start replicate r from the same weights and see the same ba
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,9 +25,11 @@ class Streams:
 
     dataset: str
     replicate: int
+    used: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def seed(self, name: str) -> int:
-        """Return the 63-bit seed of the stream `name`."""
+        """Return the 63-bit seed of the stream `name`, and note in `used` that it was asked for."""
+        self.used.add(name)
         text = "\x1f".join((self.dataset, str(self.replicate), name))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

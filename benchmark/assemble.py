@@ -1,0 +1,197 @@
+"""From stored records to tables: selection, exact bootstrap and verdict of every cell. Nothing here trains."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from benchmark.cells import Cell, CellResult, Column, DataTable, Published, Row, TableResult
+from benchmark.paper import ColumnRule, MetricRule, Paper, Reading, TableRule
+from benchmark.plan import PlannedCell
+from benchmark.record import COUNTED, RunRecord
+from benchmark.registry import DATASETS
+from benchmark.spec import RunSpec
+from benchmark.statistics import SELECTIONS, Distribution
+from benchmark.verdict import judge
+
+Find = Callable[[RunSpec], Sequence[RunRecord]]
+"""Gives the stored records of a run: one for each kind of device that made it."""
+
+Stale = Callable[[RunRecord], bool]
+"""Says whether a record was made by other code than today's."""
+
+
+def assemble(
+    paper: Paper, name: str, cells: Sequence[PlannedCell], find: Find, stale: Stale, readings: Sequence[Reading]
+) -> TableResult:
+    """Return the table `name` of `paper` for the planned `cells` (one profile), from stored records."""
+    table = paper.tables[name]
+    mine = [cell for cell in cells if cell.paper == paper.id and cell.table == name]
+    profile = mine[0].profile if mine else ""
+    found = {_key(cell): cell for cell in mine}
+    column_ids = list(dict.fromkeys(cell.column for cell in mine))
+    columns = [(c, m) for c in column_ids for m in table.metrics]
+    rows = []
+    for row_id, setting in dict.fromkeys((cell.row, cell.setting) for cell in mine):
+        drawn = []
+        for column_id, metric_id in columns:
+            planned = {r: found[key] for r in readings if (key := (row_id, setting, column_id, r)) in found}
+            drawn.append(_cell(paper, table, planned, row_id, column_id, setting, metric_id, find, stale))
+        rule = paper.protocol.methods[row_id]
+        rows.append(Row(row_id, rule.label, setting, row_id in table.reference, tuple(drawn)))
+    return TableResult(
+        paper=paper.id,
+        table=name,
+        title=f"{table.published}. {table.title}",
+        profile=profile,
+        readings=tuple(readings),
+        columns=tuple(_column(paper, c, m, paper.protocol.metrics[m]) for c, m in columns),
+        rows=tuple(sorted(rows, key=lambda row: row.reference)),
+        facts=_facts(mine, find),
+        footnotes=table.footnotes,
+        higher_is_better={m: paper.protocol.metrics[m].higher_is_better for m in table.metrics},
+        published_apart=_published_apart(paper, table) if profile == "quick" else (),
+    )
+
+
+def data_table(paper: Paper, name: str) -> DataTable:
+    """Return a table of data sets: what the paper's reading uses, counted from the registered data sets."""
+    table = paper.tables[name]
+    header = ("data set", "reading", "name here", "dimension", "samples", "classes", "preprocessing", "ledger")
+    rows = []
+    for column_id in table.columns:
+        rule = paper.protocol.columns[column_id]
+        seen: dict[str, tuple[str, ...]] = {}
+        for reading, data in (("paper", rule.paper), ("code", rule.code)):
+            facts = _source_facts(data.dataset)
+            line = (data.dataset, *facts, ", ".join(data.preprocess) or "-", " ".join(data.ledger) or "-")
+            if line in seen.values():
+                seen = {"both": line}
+            else:
+                seen[reading] = line
+        rows += [(rule.label, reading, *line) for reading, line in seen.items()]
+    return DataTable(paper.id, name, f"{table.published}. {table.title}", header, tuple(rows), table.footnotes)
+
+
+def cell_result(
+    planned: PlannedCell, table: TableRule, metric: MetricRule, published: Published | None, find: Find, stale: Stale
+) -> CellResult:
+    """Return the result of one planned cell for one metric."""
+    if planned.reason:
+        return CellResult(verdict=planned.reason)
+    records = cell_records(planned.specs, find)
+    counts = Counter(record.status for record in records.values())
+    missing = len(planned.specs) - len(records)
+    used = [r for r in records.values() if r.status in COUNTED and r.loss is not None and metric.column in r.metrics]
+    result = CellResult(
+        n_ok=len(used),
+        n=len(planned.specs),
+        counts={str(status): count for status, count in counts.items()} | ({"missing": missing} if missing else {}),
+        stale=sum(stale(record) for record in records.values()),
+        run_ids=tuple(records),
+        devices=tuple(sorted({str(r.environment.get("device", "")) for r in records.values()})),
+    )
+    if not used:
+        return replace(result, verdict="not run" if missing == len(planned.specs) else "incomplete")
+    losses = [float(r.loss) for r in used if r.loss is not None]
+    values = [metric.scale * r.metrics[metric.column] for r in used]
+    rule = SELECTIONS[table.statistic]
+    value, uncertainty = rule.value(losses, values), rule.uncertainty(losses, values)
+    verdict = "incomplete" if missing else ""
+    judged = planned.profile == "paper" and rule.judged and not missing and not planned.overrides
+    if judged and published is not None and uncertainty is not None:
+        verdict = judge(uncertainty, published.value, published.sd, value=value).name
+    sd = uncertainty.sd if isinstance(uncertainty, Distribution) else None
+    return replace(result, value=value, sd=sd, verdict=verdict)
+
+
+def cell_records(specs: Iterable[RunSpec], find: Find) -> dict[str, RunRecord]:
+    """Return the stored records of a cell by run id, all from the one device that has most of them."""
+    found = {spec.run_id: {str(r.environment.get("device", "")): r for r in find(spec)} for spec in specs}
+    devices = Counter(device for records in found.values() for device in records)
+    if not devices:
+        return {}
+    device = min(devices, key=lambda name: (-devices[name], name))
+    return {run_id: records[device] for run_id, records in found.items() if device in records}
+
+
+def _cell(
+    paper: Paper,
+    table: TableRule,
+    planned: Mapping[Reading, PlannedCell],
+    row_id: str,
+    column_id: str,
+    setting: str,
+    metric_id: str,
+    find: Find,
+    stale: Stale,
+) -> Cell:
+    metric = paper.protocol.metrics[metric_id]
+    published = paper.published_value(
+        table, paper.protocol.methods[row_id], paper.protocol.columns[column_id], setting, metric, table.statistic
+    )
+    results = {str(r): cell_result(cell, table, metric, published, find, stale) for r, cell in planned.items()}
+    return Cell(published, results)
+
+
+def _key(cell: PlannedCell) -> tuple[str, str, str, Reading]:
+    return cell.row, cell.setting, cell.column, cell.reading
+
+
+def _column(paper: Paper, column_id: str, metric_id: str, metric: MetricRule) -> Column:
+    rule = paper.protocol.columns[column_id]
+    return Column(column_id, metric_id, rule.label, metric.label, rule.stand_in, rule.note)
+
+
+def _facts(cells: Sequence[PlannedCell], find: Find) -> tuple[str, ...]:
+    """State what was spent: runs, budgets and samples, from the specifications themselves."""
+    runs = sorted({cell.runs for cell in cells if cell.resolved})
+    specs = [cell.resolved.spec for cell in cells if cell.resolved]
+    budgets = {
+        f"{phase.budget.amount} {phase.budget.unit} ({name})"
+        for spec in specs
+        for name, phase in spec.protocol.phases.items()
+    }
+    samples = sorted({spec.data.samples for spec in specs if spec.data.samples is not None})
+    facts = [f"runs {'/'.join(map(str, runs))}"] if runs else []
+    facts += [", ".join(sorted(budgets))] if budgets else []
+    facts += [f"uniform subsets of {'/'.join(map(str, samples))} samples of larger sets"] if samples else []
+    overrides = sorted({cell.overrides for cell in cells if cell.overrides})
+    return (*facts, *(f"changed by --set: {text}" for text in overrides))
+
+
+def _source_facts(name: str) -> tuple[str, str, str]:
+    if name not in DATASETS:
+        return ("no loader yet", "-", "-")
+    source = DATASETS[name]
+    return "x".join(map(str, source.shape)), str(source.n_samples), str(source.n_clusters)
+
+
+def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], ...]:
+    """Return the published values as text: a header and a row for each method and setting."""
+    columns: list[tuple[ColumnRule, MetricRule]] = [
+        (paper.protocol.columns[c], paper.protocol.metrics[m])
+        for c in table.columns
+        if paper.protocol.columns[c].published
+        for m in table.metrics
+    ]
+    lines = [("method", *(f"{c.label} {m.label}" for c, m in columns))]
+    labels = [""] if not table.grid else _published_settings(paper, table)
+    for row_id in table.rows:
+        row = paper.protocol.methods[row_id]
+        for setting in labels:
+            values = [paper.published_value(table, row, c, setting, m, table.statistic) for c, m in columns]
+            label = f"{row.label} {setting}".strip()
+            lines.append((label, *(_shown(value) for value in values)))
+    return tuple(lines)
+
+
+def _published_settings(paper: Paper, table: TableRule) -> list[str]:
+    return list(dict.fromkeys(row["setting"] for row in paper.published if row["table"] == table.published))
+
+
+def _shown(value: Published | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value.value:.1f}" + (f" ({value.sd:.1f})" if value.sd is not None else "")

@@ -1,0 +1,211 @@
+"""The base classes of methods: scikit-learn estimators that the harness can drive.
+
+A method declares its parameters once, in a frozen model `Params`; its constructor follows from it, with `n_clusters`
+first and the rest by keyword. It builds no optimiser, loop, seed or file.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+from pydantic_core import PydanticUndefined
+from sklearn.base import BaseEstimator, ClusterMixin
+from torch import Tensor, nn
+
+from benchmark.registry import UsageError
+from benchmark.spec import Frozen, Protocol, validated
+from benchmark.streams import Streams
+from benchmark.training import PhaseResult, RunContext, TrainingPhase, run_phase
+
+COMMON = {"protocol": None, "epochs": None, "random_state": 0, "device": "cpu"}
+"""Constructor arguments of every method that are no parameters of it."""
+
+
+class ClusterParams(Frozen):
+    """Parameters that every method has."""
+
+    n_clusters: int = Field(ge=2)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit leaves for the record: losses of the kept and last weights, the first losses, epochs and steps."""
+
+    loss: float
+    final_loss: float
+    losses: Mapping[str, float] = field(default_factory=dict)
+    first_losses: tuple[float, ...] = ()
+    epochs: int = 0
+    steps: int = 0
+
+
+def _constructor(model: type[ClusterParams]) -> Any:
+    """Return an `__init__` that stores one argument for each field of `model`, and the common ones."""
+    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    for name, info in model.model_fields.items():
+        kind = inspect.Parameter.KEYWORD_ONLY if name != "n_clusters" else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        default = inspect.Parameter.empty if info.default is PydanticUndefined else info.default
+        parameters.append(inspect.Parameter(name, kind, default=default, annotation=info.annotation))
+    for name, default in COMMON.items():
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default))
+    signature = inspect.Signature(parameters)
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        for name, value in bound.arguments.items():
+            if name != "self":
+                setattr(self, name, value)
+
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
+
+
+class Clusterer(ClusterMixin, BaseEstimator):
+    """A clustering method with scikit-learn's conventions: get_params, clone, fit_predict, labels_, embedding_.
+
+    Every method takes, beside its own parameters, `protocol` (a `benchmark.spec.Protocol`, by default that of the
+    paper), `epochs` (replaces the budget of its last phase), `random_state` (an integer, the replicate index) and
+    `device`.
+    """
+
+    Params: ClassVar[type[ClusterParams]] = ClusterParams
+    default_protocol: ClassVar[Protocol] = Protocol()
+    method_name: ClassVar[str] = ""
+    protocol: Protocol | None
+    epochs: int | None
+    random_state: int
+    device: str
+    labels_: np.ndarray
+    embedding_: np.ndarray
+    outcome_: Outcome
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Derive the constructor of the subclass from its parameters."""
+        super().__init_subclass__(**kwargs)
+        if "Params" in cls.__dict__ or "__init__" not in vars(cls):
+            cls.__init__ = _constructor(cls.Params)  # type: ignore[method-assign]
+
+    def fit(self, X: Any, y: Any = None, *, run: RunContext | None = None) -> Self:
+        """Cluster the samples `X` (n, ...); `y` is ignored.
+
+        Raises
+        ------
+        ValueError
+            For parameters out of range, NaN or infinite samples, fewer samples than clusters or than a batch, and
+            shapes that the network cannot take.
+        """
+        try:
+            params = self.checked_params()
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        x = as_samples(X, params.n_clusters)
+        context = run if run is not None else self._standalone()
+        self.labels_, self.embedding_, self.outcome_ = self.cluster(x, params, context)
+        self.n_features_in_ = int(np.prod(x.shape[1:]))
+        return self
+
+    def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
+        """Return labels (n,), embedding (n, d) and the outcome of one run on the samples `x` (n, ...), float32."""
+        raise TypeError(f"{type(self).__name__} does not say how it clusters.")
+
+    def checked_params(self) -> Any:
+        """Return the validated parameters, an instance of `Params`; raise UsageError for a wrong one."""
+        values = {name: getattr(self, name) for name in self.Params.model_fields}
+        return validated(self.Params, values, self.method_name or type(self).__name__)
+
+    def _standalone(self) -> RunContext:
+        protocol = self.protocol or self.default_protocol
+        if self.epochs is not None and protocol.phases:
+            name = list(protocol.phases)[-1]
+            phase = protocol.phases[name]
+            every = max(1, min(phase.evaluate_every, int(self.epochs)))
+            budget = phase.budget.model_copy(update={"unit": "epochs", "amount": int(self.epochs)})
+            short = phase.model_copy(update={"budget": budget, "evaluate_every": every})
+            protocol = protocol.model_copy(update={"phases": {**protocol.phases, name: short}})
+        return RunContext(Streams("", int(self.random_state)), protocol, torch.device(self.device))
+
+
+class DeepClusterer(Clusterer):
+    """A method that trains a network by phases: subclasses say `build`, `phases` and `assign`."""
+
+    model_: nn.Module
+
+    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+        """Return the initialised network for samples of `shape`."""
+        raise TypeError(f"{type(self).__name__} does not say what network it builds.")
+
+    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> list[TrainingPhase]:
+        """Return the training phases, in order."""
+        raise TypeError(f"{type(self).__name__} does not say how it trains.")
+
+    def assign(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the soft assignments (b, k) and the embedding (b, d) of a batch."""
+        raise TypeError(f"{type(self).__name__} does not say how it assigns.")
+
+    def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
+        """Build the network, run the phases, and keep the network in `model_`."""
+        samples = self._samples(x, context.device)
+        model = self.build(params, tuple(x.shape[1:]), context)
+        if samples.ndim == 4:
+            model = model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        else:
+            model = model.to(context.device)
+        results: list[PhaseResult] = []
+        for phase in self.phases(model, params, samples, context):
+            results.append(run_phase(phase, samples, context))
+        self.model_ = model.eval()
+        embedding = self._embed(samples)[1]
+        last = results[-1]
+        outcome = Outcome(
+            last.kept.total,
+            last.last.total,
+            dict(last.kept.terms),
+            results[0].first_losses,
+            sum(result.epochs for result in results),
+            sum(result.steps for result in results),
+        )
+        return last.kept.assignments, embedding, outcome
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the hard assignments (n,) of new samples."""
+        soft, _ = self._embed(self._samples(as_samples(X, 1), torch.device(self.device)))
+        labels: np.ndarray = soft.argmax(axis=1)
+        return labels
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the embedding (n, d) of new samples."""
+        return self._embed(self._samples(as_samples(X, 1), torch.device(self.device)))[1]
+
+    def _samples(self, x: np.ndarray, device: torch.device) -> Tensor:
+        # Torch warns of read-only arrays (such as memory maps), though nothing here writes into samples.
+        samples = torch.from_numpy(x if x.flags.writeable else x.copy()).to(device)
+        return samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
+
+    def _embed(self, samples: Tensor, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
+        with torch.no_grad():
+            parts = [self.assign(self.model_, batch) for batch in torch.split(samples, size)]
+        return tuple(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def as_samples(X: Any, n_clusters: int) -> np.ndarray:
+    """Return `X` as a C-contiguous float32 array (n, ...), or raise ValueError with one sentence."""
+    try:
+        x = np.ascontiguousarray(X, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ValueError("the samples must be an array of numbers with one shape for all samples.") from None
+    if x.ndim < 2:
+        raise ValueError(f"the samples need at least two dimensions (n, ...), not the shape {x.shape}.")
+    if len(x) < n_clusters:
+        raise ValueError(
+            f"{len(x)} samples cannot form {n_clusters} clusters: give more samples or a smaller n_clusters."
+        )
+    if not np.isfinite(x).all():
+        raise ValueError("the samples contain NaN or infinite values: clean them first.")
+    return x

@@ -1,0 +1,188 @@
+"""Where a cell comes from: its runs, streams, protocol with ledger entries, data and environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from benchmark.assemble import cell_records, cell_result
+from benchmark.cells import CellResult, Published
+from benchmark.paper import MetricRule, Paper, load_paper
+from benchmark.plan import PlannedCell
+from benchmark.record import COUNTED, RunRecord
+from benchmark.registry import DATASETS, UsageError, did_you_mean
+from benchmark.session import Session
+from benchmark.statistics import selection_regret
+from benchmark.streams import Streams
+
+
+def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[str, Any]:
+    """Return all that is known of a cell, as plain values ready for JSON."""
+    paper = load_paper(cell.paper)
+    table = paper.table(cell.table)
+    if metric_id not in table.metrics:
+        raise UsageError(did_you_mean(f"metric of {cell.paper}/{cell.table}", metric_id, table.metrics))
+    metric = paper.protocol.metrics[metric_id]
+    row, column = paper.protocol.methods[cell.row], paper.protocol.columns[cell.column]
+    published = paper.published_value(table, row, column, cell.setting, metric, table.statistic)
+    result = cell_result(cell, table, metric, published, session.find, session.stale)
+    records = cell_records(cell.specs, session.find)
+    return {
+        "cell": {
+            "table": f"{cell.paper}/{cell.table}",
+            "title": table.title,
+            "method": row.label,
+            "data": column.label,
+            "metric": f"{metric.label} ({metric.column})",
+            "setting": cell.setting,
+            "reading": cell.reading,
+            "profile": cell.profile,
+            "statistic": table.statistic,
+        },
+        "published": _published(published),
+        "ours": _ours(result, records, metric),
+        "runs": [_run(session, record, metric) for record in records.values()],
+        "streams": _streams(records),
+        "data": _data(cell),
+        "protocol": _protocol(cell, paper),
+        "ledger": _ledger(cell, paper, metric),
+        "environment": _environments(records),
+        "command": _command(cell),
+    }
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """Return the facts of `explain_cell` as text for a terminal."""
+    lines: list[str] = []
+    for name, part in facts.items():
+        lines.append(name.upper())
+        if isinstance(part, dict):
+            lines += [f"  {key}: {_short(value)}" for key, value in part.items()]
+        elif isinstance(part, list) and part and isinstance(part[0], dict):
+            lines += _grid(part)
+        else:
+            lines.append(f"  {_short(part)}" if part else "  none stored")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _published(published: Published | None) -> dict[str, Any]:
+    if published is None:
+        return {"value": "the paper gives none for this cell"}
+    return {"value": published.value, "sd": published.sd, "note": published.note}
+
+
+def _ours(result: CellResult, records: dict[str, RunRecord], metric: MetricRule) -> dict[str, Any]:
+    used = [r for r in records.values() if r.status in COUNTED and r.loss is not None]
+    facts: dict[str, Any] = {"value": result.value, "sd": result.sd, "runs": f"{result.n_ok}/{result.n}"}
+    facts["counts"], facts["stale"] = result.counts, result.stale
+    facts["verdict"] = result.verdict or "none in a reduced profile"
+    if used:
+        losses = [float(r.loss) for r in used if r.loss is not None]
+        values = [metric.scale * r.metrics[metric.column] for r in used]
+        facts["selected run"] = min(used, key=lambda r: (r.loss, r.spec.replicate)).run_id
+        facts["selection regret"] = selection_regret(losses, values)
+        facts["mean over runs"] = sum(values) / len(values)
+        facts["highest over runs"] = max(values)
+    return facts
+
+
+def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, Any]:
+    value = record.metrics.get(metric.column)
+    return {
+        "run_id": record.run_id,
+        "replicate": record.spec.replicate,
+        "status": record.status,
+        "loss": record.loss,
+        metric.label: None if value is None else metric.scale * value,
+        "seconds": round(record.seconds, 1),
+        "device": record.environment.get("device"),
+        "code": record.code_digest + (" stale" if session.stale(record) else ""),
+        "stored in": str(session.store.origin(record.run_id)),
+        "error": record.error,
+    }
+
+
+def _streams(records: dict[str, RunRecord]) -> list[dict[str, Any]]:
+    """Return the seed of every stream that the stored runs used, a line for each stream."""
+    names = sorted({name for record in records.values() for name in record.environment.get("streams", ())})
+    return [
+        {
+            "stream": name,
+            **{
+                f"r={record.spec.replicate}": Streams(record.spec.data.name, record.spec.replicate).seed(name)
+                for record in records.values()
+            },
+        }
+        for name in names
+    ]
+
+
+def _data(cell: PlannedCell) -> dict[str, Any]:
+    if cell.resolved is None:
+        return {"state": cell.reason}
+    spec = cell.resolved.spec.data
+    source = DATASETS[spec.name]
+    return {
+        "name": spec.name,
+        "title": source.title,
+        "digest": spec.digest,
+        "samples": f"{spec.samples or source.n_samples} of {source.n_samples}",
+        "shape": "x".join(map(str, source.shape)),
+        "classes": source.n_clusters,
+        "preprocessing": ", ".join(spec.preprocess) or "none",
+        "stand-in for": source.stand_in_for or "-",
+        "licence": source.licence,
+    }
+
+
+def _protocol(cell: PlannedCell, paper: Paper) -> list[dict[str, Any]]:
+    if cell.resolved is None:
+        return []
+    return [
+        {
+            "field": item.path,
+            "value": _short(item.value),
+            "from": item.origin,
+            "ledger": " ".join(f"{e}[{paper.ledger[e].severity}]" for e in item.ledger if e in paper.ledger),
+        }
+        for item in cell.resolved.fields
+    ]
+
+
+def _ledger(cell: PlannedCell, paper: Paper, metric: MetricRule) -> list[dict[str, Any]]:
+    if cell.resolved is None:
+        return []
+    ids = dict.fromkeys(e for item in cell.resolved.fields for e in item.ledger)
+    entries = [paper.ledger[e] for e in (*ids, *metric.ledger) if e in paper.ledger]
+    return [{"id": e.id, "severity": e.severity, "title": e.title, "our choice": e.choice} for e in entries]
+
+
+def _environments(records: dict[str, RunRecord]) -> list[dict[str, Any]]:
+    """Return each environment once, with the replicates made in it."""
+    seen: dict[str, tuple[dict[str, Any], list[int]]] = {}
+    for record in records.values():
+        shown = {k: v for k, v in record.environment.items() if k not in ("streams", "date")}
+        seen.setdefault(json.dumps(shown, sort_keys=True), (shown, []))[1].append(record.spec.replicate)
+    return [{"replicates": " ".join(map(str, made)), **shown} for shown, made in seen.values()]
+
+
+def _command(cell: PlannedCell) -> str:
+    command = f"python -m benchmark run --table {cell.paper}/{cell.table} --method {cell.row} --dataset {cell.column}"
+    return f"{command} --profile {cell.profile} --reading {cell.reading}"
+
+
+def _grid(rows: Sequence[dict[str, Any]]) -> list[str]:
+    header = list(rows[0])
+    table = [header, *([_short(row[key]) for key in header] for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
+    return ["  " + "  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() for line in table]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return "-" if value in (None, "") else str(value)

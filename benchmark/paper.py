@@ -1,0 +1,235 @@
+"""A paper as data: its protocol under each reading, its tables, its ledger and its published numbers.
+
+A folder of the package ``paper_tables`` that holds a protocol.toml is a paper. These models say what may stand there.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.resources
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources.abc import Traversable
+from itertools import product
+from typing import Any, Literal
+
+from pydantic import Field
+
+from benchmark.cells import Published
+from benchmark.registry import UsageError, did_you_mean
+from benchmark.spec import Frozen, validated
+
+Reading = Literal["paper", "code"]
+READINGS: tuple[Reading, ...] = ("paper", "code")
+PROFILES = ("quick", "cpu", "paper")
+
+
+class FieldRule(Frozen):
+    """One field of the protocol under each reading.
+
+    `path` is a dotted path into the run: ``params.width`` or ``phases.train.optimiser.lr``. `methods` restricts the
+    rule (all methods when empty); a later rule wins. `ledger` are ids of ledger entries, `source` says where the
+    values are from.
+    """
+
+    path: str
+    paper: Any
+    code: Any
+    methods: tuple[str, ...] = ()
+    ledger: tuple[str, ...] = ()
+    source: str
+
+
+class ColumnData(Frozen):
+    """The data of a column under one reading."""
+
+    dataset: str
+    preprocess: tuple[str, ...] = ()
+    ledger: tuple[str, ...] = ()
+
+
+class ColumnRule(Frozen):
+    """A column of the tables: its label, the name it has in published.csv, and its data under each reading.
+
+    `profiles` restricts where it is shown. `stand_in` marks data that are not the paper's.
+    """
+
+    label: str
+    published: str = ""
+    profiles: tuple[str, ...] = PROFILES
+    paper: ColumnData
+    code: ColumnData
+    stand_in: bool = False
+    note: str = ""
+
+
+class MethodRule(Frozen):
+    """A row: the label and the published name of a method; `method` is a registered name, empty if we have none.
+
+    `preprocess` replaces that of the column, for methods that the networks' preprocessing does not concern.
+    """
+
+    label: str
+    published: str = ""
+    method: str = ""
+    preprocess: tuple[str, ...] | None = None
+
+
+class MetricRule(Frozen):
+    """A metric of the tables: the record's column, the published name, and the factor from fraction to unit."""
+
+    column: str
+    label: str
+    published: str
+    scale: float = 100.0
+    higher_is_better: bool = True
+    ledger: tuple[str, ...] = ()
+
+
+class ProfileRule(Frozen):
+    """What a profile spends: runs, cap on samples, replaced fields, and which readings it offers."""
+
+    runs: int = Field(ge=1)
+    samples: int | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    readings: tuple[Reading, ...] = READINGS
+
+
+class GridValue(Frozen):
+    """One value of a setting: its label as published, and whether the quick profile spends runs on it."""
+
+    label: str
+    value: Any
+    quick: bool = False
+
+
+class GridAxis(Frozen):
+    """A field that a table varies."""
+
+    name: str
+    path: str
+    values: tuple[GridValue, ...]
+
+
+class TableRule(Frozen):
+    """A table: what it shows, which rows and columns, which statistic, and how urgent its runs are (1 first)."""
+
+    title: str
+    kind: Literal["results", "data"] = "results"
+    published: str
+    metrics: tuple[str, ...] = ()
+    statistic: str = "best"
+    rows: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    grid: tuple[GridAxis, ...] = ()
+    priority: int = 5
+    footnotes: tuple[str, ...] = ()
+
+
+class LedgerEntry(Frozen):
+    """A documented disagreement, or a declared choice of ours."""
+
+    id: str
+    severity: Literal["A", "B", "C"]
+    title: str
+    what: str
+    paper: str
+    code: str
+    evidence: tuple[str, ...]
+    choice: str
+    fields: tuple[str, ...] = ()
+    labels: bool = False
+
+
+class ProtocolFile(Frozen):
+    """All of protocol.toml."""
+
+    title: str
+    citation: str
+    profiles: dict[str, ProfileRule]
+    metrics: dict[str, MetricRule]
+    columns: dict[str, ColumnRule]
+    methods: dict[str, MethodRule]
+    field: tuple[FieldRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A point of a table's grid: its label (empty where the table varies nothing) and the fields it sets."""
+
+    label: str
+    values: tuple[tuple[str, Any], ...]
+    quick: bool
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper: its id, protocol, tables, ledger and published numbers."""
+
+    id: str
+    protocol: ProtocolFile
+    tables: dict[str, TableRule]
+    ledger: dict[str, LedgerEntry]
+    published: tuple[dict[str, str], ...]
+
+    def table(self, name: str) -> TableRule:
+        """Return the table `name`, or raise UsageError with the nearest names."""
+        if name not in self.tables:
+            raise UsageError(did_you_mean(f"table of {self.id}", name, self.tables))
+        return self.tables[name]
+
+    def published_value(
+        self, table: TableRule, method: MethodRule, column: ColumnRule, setting: str, metric: MetricRule, statistic: str
+    ) -> Published | None:
+        """Return the published number of a cell, or None where the paper gives none."""
+        wanted = {"table": table.published, "method": method.published, "dataset": column.published}
+        wanted["metric"] = metric.published
+        if table.grid:
+            wanted["setting"] = setting
+        found = {row["statistic"]: row for row in self.published if all(row[k] == v for k, v in wanted.items())}
+        if not column.published or statistic not in found:
+            return None
+        sd = found.get("boot_sd" if statistic == "best" else "sd")
+        row = found[statistic]
+        return Published(float(row["value"]), float(sd["value"]) if sd else None, row["note"])
+
+
+def settings(table: TableRule) -> Iterator[Setting]:
+    """Yield the settings of a table: every point of its grid, or one without a label."""
+    for point in product(*(axis.values for axis in table.grid)):
+        label = ";".join(f"{axis.name}={value.label}" for axis, value in zip(table.grid, point, strict=True))
+        values = tuple((axis.path, value.value) for axis, value in zip(table.grid, point, strict=True))
+        yield Setting(label, values, all(value.quick for value in point))
+
+
+def paper_ids() -> tuple[str, ...]:
+    """Return the ids of all papers that are here."""
+    root = importlib.resources.files("paper_tables")
+    return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("protocol.toml").is_file()))
+
+
+@cache
+def load_paper(paper: str) -> Paper:
+    """Read and validate all files of a paper, or raise UsageError with one sentence."""
+    if paper not in paper_ids():
+        raise UsageError(did_you_mean("paper", paper, paper_ids()))
+    folder = importlib.resources.files("paper_tables").joinpath(paper)
+    protocol = validated(ProtocolFile, _toml(folder, "protocol.toml"), f"{paper}/protocol.toml")
+    tables = {
+        name: validated(TableRule, values, f"{paper}/tables.toml [{name}]")
+        for name, values in _toml(folder, "tables.toml").items()
+    }
+    entries = [validated(LedgerEntry, entry, f"{paper}/ledger.toml") for entry in _toml(folder, "ledger.toml")["entry"]]
+    lines = folder.joinpath("published.csv").read_text(encoding="utf-8").splitlines()
+    published = tuple(csv.DictReader(lines))
+    return Paper(paper, protocol, tables, {entry.id: entry for entry in entries}, published)
+
+
+def _toml(folder: Traversable, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(folder.joinpath(name).read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{folder.joinpath(name)} cannot be read: {error}.") from None

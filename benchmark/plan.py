@@ -1,0 +1,281 @@
+"""The plan: tables to cells, cells to run specifications, and which of these are missing, in order of urgency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmark.paper import (
+    PROFILES,
+    READINGS,
+    ColumnRule,
+    MethodRule,
+    Paper,
+    Reading,
+    Setting,
+    TableRule,
+    load_paper,
+    paper_ids,
+    settings,
+)
+from benchmark.record import Context, RunRecord
+from benchmark.registry import DATASETS, METHODS, UsageError, did_you_mean
+from benchmark.resolve import Overrides, Resolved, column_data, parse_overrides, resolve
+from benchmark.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for; empty filters mean everything. `runs` replaces the profile's number of runs."""
+
+    profile: str = "quick"
+    papers: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    sets: tuple[str, ...] = ()
+    runs: int | None = None
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of a table without its metric: the runs that it needs, or the `reason` why it has none.
+
+    `reason` is "", "not implemented" (no method of ours) or "no data" (the data set is not registered).
+    """
+
+    paper: str
+    table: str
+    row: str
+    column: str
+    setting: str
+    reading: Reading
+    profile: str
+    reference: bool
+    priority: int
+    reason: str = ""
+    resolved: Resolved | None = None
+    runs: int = 0
+    overrides: str = ""
+
+    @property
+    def specs(self) -> tuple[RunSpec, ...]:
+        """The run specifications of the cell, in replicate order."""
+        return tuple(self.resolved.replicate(r) for r in range(self.runs)) if self.resolved else ()
+
+    @property
+    def context(self) -> Context:
+        """How a run made for this cell is labelled."""
+        label = ";".join(part for part in (self.setting, self.overrides) if part)
+        return Context(paper=self.paper, setting=label, reading=self.reading, profile=self.profile)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run to make: its specification, the cell that first asks for it, and an estimate of its seconds, if any."""
+
+    spec: RunSpec
+    cell: PlannedCell
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs to make, in order, and those that cannot be made, with the reason."""
+
+    runs: tuple[PlannedRun, ...] = ()
+    stored: int = 0
+    impossible: dict[str, str] = field(default_factory=dict)
+
+
+def selected_tables(request: Request) -> list[tuple[Paper, str, TableRule]]:
+    """Return the tables that a request names: ``PAPER/TABLE``, or ``TABLE`` of every paper selected."""
+    if request.profile not in PROFILES:
+        raise UsageError(did_you_mean("profile", request.profile, PROFILES))
+    for name in request.papers:
+        load_paper(name)
+    wanted = [_split(name) for name in request.tables]
+    for paper, table in wanted:
+        if paper:
+            load_paper(paper).table(table)
+        else:
+            tables = {name for p in request.papers or paper_ids() for name in load_paper(p).tables}
+            if table not in tables:
+                raise UsageError(did_you_mean("table", table, tables))
+    found = []
+    for paper in paper_ids():
+        loaded = load_paper(paper)
+        if request.papers and paper not in request.papers:
+            continue
+        for name, rule in loaded.tables.items():
+            if not wanted or any(t == name and p in ("", paper) for p, t in wanted):
+                found.append((loaded, name, rule))
+    return found
+
+
+def plan_cells(request: Request) -> list[PlannedCell]:
+    """Return every cell (without metrics) that a request covers, table by table."""
+    cells = [
+        cell
+        for paper, name, table in selected_tables(request)
+        if table.kind == "results"
+        for cell in _cells_of(paper, name, table, request)
+    ]
+    _check_names(request)
+    return cells
+
+
+def plan_runs(
+    cells: Iterable[PlannedCell],
+    done: Callable[[RunSpec], bool],
+    ready: Callable[[str], str],
+    history: Iterable[RunRecord] = (),
+) -> Plan:
+    """Return the runs that `cells` need and `done` does not know, each once, the most urgent first.
+
+    `ready` maps a data set to the reason why it cannot be loaded, "" where it can. `history` are records of earlier
+    runs, from which the seconds of a run are estimated.
+    """
+    estimate = Estimate(history)
+    planned: dict[str, tuple[tuple[int, str, int], PlannedRun]] = {}
+    impossible: dict[str, str] = {}
+    stored = set()
+    for cell in cells:
+        for spec in cell.specs:
+            run_id = spec.run_id
+            if done(spec):
+                stored.add(run_id)
+            elif reason := ready(spec.data.name):
+                impossible[run_id] = reason
+            elif run_id not in planned:
+                run = PlannedRun(spec, cell, estimate.seconds(spec))
+                planned[run_id] = ((cell.priority, cell.column, spec.replicate), run)
+    ordered = sorted(planned.values(), key=lambda item: item[0])
+    return Plan(tuple(run for _, run in ordered), len(stored), impossible)
+
+
+class Estimate:
+    """Seconds of a run, learned from records: the median of the nearest group that has any.
+
+    Groups, nearest first: the same method, data, and budget; the same method and data set (scaled by the steps).
+    """
+
+    def __init__(self, history: Iterable[RunRecord]) -> None:
+        self._exact: dict[str, list[float]] = {}
+        self._per_epoch: dict[tuple[str, str], list[float]] = {}
+        for record in history:
+            if record.status in ("ok", "collapsed"):
+                self.add(record.spec, record.seconds)
+
+    def add(self, spec: RunSpec, seconds: float) -> None:
+        """Learn from one finished run."""
+        self._exact.setdefault(_cost_key(spec), []).append(seconds)
+        near = (spec.method, spec.data.name)
+        self._per_epoch.setdefault(near, []).append(seconds / max(1, _amount(spec)))
+
+    def seconds(self, spec: RunSpec) -> float | None:
+        """Return the estimate for a run, or None where nothing like it was seen."""
+        if found := self._exact.get(_cost_key(spec)):
+            return median(found)
+        if found := self._per_epoch.get((spec.method, spec.data.name)):
+            return median(found) * max(1, _amount(spec))
+        return None
+
+
+def _cost_key(spec: RunSpec) -> str:
+    """Return what the cost of a run depends on: all but the replicate and most parameters."""
+    taps = spec.params.get("taps", "")
+    return "|".join(map(str, (spec.method, spec.data.name, spec.data.samples, taps, spec.protocol.canonical())))
+
+
+def _amount(spec: RunSpec) -> int:
+    return sum(phase.budget.amount for phase in spec.protocol.phases.values())
+
+
+def _split(name: str) -> tuple[str, str]:
+    paper, _, table = name.rpartition("/")
+    return paper, table
+
+
+def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> Iterator[PlannedCell]:
+    profile = paper.protocol.profiles[request.profile]
+    readings = tuple(r for r in request.readings or ("paper",) if r in profile.readings)
+    if not readings:
+        offered = ", ".join(profile.readings)
+        raise UsageError(f"the {request.profile} profile of {paper.id} offers only the reading: {offered}.")
+    overrides = parse_overrides(request.sets, paper)
+    for column_id, column in _columns(paper, table, request):
+        for setting in _settings(table, request.profile):
+            for row_id in (*table.rows, *table.reference):
+                row = paper.protocol.methods[row_id]
+                if request.methods and row_id not in request.methods and row.method not in request.methods:
+                    continue
+                for reading in readings:
+                    resolved, reason = _resolve(paper, row, column, reading, request.profile, setting, overrides)
+                    yield PlannedCell(
+                        paper.id,
+                        name,
+                        row_id,
+                        column_id,
+                        setting.label,
+                        reading,
+                        request.profile,
+                        row_id in table.reference,
+                        table.priority,
+                        reason,
+                        resolved,
+                        request.runs or profile.runs,
+                        overrides.label,
+                    )
+
+
+def _columns(paper: Paper, table: TableRule, request: Request) -> Iterator[tuple[str, ColumnRule]]:
+    for name in table.columns:
+        column = paper.protocol.columns[name]
+        if request.profile not in column.profiles:
+            continue
+        names = {name, column.paper.dataset, column.code.dataset}
+        if not request.datasets or names & set(request.datasets):
+            yield name, column
+
+
+def _settings(table: TableRule, profile: str) -> Iterator[Setting]:
+    for setting in settings(table):
+        if profile != "quick" or setting.quick or not table.grid:
+            yield setting
+
+
+def _resolve(
+    paper: Paper,
+    row: MethodRule,
+    column: ColumnRule,
+    reading: Reading,
+    profile: str,
+    setting: Setting,
+    overrides: Overrides,
+) -> tuple[Resolved | None, str]:
+    if not row.method:
+        return None, "not implemented"
+    if column_data(column, reading, overrides).dataset not in DATASETS:
+        return None, "no data"
+    return resolve(paper, row, column, reading, paper.protocol.profiles[profile], setting, overrides), ""
+
+
+def _check_names(request: Request) -> None:
+    papers = [load_paper(name) for name in request.papers or paper_ids()]
+    methods = set(METHODS) | {name for paper in papers for name in paper.protocol.methods}
+    datasets = set(DATASETS)
+    for paper in papers:
+        for name, column in paper.protocol.columns.items():
+            datasets |= {name, column.paper.dataset, column.code.dataset}
+    for name in request.methods:
+        if name not in methods:
+            raise UsageError(did_you_mean("method", name, methods))
+    for name in request.datasets:
+        if name not in datasets:
+            raise UsageError(did_you_mean("data set", name, datasets))
+    for reading in request.readings:
+        if reading not in READINGS:
+            raise UsageError(did_you_mean("reading", reading, READINGS))

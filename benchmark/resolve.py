@@ -1,0 +1,204 @@
+"""From a paper's rules to run specifications: reading, profile, setting and overrides applied, field by field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmark.paper import (
+    READINGS,
+    ColumnData,
+    ColumnRule,
+    FieldRule,
+    MethodRule,
+    Paper,
+    ProfileRule,
+    Reading,
+    Setting,
+)
+from benchmark.registry import DATASETS, METHODS, UsageError, did_you_mean
+from benchmark.spec import DataSpec, Protocol, RunSpec, validated, with_values
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What ``--set`` asks for: values of dotted paths, and ledger entries put to one reading."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    flips: Mapping[str, Reading] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """How the overrides are named in stored rows: ``path=value`` joined by semicolons, empty without any."""
+        parts = {**self.values, **self.flips}
+        return ";".join(
+            f"{key}={json.dumps(value) if not isinstance(value, str) else value}" for key, value in parts.items()
+        )
+
+
+@dataclass(frozen=True)
+class ResolvedField:
+    """One field of a resolved run: where its value comes from, and the ledger entries that it carries."""
+
+    path: str
+    value: Any
+    origin: str
+    ledger: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A run specification (of replicate 0) and the origin of its fields."""
+
+    spec: RunSpec
+    fields: tuple[ResolvedField, ...]
+
+    def replicate(self, number: int) -> RunSpec:
+        """Return the specification of another replicate."""
+        return self.spec.model_copy(update={"replicate": number})
+
+
+def parse_overrides(texts: Sequence[str], paper: Paper) -> Overrides:
+    """Read ``--set`` options: ``PATH=VALUE``, ``FIELD=VALUE`` by its last part, or ``LEDGER-ID=paper|code``.
+
+    Raises
+    ------
+    UsageError
+        For an unknown field or entry, or a malformed option.
+    """
+    values: dict[str, Any] = {}
+    flips: dict[str, Reading] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {text!r} is not of the form FIELD=VALUE or LEDGER-ID=paper|code.")
+        if key in paper.ledger:
+            if value not in READINGS:
+                raise UsageError(f"--set {key}={value}: a ledger entry is put to 'paper' or to 'code'.")
+            flips[key] = value
+        else:
+            values[_full_path(key, paper)] = _literal(value)
+    return Overrides(values, flips)
+
+
+def resolve(
+    paper: Paper,
+    row: MethodRule,
+    column: ColumnRule,
+    reading: Reading,
+    profile: ProfileRule,
+    setting: Setting,
+    overrides: Overrides,
+) -> Resolved:
+    """Return the run specification of a cell.
+
+    Later origins win: the method's defaults, the paper's rules, the profile, the setting, the overrides.
+    """
+    method = METHODS[row.method]
+    fields: dict[str, ResolvedField] = {}
+    for rule in paper.protocol.field:
+        if _concerns(rule, row.method) and applies(rule.path, method):
+            chosen = _flipped(rule.ledger, overrides, reading)
+            fields[rule.path] = ResolvedField(rule.path, getattr(rule, chosen), f"{chosen}: {rule.source}", rule.ledger)
+    layers = (("profile", profile.set), ("setting", dict(setting.values)), ("--set", overrides.values))
+    for origin, values in layers:
+        for path, value in values.items():
+            if applies(path, method):
+                known = fields.get(path)
+                fields[path] = ResolvedField(path, value, origin, known.ledger if known else ())
+    data = _data(row, column, reading, profile, overrides)
+    source = DATASETS[data.name]
+    values = {path: item.value for path, item in fields.items()}
+    params = {"n_clusters": source.n_clusters} | _below("params", values)
+    phases = with_values(
+        method.default_protocol.model_dump(mode="json"), {p: v for p, v in values.items() if p.startswith("phases.")}
+    )
+    spec = RunSpec(
+        method=row.method,
+        params=validated(method.Params, params, row.method).canonical(),
+        data=data,
+        protocol=validated(Protocol, phases, f"protocol of {paper.id}"),
+        replicate=0,
+    )
+    return Resolved(spec, (*_data_fields(data, column, reading, overrides), *fields.values()))
+
+
+def column_data(column: ColumnRule, reading: Reading, overrides: Overrides) -> ColumnData:
+    """Return the data of a column under a reading, or under the one that its ledger entries were put to."""
+    chosen = _flipped(getattr(column, reading).ledger, overrides, reading)
+    data: ColumnData = getattr(column, chosen)
+    return data
+
+
+def applies(path: str, method: Any) -> bool:
+    """Whether a dotted path exists for a method: one of its parameters, or a phase that it has."""
+    head, _, rest = path.partition(".")
+    if head == "params":
+        return rest in method.Params.model_fields
+    return head == "phases" and rest.partition(".")[0] in method.default_protocol.phases
+
+
+def _concerns(rule: FieldRule, method: str) -> bool:
+    return not rule.methods or method in rule.methods
+
+
+def _flipped(ledger: tuple[str, ...], overrides: Overrides, reading: Reading) -> Reading:
+    return next((overrides.flips[entry] for entry in ledger if entry in overrides.flips), reading)
+
+
+def _below(head: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {path.removeprefix(f"{head}."): value for path, value in values.items() if path.startswith(f"{head}.")}
+
+
+def _data(
+    row: MethodRule, column: ColumnRule, reading: Reading, profile: ProfileRule, overrides: Overrides
+) -> DataSpec:
+    data = column_data(column, reading, overrides)
+    source = DATASETS[data.dataset]
+    given = _below("data", overrides.values)
+    samples = given.get("samples", profile.samples)
+    values = {
+        "name": source.name,
+        "digest": source.digest,
+        "samples": samples if samples is not None and samples < source.n_samples else None,
+        "preprocess": data.preprocess if row.preprocess is None else row.preprocess,
+    }
+    return validated(DataSpec, {**values, **{k: v for k, v in given.items() if k != "samples"}}, "data")
+
+
+def _data_fields(
+    data: DataSpec, column: ColumnRule, reading: Reading, overrides: Overrides
+) -> tuple[ResolvedField, ...]:
+    rule = column_data(column, reading, overrides)
+    origin = f"column {column.label}"
+    return (
+        ResolvedField("data.dataset", data.name, origin, rule.ledger),
+        ResolvedField("data.preprocess", list(data.preprocess), origin, rule.ledger),
+        ResolvedField("data.samples", data.samples, "profile"),
+    )
+
+
+def _full_path(key: str, paper: Paper) -> str:
+    methods = [METHODS[row.method] for row in paper.protocol.methods.values() if row.method]
+    names = sorted({name for method in methods for name in method.Params.model_fields})
+    known = {rule.path for rule in paper.protocol.field} | {f"params.{name}" for name in names}
+    known |= {"data.samples", "data.preprocess", "phases.train.patience"}
+    known = {path for path in known if path.startswith("data.") or any(applies(path, m) for m in methods)}
+    if key in known:
+        return key
+    matches = sorted(path for path in known if path.rpartition(".")[2] == key)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(f"--set {key!r} could be any of {', '.join(matches)}: give the whole path.")
+    leaves = {path.rpartition(".")[2] for path in known} | known | set(paper.ledger)
+    raise UsageError(did_you_mean("field or ledger entry", key, leaves))
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

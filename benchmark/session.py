@@ -1,0 +1,136 @@
+"""A session: one results folder, one data folder, one device; what commands ask of the store, the data and the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from benchmark.assemble import assemble, data_table
+from benchmark.cells import DataTable, TableResult
+from benchmark.execute import run_code_digest
+from benchmark.paper import PROFILES, READINGS, Paper, Reading, TableRule
+from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs, selected_tables
+from benchmark.provenance import device_name
+from benchmark.record import RunRecord
+from benchmark.registry import DATASETS, UserError
+from benchmark.spec import RunSpec
+from benchmark.store import Store
+
+
+class Session:
+    """Answers questions about a results folder.
+
+    `device` is the device that runs are made on; None means the CPU, and that a record from any device counts as done.
+    With `fresh`, tracked rows are not looked at: only runs made here count. With `rerun_stale`, a record made by other
+    code does not count as done.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        *,
+        data_dir: Path | None = None,
+        device: str | None = None,
+        fresh: bool = False,
+        rerun_stale: bool = False,
+    ) -> None:
+        self.results, self.data_dir = results, data_dir
+        self.device = device or "cpu"
+        self._wanted = device_name(device) if device else None
+        self._rerun_stale = rerun_stale
+        self.store = Store(results, use_stored=not fresh)
+        self._ready: dict[str, str] = {}
+        self._digests: dict[tuple[str, str, str], str] = {}
+
+    @cached_property
+    def records(self) -> dict[str, dict[str, RunRecord]]:
+        """All records by run id and device, as they are now."""
+        found = {run_id: self.store.devices(run_id) for run_id in self.store.ids()}
+        pairs = {run_id: {d: self.store.get(run_id, d) for d in devices} for run_id, devices in found.items()}
+        return {run_id: {d: r for d, r in by_device.items() if r is not None} for run_id, by_device in pairs.items()}
+
+    def refresh(self) -> None:
+        """Forget the records read so far."""
+        self.__dict__.pop("records", None)
+
+    def find(self, spec: RunSpec) -> Sequence[RunRecord]:
+        """Return the records of a run, one for each device."""
+        return tuple(self.records.get(spec.run_id, {}).values())
+
+    def done(self, spec: RunSpec) -> bool:
+        """Whether a run needs not be made."""
+        held = self.records.get(spec.run_id, {})
+        counted = [r for d, r in held.items() if self._wanted in (None, d)]
+        return any(not (self._rerun_stale and self.stale(r)) for r in counted)
+
+    def stale(self, record: RunRecord) -> bool:
+        """Whether a record was made by other code than today's."""
+        spec = record.spec
+        key = (spec.method, spec.data.name, str(spec.params.get("network", "")))
+        if key not in self._digests:
+            self._digests[key] = run_code_digest(spec)
+        return record.code_digest != self._digests[key]
+
+    def ready(self, name: str) -> str:
+        """Return why a data set cannot be loaded, "" where it can."""
+        if name not in self._ready:
+            try:
+                status = DATASETS[name].status(self.data_dir)
+                self._ready[name] = "" if status.state == "ready" else status.detail
+            except UserError as error:
+                self._ready[name] = str(error)
+        return self._ready[name]
+
+    def plan(self, cells: Sequence[PlannedCell]) -> Plan:
+        """Return what is missing of `cells`."""
+        history = [record for by_device in self.records.values() for record in by_device.values()]
+        return plan_runs(cells, self.done, self.ready, history)
+
+    def tables(self, request: Request, *, profile: str | None = None) -> list[TableResult | DataTable]:
+        """Return the tables of a request from stored records.
+
+        Without a `profile`, every profile with stored records for a table is drawn, or quick where none has. Readings
+        are those asked for, else those with stored records.
+        """
+        drawn: list[TableResult | DataTable] = []
+        for paper, name, rule in selected_tables(request):
+            if rule.kind == "data":
+                drawn.append(data_table(paper, name))
+                continue
+            drawn += self._results_tables(paper, name, rule, request, (profile,) if profile else PROFILES)
+        return drawn
+
+    def _results_tables(
+        self, paper: Paper, name: str, rule: TableRule, request: Request, profiles: Sequence[str]
+    ) -> list[TableResult | DataTable]:
+        found: list[TableResult | DataTable] = []
+        for profile in profiles:
+            offered = paper.protocol.profiles[profile].readings
+            readings = tuple(r for r in request.readings or READINGS if r in offered)
+            cells = plan_cells(_only(request, paper, name, profile, readings or offered[:1]))
+            if not cells:
+                continue
+            stored = [cell for cell in cells if any(self.find(spec) for spec in cell.specs)]
+            shown = request.readings or tuple(r for r in READINGS if any(cell.reading == r for cell in stored))
+            if stored or len(profiles) == 1:
+                found.append(assemble(paper, name, cells, self.find, self.stale, shown or ("paper",)))
+        if not found:
+            cells = plan_cells(_only(request, paper, name, "quick", ("paper",)))
+            if cells:
+                found.append(assemble(paper, name, cells, self.find, self.stale, ("paper",)))
+        return found
+
+
+def _only(request: Request, paper: Paper, table: str, profile: str, readings: tuple[Reading, ...]) -> Request:
+    """Return the request restricted to one table, profile and set of readings."""
+    return Request(
+        profile=profile,
+        papers=(paper.id,),
+        tables=(f"{paper.id}/{table}",),
+        methods=request.methods,
+        datasets=request.datasets,
+        readings=readings,
+        sets=request.sets,
+        runs=request.runs,
+    )

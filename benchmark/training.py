@@ -1,0 +1,309 @@
+"""The one training loop: named phases of objectives stepped in order, evaluated, guarded and kept by loss.
+
+A method describes its training as a list of `TrainingPhase`; this module builds the optimisers, draws the batches
+from named streams, steps, clips, evaluates in inference mode, and emits read-only snapshots to observers. Nothing an
+observer does can flow back: it gets copies, and the global generator is restored after it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.spec import Clip, Optimiser, Phase, Protocol
+from benchmark.streams import Streams
+
+Terms = dict[str, Tensor]
+
+CPU = torch.device("cpu")
+
+REPORT_EVERY = 20
+"""How many steps pass between two reports of progress."""
+
+FIRST_STEPS = 5
+"""How many losses of the first steps a phase reports, for comparison between machines."""
+
+
+class Diverged(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples `x` (b, ...) and their positions `index` (b,) in the data."""
+
+    x: Tensor
+    index: Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Something to minimise: named unweighted loss terms of a batch, their weights, and the parameters they train.
+
+    `optimiser` replaces that of the phase (a critic has its own).
+    """
+
+    parameters: Sequence[nn.Parameter]
+    loss: Callable[[Batch], Terms]
+    weights: Mapping[str, float]
+    optimiser: Optimiser | None = None
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted sum of the terms, a scalar."""
+        parts = [self.weights[name] * value for name, value in terms.items()]
+        return torch.stack(parts).sum()
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A callback `run(step)` before every `every`-th step, starting with step 0 (such as target updates)."""
+
+    every: int
+    run: Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class TrainingPhase:
+    """A named phase: what it trains, on which generic terms, and how it is evaluated.
+
+    `evaluate` maps a batch to the unweighted terms of the first objective and the assignments (b, k), soft or one-hot.
+    It is called in inference mode and without gradients. `stop` is asked after every step with the number of
+    steps done, and ends the phase by returning True.
+    """
+
+    name: str
+    spec: Phase
+    model: nn.Module
+    objectives: Sequence[Objective]
+    evaluate: Callable[[Batch], tuple[Terms, Tensor]]
+    hooks: Sequence[Hook] = ()
+    stop: Callable[[int], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What an observer sees of training: copies only. `assignments` (n,) are hard; `model` makes a private copy."""
+
+    phase: str
+    step: int
+    epoch: int
+    total: float
+    terms: Mapping[str, float]
+    assignments: np.ndarray
+    model: Callable[[], nn.Module] | None = None
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What the harness gives a fit: streams, protocol, device, observers and a progress callback.
+
+    `progress` is called with the phase, the step and the number of steps.
+    """
+
+    streams: Streams
+    protocol: Protocol
+    device: torch.device = CPU
+    observers: tuple[Callable[[Snapshot], None], ...] = ()
+    progress: Callable[[str, int, int], None] | None = None
+
+    def emit(self, snapshot: Snapshot) -> None:
+        """Show a snapshot to every observer, and restore the global generator afterwards."""
+        with torch.random.fork_rng(devices=[]):
+            for observer in self.observers:
+                observer(snapshot)
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """How a phase ended: the kept and the last snapshot, the totals of the first steps, epochs and steps done."""
+
+    kept: Snapshot
+    last: Snapshot
+    first_losses: tuple[float, ...]
+    epochs: int
+    steps: int
+
+
+def run_phase(phase: TrainingPhase, x: Tensor, context: RunContext) -> PhaseResult:
+    """Train one phase on the samples `x` (n, ...) and leave the kept weights in `phase.model`.
+
+    Raises
+    ------
+    Diverged
+        When a loss is NaN or infinite; noticed at the latest at the end of the epoch.
+    ValueError
+        When there are fewer samples than a full batch needs.
+    """
+    return _Loop(phase, x, context).run()
+
+
+def batches_per_epoch(spec: Phase, n: int) -> int:
+    """Return the number of batches in an epoch over `n` samples, or raise ValueError where there is none."""
+    if spec.sampler == "full":
+        return 1
+    count = n // spec.batch_size if spec.drop_last else math.ceil(n / spec.batch_size)
+    if count == 0:
+        raise ValueError(f"{n} samples do not fill one batch of {spec.batch_size}: use a smaller batch_size.")
+    return count
+
+
+def evaluation_batches(spec: Phase, n: int, streams: Streams) -> list[Tensor]:
+    """Return index batches that cover all samples in one fixed, shuffled order; the last may be partial."""
+    order = torch.randperm(n, generator=streams.torch("evaluation"))
+    return list(torch.split(order, n if spec.sampler == "full" else spec.batch_size))
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], clip: Clip) -> None:
+    """Scale gradients in place to at most `clip.norm`: each tensor alone, or all together. No host synchronisation."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if clip.kind == "none" or not gradients:
+        return
+    norms = torch.stack(list(torch._foreach_norm(gradients)))
+    if clip.kind == "global":
+        norms = torch.linalg.vector_norm(norms).expand_as(norms)
+    scales = (clip.norm / norms.clamp_min(clip.norm)).unbind()
+    torch._foreach_mul_(gradients, list(scales))
+
+
+def build_optimiser(spec: Optimiser, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return the optimiser that `spec` names."""
+    if spec.name == "adam":
+        return torch.optim.Adam(parameters, lr=spec.lr, betas=(spec.beta1, spec.beta2), eps=spec.eps)
+    return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.momentum)
+
+
+class _Loop:
+    """The state of one phase while it trains."""
+
+    def __init__(self, phase: TrainingPhase, x: Tensor, context: RunContext) -> None:
+        self.phase, self.x, self.context, self.spec = phase, x, context, phase.spec
+        self.per_epoch = batches_per_epoch(self.spec, len(x))
+        amount = self.spec.budget.amount
+        self.total_steps = amount * self.per_epoch if self.spec.budget.unit == "epochs" else amount
+        self.optimisers = [build_optimiser(o.optimiser or self.spec.optimiser, o.parameters) for o in phase.objectives]
+        self.batches = context.streams.torch(f"batches:{phase.name}")
+        self.evaluation = [b.to(x.device) for b in evaluation_batches(self.spec, len(x), context.streams)]
+        self.steps = 0
+        self.finite = torch.ones((), dtype=torch.bool, device=x.device)
+        self.first: list[Tensor] = []
+        self.best: tuple[Snapshot, dict[str, Tensor]] | None = None
+
+    def run(self) -> PhaseResult:
+        last = self._evaluate()
+        every = self.spec.evaluate_every * (self.per_epoch if self.spec.budget.unit == "epochs" else 1)
+        stopped = self.total_steps == 0
+        while not stopped:
+            for index in self._epoch():
+                self._step(index)
+                if self.steps % REPORT_EVERY == 0:
+                    self._report()
+                stopped = self._finished()
+                if self.steps % every == 0 or (stopped and last.step != self.steps):
+                    last = self._evaluate()
+                    stopped = stopped or self._out_of_patience(last)
+                if stopped:
+                    break
+            self._guard()
+            self._report()
+        kept = last
+        if self.spec.keep == "best" and self.best is not None:
+            kept, state = self.best
+            self.phase.model.load_state_dict(state)
+        first = tuple(float(value) for value in self.first)
+        return PhaseResult(kept, last, first, self.steps // self.per_epoch, self.steps)
+
+    def _epoch(self) -> Iterator[Tensor]:
+        n, size = len(self.x), self.spec.batch_size
+        if self.spec.sampler == "full":
+            order, size = torch.arange(n), n
+        elif self.spec.sampler == "fixed":
+            order = torch.arange(n)
+        else:
+            order = torch.randperm(n, generator=self.batches)
+        order = order.to(self.x.device)
+        for number in range(self.per_epoch):
+            yield order[number * size : (number + 1) * size]
+
+    def _step(self, index: Tensor) -> None:
+        for hook in self.phase.hooks:
+            if self.steps % hook.every == 0:
+                hook.run(self.steps)
+        self.phase.model.train()
+        batch = Batch(self.x.index_select(0, index), index)
+        for objective, optimiser in zip(self.phase.objectives, self.optimisers, strict=True):
+            optimiser.zero_grad(set_to_none=True)
+            total = objective.total(objective.loss(batch))
+            total.backward()  # type: ignore[no-untyped-call]
+            clip_gradients(objective.parameters, self.spec.clip)
+            optimiser.step()
+            self.finite = self.finite & torch.isfinite(total.detach())
+            if objective is self.phase.objectives[0] and len(self.first) < FIRST_STEPS:
+                self.first.append(total.detach())
+        self.steps += 1
+
+    def _finished(self) -> bool:
+        stop = self.phase.stop
+        return self.steps >= self.total_steps or (stop is not None and stop(self.steps))
+
+    def _evaluate(self) -> Snapshot:
+        self._guard()
+        self.phase.model.eval()
+        objective, full = self.phase.objectives[0], len(self.evaluation[0])
+        sums: dict[str, Tensor] = {}
+        assignments = torch.empty(len(self.x), dtype=torch.int64, device=self.x.device)
+        counted = 0
+        with torch.no_grad():
+            for index in self.evaluation:
+                terms, soft = self.phase.evaluate(Batch(self.x.index_select(0, index), index))
+                assignments[index] = soft.argmax(dim=1)
+                if len(index) == full:
+                    counted += 1
+                    sums = {name: value + sums.get(name, 0) for name, value in terms.items()}
+            means = {name: value / counted for name, value in sums.items()}
+            total = float(objective.total(means))
+        epoch = self.steps // self.per_epoch
+        snapshot = Snapshot(
+            self.phase.name,
+            self.steps,
+            epoch,
+            total,
+            {name: float(value) for name, value in means.items()},
+            assignments.cpu().numpy(),
+            lambda: copy.deepcopy(self.phase.model),
+        )
+        self.context.emit(snapshot)
+        if not math.isfinite(total):
+            raise Diverged(f"the loss is {total} at step {self.steps} of phase {self.phase.name!r}")
+        self._remember(snapshot)
+        return snapshot
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        """Keep the weights of the lowest monitored loss; those before the first step never count."""
+        if snapshot.step == 0 and self.total_steps > 0:
+            return
+        if self.best is None or self._monitored(snapshot) < self._monitored(self.best[0]):
+            state = self.phase.model.state_dict() if self.spec.keep == "best" else {}
+            self.best = snapshot, {name: value.detach().clone() for name, value in state.items()}
+
+    def _monitored(self, snapshot: Snapshot) -> float:
+        return snapshot.total if self.spec.monitor == "total" else snapshot.terms[self.spec.monitor]
+
+    def _out_of_patience(self, last: Snapshot) -> bool:
+        if self.spec.patience is None or self.best is None:
+            return False
+        waited = last.step - self.best[0].step
+        return waited >= self.spec.patience * (self.per_epoch if self.spec.budget.unit == "epochs" else 1)
+
+    def _guard(self) -> None:
+        if not bool(self.finite):
+            raise Diverged(f"the training loss was not finite by step {self.steps} of phase {self.phase.name!r}")
+
+    def _report(self) -> None:
+        if self.context.progress is not None:
+            self.context.progress(self.phase.name, self.steps, self.total_steps)

@@ -1,0 +1,44 @@
+"""The data sets of the suite: one module for each, found by name.
+
+>>> digits = load_dataset("digits")
+>>> digits.x.shape, digits.n_clusters
+((1797, 1, 28, 28), 10)
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+from benchmark.registry import DATASETS, LoadedData
+from datasets.base import Dataset
+
+__all__ = ["Dataset", "load_dataset"]
+
+
+def load_dataset(name: str, data_dir: Path | str | None = None) -> LoadedData:
+    """Return the data set `name`, its files looked for in `data_dir`, else in RECLUST_DATA, then in the cache.
+
+    Parameters
+    ----------
+    name
+        A name such as ``digits``, ``mnist`` or ``coil-20``.
+    data_dir
+        A folder with one sub-folder for each data set.
+
+    Returns
+    -------
+    LoadedData
+        A `Dataset` with the fields x (float32 in [0, 1]), y (labels 0..k-1), name, n_clusters and digest.
+
+    Raises
+    ------
+    benchmark.registry.UsageError
+        If there is no data set of that name.
+    benchmark.registry.DataError
+        If its files are missing, damaged or not what they should be.
+    """
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return DATASETS[name].load(data_dir)

@@ -1,0 +1,108 @@
+"""Files of data sets: where they are looked for, and how they are read without trusting them."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pooch
+
+from benchmark.registry import DataError
+
+COMPRESSIONS: dict[str, tuple[bytes, Any]] = {
+    ".gz": (b"\x1f\x8b", gzip),
+    ".bz2": (b"BZh", bz2),
+    ".xz": (b"\xfd7zXZ\x00", lzma),
+}
+ARCHIVES = (".zip", ".npz")
+DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What the standard library raises for a file that is truncated, damaged, encrypted or of another format."""
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """A file as its publisher names it: the mirrors in the order to try, and the published hash, if any.
+
+    `known_hash` is written as pooch does, such as ``md5:...``. It guards downloads only; a local copy may be compressed
+    in another way, and is judged by the digest of its content.
+    """
+
+    name: str
+    urls: tuple[str, ...] = ()
+    known_hash: str | None = None
+
+    def find(self, folders: list[Path]) -> Path | None:
+        """Return the first such file in `folders`, compressed or not, or None."""
+        plain = Path(self.name)
+        names = (self.name, plain.stem) if plain.suffix in COMPRESSIONS else (self.name,)
+        candidates = (folder / name for folder in folders for name in names)
+        return next((path for path in candidates if path.is_file()), None)
+
+
+def cache_root() -> Path:
+    """Return the user's cache folder for downloads."""
+    return Path(pooch.os_cache("reclust"))
+
+
+def search_roots(data_dir: Path | str | None) -> list[Path]:
+    """Return the folders that may hold data sets: `data_dir`, else RECLUST_DATA, then the cache."""
+    chosen = data_dir if data_dir is not None else os.environ.get("RECLUST_DATA")
+    return [Path(chosen).expanduser(), cache_root()] if chosen else [cache_root()]
+
+
+def read_decompressed(path: Path) -> bytes:
+    """Return the content of `path`, decompressed as its first bytes ask, whichever compression its name says."""
+    content = read(path)
+    codec = _codec(path, content)
+    try:
+        return content if codec is None else codec.decompress(content)
+    except DAMAGE as error:
+        raise damaged(path, error) from None
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of `path`, or raise DataError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def probe(path: Path) -> None:
+    """Raise DataError where a cheap look at both ends of `path` shows that it cannot be what its name says."""
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path} is empty: replace it by the official file.")
+        if path.suffix in ARCHIVES and not zipfile.is_zipfile(path):
+            raise damaged(path, "no zip archive, or one without its end")
+        with path.open("rb") as stream:
+            codec = _codec(path, stream.read(8))
+        if codec is not None:
+            with codec.open(path) as stream:
+                stream.read(1)
+    except DAMAGE as error:
+        raise damaged(path, error) from None
+
+
+def _codec(path: Path, head: bytes) -> Any:
+    """Return the module that decompresses what begins with `head`; None for a file that is not compressed."""
+    for magic, codec in COMPRESSIONS.values():
+        if head.startswith(magic):
+            return codec
+    if path.suffix in COMPRESSIONS:
+        raise damaged(path, "not compressed")
+    return None
+
+
+def damaged(path: Path, reason: object) -> DataError:
+    """Return the error that says that `path` is not the file it should be, and why."""
+    lines = str(reason).strip().splitlines() or [type(reason).__name__]
+    text = lines[0].partition(". ")[0].rstrip(".")
+    return DataError(f"{path} is truncated, damaged or of another format ({text}): replace it by the official file.")

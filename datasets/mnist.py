@@ -1,0 +1,71 @@
+"""MNIST: handwritten digits in 28x28 gray pixels.
+
+Papers mean different parts of it (ledger C5): `mnist` is the training set, `mnist-test` the test set, and
+`mnist-full` both, the training set first.
+"""
+
+from __future__ import annotations
+
+from benchmark.registry import register_dataset
+from datasets.files import OfficialFile
+from datasets.idx import IdxImages
+
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+PUBLISHED = {
+    "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+}
+FILES = tuple(OfficialFile(name, tuple(url + name for url in MIRRORS), md5) for name, md5 in PUBLISHED.items())
+TRAIN_COUNTS = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
+TEST_COUNTS = (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)
+
+
+def _part(
+    name: str, title: str, files: tuple[OfficialFile, ...], class_counts: tuple[int, ...], digest: str
+) -> IdxImages:
+    return IdxImages(
+        name=name,
+        title=title,
+        folder="mnist",
+        files=files,
+        shape=(1, 28, 28),
+        class_counts=class_counts,
+        digest=digest,
+        licence="CC BY-SA 3.0",
+        citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998",
+    )
+
+
+MNIST = register_dataset(
+    _part(
+        "mnist",
+        "MNIST, training set",
+        FILES[:2],
+        TRAIN_COUNTS,
+        "sha256:9e70b61b1999beb86e36815bad42015cefb379ba028f6103fe5d6f2e65fa64ba",
+    )
+)
+MNIST_TEST = register_dataset(
+    _part(
+        "mnist-test",
+        "MNIST, test set",
+        FILES[2:],
+        TEST_COUNTS,
+        "sha256:1d16ec113d2ba5d1d4a0d5d52bad1180ebdc1bedb4cda88f9f0e3e20aa6baa6b",
+    )
+)
+MNIST_FULL = register_dataset(
+    _part(
+        "mnist-full",
+        "MNIST, training and test set",
+        FILES,
+        tuple(train + test for train, test in zip(TRAIN_COUNTS, TEST_COUNTS, strict=True)),
+        "sha256:e26e37df1d4996e2647df0b7e75b9b917031f4a3208e0174a26d0fe737172567",
+    )
+)

@@ -1,0 +1,92 @@
+"""Preprocessing steps, named as protocols write them: ``symmetric``, ``resize:32x32``, ``flatten``.
+
+A step is a pure function of the samples; a text after the colon is its second argument. Another step is one more
+function, listed in `STEPS`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from benchmark.registry import UsageError, did_you_mean
+
+Array = npt.NDArray[np.float32]
+
+
+def symmetric(x: Array) -> Array:
+    """Return (x - 1/2) / (1/2), which maps [0, 1] to [-1, 1].
+
+    >>> symmetric(np.array([0, 0.25, 1], dtype=np.float32)).tolist()
+    [-1.0, -0.5, 1.0]
+    """
+    return (x - np.float32(0.5)) / np.float32(0.5)
+
+
+def flatten(x: Array) -> Array:
+    """Return the samples as vectors, (n, ...) -> (n, d).
+
+    >>> flatten(np.zeros((5, 1, 28, 28), dtype=np.float32)).shape
+    (5, 784)
+    """
+    return x.reshape(len(x), -1)
+
+
+def resize(x: Array, size: str) -> Array:
+    """Return images (n, channels, height, width) resized to `size`, written ``HEIGHTxWIDTH``.
+
+    Bilinear with half-pixel centres; where a side shrinks, low-pass filtered first (antialiased).
+
+    >>> resize(np.zeros((5, 1, 16, 16), dtype=np.float32), "32x32").shape
+    (5, 1, 32, 32)
+    """
+    match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", size)
+    if match is None:
+        raise UsageError(f"the size {size!r} of the preprocessing step resize is not written as in resize:32x32.")
+    if x.ndim != 4:
+        raise UsageError(f"the preprocessing step resize needs images, but each sample has the shape {x.shape[1:]}.")
+    height, width = int(match[1]), int(match[2])
+    if x.shape[2:] == (height, width):
+        return x
+    shrinks = height < x.shape[2] or width < x.shape[3]
+    images = torch.from_numpy(np.ascontiguousarray(x))
+    resized = functional.interpolate(
+        images, size=(height, width), mode="bilinear", align_corners=False, antialias=shrinks
+    )
+    return resized.numpy()
+
+
+STEPS: dict[str, Callable[..., Array]] = {step.__name__: step for step in (symmetric, resize, flatten)}
+
+
+def parse_step(text: str) -> tuple[Callable[..., Array], tuple[str, ...]]:
+    """Return the function of the step written as `text`, and its arguments after the samples.
+
+    Raises
+    ------
+    UsageError
+        If there is no such step, or an argument is missing or too many.
+    """
+    name, colon, argument = text.partition(":")
+    if name not in STEPS:
+        raise UsageError(did_you_mean("preprocessing step", name, STEPS))
+    step = STEPS[name]
+    arguments = (argument,) if colon else ()
+    _, *wanted = inspect.signature(step).parameters
+    if len(arguments) != len(wanted):
+        form = ":".join((name, *(word.upper() for word in wanted)))
+        raise UsageError(f"the preprocessing step {text!r} must be written as {form}.")
+    return step, arguments
+
+
+def apply_steps(x: Array, steps: Iterable[str]) -> Array:
+    """Return `x` after all `steps`, in order; a wrong step is refused before any is applied."""
+    for step, arguments in [parse_step(text) for text in steps]:
+        x = step(x, *arguments)
+    return x

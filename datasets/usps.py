@@ -1,0 +1,73 @@
+"""USPS: handwritten digits of the United States Postal Service, 16x16 gray pixels, training and then test set.
+
+The files are LIBSVM text, with the labels 1..10 for the digits 0..9 and values from -1 to 1.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_svmlight_file
+
+from benchmark.registry import register_dataset
+from datasets.base import Images, Labels, Raw, Source
+from datasets.files import OfficialFile, damaged, read_decompressed
+
+MIRRORS = (
+    "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",
+    "http://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",
+)
+PUBLISHED = {"usps.bz2": "md5:ec16c51db3855ca6c91edd34d0e9b197", "usps.t.bz2": "md5:8ea070ee2aca1ac39742fdd1ef5ed118"}
+
+
+def read_libsvm(path: Path, n_features: int, n_classes: int) -> tuple[npt.NDArray[np.float32], Labels]:
+    """Return the samples (n, n_features) and labels 0..n_classes-1 in the LIBSVM file `path`, labelled from 1 there.
+
+    Features that a line leaves out are 0, as the format has it.
+    """
+    content = read_decompressed(path)
+    try:
+        x, y = load_svmlight_file(io.BytesIO(content), n_features=n_features, zero_based=False)
+    except ValueError as error:
+        raise damaged(path, f"a line is not LIBSVM's, {error}") from None
+    if not np.isin(y, np.arange(1, n_classes + 1)).all():
+        raise damaged(path, f"labels should be 1 to {n_classes}, but are {y.min():g} to {y.max():g}")
+    return x.toarray().astype(np.float32), y.astype(np.int64) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibsvmImages(Source):
+    """Gray images in LIBSVM files with values from -1 to 1, joined in the order of `files`."""
+
+    raw_range: tuple[float, float] = (-1, 1)
+
+    def parse(self, paths: Mapping[str, Path]) -> Raw:
+        """Return the images (n, height, width) as float32, and their labels."""
+        pixels = self.shape[1] * self.shape[2]
+        parts = [read_libsvm(paths[file.name], pixels, self.n_clusters) for file in self.files]
+        x = np.concatenate([x for x, _ in parts])
+        return Raw(x.reshape(-1, *self.shape[1:]), np.concatenate([y for _, y in parts]))
+
+    def scale(self, x: npt.NDArray[np.generic]) -> Images:
+        """Return (x + 1) / 2, (n, 1, height, width)."""
+        return ((x.astype(np.float32) + np.float32(1)) / np.float32(2))[:, None]
+
+
+USPS = register_dataset(
+    LibsvmImages(
+        name="usps",
+        title="USPS, training and test set",
+        folder="usps",
+        files=tuple(OfficialFile(name, tuple(url + name for url in MIRRORS), md5) for name, md5 in PUBLISHED.items()),
+        shape=(1, 16, 16),
+        class_counts=(1553, 1269, 929, 824, 852, 716, 834, 792, 708, 821),
+        digest="sha256:44b6ebb2b5e5addc968cbef8b13b201cd2e83e2cd7e00c6a87984b19f4882989",
+        licence="not stated by its publishers; research use",
+        citation="Hull: A database for handwritten text recognition research, IEEE TPAMI 16(5), 1994",
+    )
+)

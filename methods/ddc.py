@@ -1,0 +1,158 @@
+"""Deep divergence-based clustering, and its auto-encoder variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark.estimator import ClusterParams, DeepClusterer
+from benchmark.registry import register_method
+from benchmark.spec import Clip, Phase, Protocol
+from benchmark.training import Batch, Objective, RunContext, Terms, TrainingPhase
+from methods.divergence import cauchy_schwarz, corner_weights, orthogonality
+from methods.kernels import gaussian_kernel, squared_distances
+from methods.networks import Backbone, BatchNorm, ClusteringHead, Decoder, initialise, network_named
+
+
+class DDCParams(ClusterParams):
+    """Parameters of DDC; the ledger entry that each one carries is named in brackets.
+
+    `network` is a registered network and `initialisation` its scheme [C4]. `width`, `width_rule` [K1],
+    `width_average` [K2] and `bandwidth` [K12] set the Gaussian kernel; `orthogonality` [K9], `divergence_factor` [K10]
+    and `epsilon` [K11] the losses; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1].
+    """
+
+    network: str = "cnn-small"
+    initialisation: Literal["glorot", "he"] = "glorot"
+    batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
+    batch_norm_epsilon: float = Field(1e-3, gt=0)
+    width: float = Field(0.15, gt=0)
+    width_rule: Literal["paper", "tkuco", "dtkc"] = "paper"
+    width_average: Literal["median", "mean"] = "median"
+    bandwidth: Literal["sigma", "sqrt2sigma"] = "sigma"
+    orthogonality: Literal["mean", "sum"] = "mean"
+    divergence_factor: Literal["pairs", "classes"] = "pairs"
+    epsilon: Literal["clamp", "root"] = "clamp"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the network gives for a batch: assignments alpha (b, k), hidden h (b, d), the last map, and the taps."""
+
+    assignments: Tensor
+    hidden: Tensor
+    features: Tensor
+    taps: list[Tensor] = field(default_factory=list)
+
+
+class DDCNetwork(nn.Module):
+    """A backbone with a clustering head, and a decoder where one is asked for."""
+
+    decoder: nn.Module | None
+
+    def __init__(self, params: DDCParams, shape: tuple[int, ...], decoder: bool = False) -> None:
+        super().__init__()
+        network = network_named(params.network)
+        norm = BatchNorm(params.batch_norm_momentum, params.batch_norm_epsilon)
+        self.backbone = Backbone(network, shape, norm)
+        channels, height, width = list(self.backbone.shapes.values())[-1]
+        self.head = ClusteringHead(channels * height * width, network.hidden, params.n_clusters, norm)
+        self.decoder = Decoder(network, shape, norm) if decoder else None
+
+    def forward(self, x: Tensor, taps: tuple[str, ...] = ()) -> Output:
+        """Map samples (b, channels, height, width) to an `Output`."""
+        features, tapped = self.backbone(x, taps)
+        hidden, assignments = self.head(features)
+        return Output(assignments, hidden, features, tapped)
+
+
+@register_method("ddc")
+class DDC(DeepClusterer):
+    """Deep divergence-based clustering (Kampffmeyer et al., 2019), as tkuco2024 section 3 states it.
+
+    Minimises three terms: `separation` (Eq. 6), the Cauchy-Schwarz divergence between clusters in the hidden space;
+    `orthogonality` (Eq. 7) of the assignments; and `simplex` (Eq. 8), the divergence with assignments weighted by
+    their closeness to the corners of the simplex. Defaults are the paper reading.
+    """
+
+    Params = DDCParams
+    default_protocol = Protocol(phases={"train": Phase(clip=Clip(kind="tensor"))})
+    taps: tuple[str, ...] = ()
+
+    def terms(self, model: nn.Module, output: Output, batch: Batch, params: Any) -> Terms:
+        """Return the unweighted loss terms of a batch."""
+        kernel = self.kernel(squared_distances(output.hidden), params)
+        corners = corner_weights(output.assignments)
+        rules = {"factor": params.divergence_factor, "epsilon": params.epsilon}
+        return {
+            "separation": cauchy_schwarz(output.assignments, kernel, **rules),
+            "orthogonality": orthogonality(output.assignments, reduction=params.orthogonality),
+            "simplex": cauchy_schwarz(corners, kernel, **rules),
+        }
+
+    def weights(self, params: Any) -> dict[str, float]:
+        """Return the weight of each term in the total loss."""
+        return {"separation": 1.0, "orthogonality": 1.0, "simplex": 1.0}
+
+    @staticmethod
+    def kernel(d2: Tensor, params: Any) -> Tensor:
+        """Return the Gaussian kernel of squared distances (n, n) under the width rule of the parameters."""
+        return gaussian_kernel(
+            d2, params.width, params.width_rule, average=params.width_average, bandwidth=params.bandwidth
+        )
+
+    def tapped(self, params: Any) -> tuple[str, ...]:
+        """Return the layers whose outputs the losses need."""
+        return ()
+
+    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+        """Return the initialised network."""
+        model = DDCNetwork(params, shape, decoder="reconstruction" in self.weights(params))
+        initialise(model, params.initialisation, context.streams)
+        return model
+
+    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> list[TrainingPhase]:
+        """Return the one phase, `train`: all terms, all parameters."""
+        taps = self.tapped(params)
+
+        def loss(batch: Batch) -> Terms:
+            return self.terms(model, model(batch.x, taps), batch, params)
+
+        def evaluate(batch: Batch) -> tuple[Terms, Tensor]:
+            output = model(batch.x, taps)
+            return self.terms(model, output, batch, params), output.assignments
+
+        objective = Objective(list(model.parameters()), loss, self.weights(params))
+        return [TrainingPhase("train", context.protocol.phases["train"], model, [objective], evaluate)]
+
+    def assign(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the assignments and the hidden representations of a batch."""
+        output = model(x)
+        return output.assignments, output.hidden
+
+
+class DDCAEParams(DDCParams):
+    """Parameters of DDC-AE: the weight of the mean squared reconstruction error [C9]."""
+
+    reconstruction_weight: float = Field(0.1, ge=0)
+
+
+@register_method("ddc-ae")
+class DDCAE(DDC):
+    """DDC with a mirrored decoder and a reconstruction loss (tkuco2024 section 6.1; uco2021 section 3.1)."""
+
+    Params = DDCAEParams
+
+    def terms(self, model: nn.Module, output: Output, batch: Batch, params: Any) -> Terms:
+        """Return the terms of DDC and `reconstruction`, the mean squared error over all pixels."""
+        decoded = model.decoder(output.features)  # type: ignore[operator]
+        terms = super().terms(model, output, batch, params)
+        return {**terms, "reconstruction": torch.nn.functional.mse_loss(decoded, batch.x)}
+
+    def weights(self, params: Any) -> dict[str, float]:
+        """Return the weights of DDC and of the reconstruction."""
+        return {**super().weights(params), "reconstruction": params.reconstruction_weight}

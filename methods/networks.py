@@ -1,0 +1,196 @@
+"""Fixed networks, declared as data: layers by name, from which modules, tap shapes and parameter counts follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.registry import NETWORKS, register_network
+from benchmark.streams import Streams
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution without padding: `size` x `size`, then batch normalisation if asked, then ReLU."""
+
+    name: str
+    filters: int
+    size: int
+    batch_norm: bool = False
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A 2 x 2 maximum pooling."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A fixed convolutional network: `layers` of the backbone, in order, and the units of the hidden layer."""
+
+    layers: tuple[Convolution | Pool, ...]
+    hidden: int
+
+    def tap_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, int, int]]:
+        """Return the output shape (channels, height, width) of every layer for samples of `shape`.
+
+        Raises
+        ------
+        ValueError
+            When the samples are no images, or too small for the network.
+        """
+        if len(shape) != 3:
+            raise ValueError(f"the network takes images (channels, height, width), not samples of shape {shape}.")
+        channels, height, width = shape
+        shapes = {}
+        for layer in self.layers:
+            if isinstance(layer, Pool):
+                height, width = height // 2, width // 2
+            else:
+                channels, height, width = layer.filters, height - layer.size + 1, width - layer.size + 1
+            if min(height, width) < 1:
+                raise ValueError(
+                    f"images of {shape[1]}x{shape[2]} pixels are too small: nothing is left at {layer.name}."
+                )
+            shapes[layer.name] = (channels, height, width)
+        return shapes
+
+
+CNN_SMALL = Network(
+    layers=(
+        Convolution("block1_conv1", 32, 5),
+        Convolution("block1_conv2", 32, 5, batch_norm=True),
+        Pool("block1_pool"),
+        Convolution("block2_conv1", 32, 3),
+        Convolution("block2_conv2", 32, 3, batch_norm=True),
+        Pool("block2_pool"),
+    ),
+    hidden=100,
+)
+"""The network of uco2021 Table 1, dtkc2019 Table 3 and tkuco2024. Convolutions and pooling without padding."""
+
+register_network("cnn-small")(CNN_SMALL)
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation: `momentum` is the share of the old running statistics that is kept, as Keras has it."""
+
+    momentum: float
+    epsilon: float
+
+    def layer(self, width: int, images: bool) -> nn.Module:
+        """Return the layer for `width` channels or features."""
+        kind = nn.BatchNorm2d if images else nn.BatchNorm1d
+        return kind(width, eps=self.epsilon, momentum=1 - self.momentum)
+
+
+class Backbone(nn.Module):
+    """The convolutional part: maps images to the outputs of the layers asked for."""
+
+    def __init__(self, network: Network, shape: tuple[int, ...], norm: BatchNorm) -> None:
+        super().__init__()
+        self.shapes = network.tap_shapes(shape)
+        channels = shape[0]
+        self.layers = nn.ModuleDict()
+        for layer in network.layers:
+            if isinstance(layer, Pool):
+                self.layers[layer.name] = nn.MaxPool2d(2)
+                continue
+            parts: list[nn.Module] = [nn.Conv2d(channels, layer.filters, layer.size)]
+            if layer.batch_norm:
+                parts.append(norm.layer(layer.filters, images=True))
+            self.layers[layer.name] = nn.Sequential(*parts, nn.ReLU())
+            channels = layer.filters
+
+    def forward(self, x: Tensor, taps: Sequence[str] = ()) -> tuple[Tensor, list[Tensor]]:
+        """Return the last output and those of `taps`, in their order."""
+        outputs = {}
+        for name, layer in self.layers.items():
+            x = layer(x)
+            outputs[name] = x
+        return x, [outputs[name] for name in taps]
+
+
+class ClusteringHead(nn.Module):
+    """The clustering module of DDC: a hidden layer (ReLU, then batch normalisation) and a softmax layer."""
+
+    def __init__(self, features: int, hidden: int, n_clusters: int, norm: BatchNorm) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(features, hidden)
+        self.norm = norm.layer(hidden, images=False)
+        self.output = nn.Linear(hidden, n_clusters)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features (b, ...) to hidden representations (b, h) and soft assignments (b, k)."""
+        hidden = self.norm(torch.relu(self.hidden(x.flatten(1))))
+        return hidden, torch.softmax(self.output(hidden), dim=1)
+
+
+class Decoder(nn.Module):
+    """The mirror of a backbone: nearest-neighbour upsampling and transposed convolutions (uco2021 section 3.1).
+
+    The last layer is linear; batch normalisation follows the transposed convolution that mirrors the first of a
+    block, except the last of all, as in the authors' code (protocols 1.1).
+    """
+
+    def __init__(self, network: Network, shape: tuple[int, ...], norm: BatchNorm) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        mirrored = list(reversed(network.layers))
+        channels = network.tap_shapes(shape)[mirrored[0].name][0]
+        for position, layer in enumerate(mirrored):
+            last = position == len(mirrored) - 1
+            if isinstance(layer, Pool):
+                layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
+                continue
+            filters = shape[0] if last else layer.filters
+            layers.append(nn.ConvTranspose2d(channels, filters, layer.size))
+            if not last:
+                layers += [norm.layer(filters, images=True)] if not layer.batch_norm else []
+                layers.append(nn.ReLU())
+            channels = filters
+        self.layers = nn.Sequential(*layers)
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the backbone's last output to images of the input's shape."""
+        image: Tensor = self.layers(x)
+        if image.shape[1:] != self.shape:
+            raise ValueError(f"the mirrored decoder gives {tuple(image.shape[1:])}, not {self.shape}: use even sizes.")
+        return image
+
+
+def network_named(name: str) -> Network:
+    """Return the registered network `name`, or raise a UsageError with the nearest names."""
+    network: Network = NETWORKS[name]
+    return network
+
+
+def initialise(model: nn.Module, scheme: str, streams: Streams) -> None:
+    """Draw all weights in place: `glorot` or `he` uniform (ledger C4), zero biases, unit batch normalisation.
+
+    Every module has a stream of its own, `init:<module path>`, so that models that share a part start it alike.
+    """
+    for path, module in model.named_modules():
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        fan_in, fan_out = _fans(module)
+        bound = (6 / (fan_in + fan_out)) ** 0.5 if scheme == "glorot" else (6 / fan_in) ** 0.5
+        generator = streams.torch(f"init:{path}")
+        with torch.no_grad():
+            module.weight.copy_(torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator))
+            if module.bias is not None:
+                module.bias.zero_()
+
+
+def _fans(module: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> tuple[int, int]:
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    area = module.kernel_size[0] * module.kernel_size[1]
+    return module.in_channels * area, module.out_channels * area

@@ -1,0 +1,1 @@
+"""What the papers say, as data: a folder each, with protocol.toml, tables.toml, ledger.toml and published.csv."""

@@ -1,0 +1,109 @@
+"""The project as it is installed: metadata, start-up beside other packages of the same names, the built wheel."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import benchmark
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def run_benchmark(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m benchmark`` in `folder`, which comes first on the path, with the checkout after it."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "1000"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["datasets", "methods"])
+def test_another_package_of_a_sibling_s_name_stops_the_command_naming_both_places(tmp_path, name):
+    decoy = tmp_path / name
+    decoy.mkdir()
+    (decoy / "__init__.py").touch()
+    result = run_benchmark(tmp_path, "--help")
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert str(ROOT / name) in result.stderr
+    assert str(decoy.resolve()) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_command_works_from_any_folder_without_other_packages(tmp_path):
+    result = run_benchmark(tmp_path, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "explain" in result.stdout
+
+
+def test_version_comes_from_the_package_alone(project):
+    assert "version" in project["dynamic"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", benchmark.__version__)
+
+
+def test_console_script_names_the_same_function_as_the_module(project):
+    assert project["scripts"] == {"reclust": "benchmark.cli:main"}
+    script = importlib.metadata.EntryPoint("reclust", project["scripts"]["reclust"], "console_scripts")
+    assert callable(script.load())
+
+
+def test_installed_metadata_agree_with_the_checkout(project):
+    try:
+        installed = importlib.metadata.distribution("reclust")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("reclust is not installed here: the checkout is on the path")
+    assert installed.version == benchmark.__version__
+    assert installed.metadata["Requires-Python"] == project["requires-python"]
+    assert {script.name: script.value for script in installed.entry_points if script.group == "console_scripts"} == (
+        project["scripts"]
+    )
+
+
+def test_ci_runs_the_readme_s_test_command_as_written():
+    command = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/python -m pytest"
+    for path in ("README.md", ".ci/run", "CONTRIBUTING.md"):
+        assert command in (ROOT / path).read_text(encoding="utf-8"), path
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_packages_the_paper_data_and_the_stored_results(tmp_path):
+    packages = ("benchmark", "methods", "datasets", "paper_tables", "results")
+    source = tmp_path / "source"  # a copy, so that building leaves nothing in the checkout and finds nothing old there
+    for name in packages:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "runs"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("reclust-*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {path for package in packages for path in (source / package).rglob("*.py")}
+    wanted |= {path for path in (source / "paper_tables").glob("*/*") if path.is_file()}
+    wanted |= {path for path in (source / "results" / "stored").rglob("*") if path.is_file()}
+    assert {path.relative_to(source).as_posix() for path in wanted} - held == set()
+    assert "paper_tables/tkuco2024/ledger.toml" in held
+    assert {name.split("/")[0] for name in held if ".dist-info/" not in name} == set(packages)

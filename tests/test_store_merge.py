@@ -1,0 +1,239 @@
+"""Merging keeps one number for each run and device, gives the same bytes twice, and refuses contradictions."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmark.record import Context, Evaluation, RunRecord
+from benchmark.registry import UserError
+from benchmark.spec import DataSpec, Protocol, RunSpec
+from benchmark.store import Store, merge
+
+
+def make_record(replicate: int = 0, *, device: str = "cpu", date: str = "2026-01-01", **changes: object) -> RunRecord:
+    spec = RunSpec(
+        method="tree",
+        params={"n_clusters": 3},
+        data=DataSpec(name="leaves", digest="ab" * 32),
+        protocol=Protocol(),
+        replicate=replicate,
+    )
+    values: dict[str, object] = {
+        "context": Context(paper="wood2020", profile="cpu"),
+        "status": "ok",
+        "loss": 0.1 + replicate,
+        "metrics": {"acc": 1 / 3, "nmi": 0.5},
+        "first_losses": (0.3, 0.2),
+        "history": (Evaluation(phase="a", step=1, epoch=1, total=0.1, terms={}, metrics={}, clusters=2),),
+        "code_digest": "c0de",
+        "environment": {"device": device, "date": date},
+    }
+    return RunRecord(run_id=spec.run_id, spec=spec, **(values | changes))
+
+
+def saved(folder: Path, *records: RunRecord) -> Path:
+    """Return the results folder `folder` with the run folders of `records`."""
+    for record in records:
+        assert Store(folder, use_stored=False).save(record)
+    return folder
+
+
+def opened(results: Path) -> Store:
+    return Store(results, shipped=results / "nothing-shipped")
+
+
+def tracked_bytes(results: Path) -> dict[str, bytes]:
+    files = sorted(path for path in (results / "stored").rglob("*") if path.is_file())
+    return {str(path.relative_to(results)): path.read_bytes() for path in files}
+
+
+def test_merged_records_are_read_from_the_tracked_form_alone(tmp_path: Path) -> None:
+    records = [make_record(replicate) for replicate in range(3)]
+    first, second = saved(tmp_path / "a", *records[:2]), saved(tmp_path / "b", records[2])
+    report = merge([first, second], tmp_path / "into")
+    assert opened(tmp_path / "into").records() == {record.run_id: record for record in records}
+    assert report.total == 3 and not report.replaced and not report.problems
+    assert sorted(report.added) == sorted((record.run_id, "cpu") for record in records)
+    assert set(tracked_bytes(tmp_path / "into")) == {
+        f"stored/cpu/wood2020/{name}" for name in ("runs.csv", "history.csv.gz", "specs.jsonl")
+    }
+
+
+def test_merging_twice_and_in_another_order_gives_identical_bytes(tmp_path: Path) -> None:
+    first = saved(tmp_path / "a", *(make_record(replicate) for replicate in (3, 0)))
+    second = saved(tmp_path / "b", *(make_record(replicate) for replicate in (2, 0)))
+    merge([first, second], tmp_path / "into")
+    once = tracked_bytes(tmp_path / "into")
+    again = merge([first, second], tmp_path / "into")
+    assert tracked_bytes(tmp_path / "into") == once and again.written == () and again.added == ()
+    merge([second, first], tmp_path / "other")
+    assert tracked_bytes(tmp_path / "other") == once
+    merge([tmp_path / "into"], tmp_path / "copy")
+    assert tracked_bytes(tmp_path / "copy") == once
+    assert b"\r" not in b"".join(data for name, data in once.items() if not name.endswith(".gz"))
+
+
+def test_a_later_merge_adds_to_what_is_tracked(tmp_path: Path) -> None:
+    for replicate in (1, 0, 2):
+        merge([saved(tmp_path / str(replicate), make_record(replicate))], tmp_path / "into")
+    merge([tmp_path / "0", tmp_path / "1", tmp_path / "2"], tmp_path / "at-once")
+    assert tracked_bytes(tmp_path / "into") == tracked_bytes(tmp_path / "at-once")
+
+
+def test_runs_and_stored_folders_are_sources_too(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a", make_record(0))
+    merge([source / "runs"], tmp_path / "b")
+    merge([tmp_path / "b" / "stored"], tmp_path / "c")
+    assert opened(tmp_path / "c").records() == {make_record(0).run_id: make_record(0)}
+    (tmp_path / "empty" / "runs").mkdir(parents=True)
+    assert merge([tmp_path / "empty"], tmp_path / "d").total == 0
+
+
+def test_a_source_that_holds_no_records_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for source in (tmp_path / "photos", tmp_path / "absent"):
+        with pytest.raises(UserError, match="holds no records"):
+            merge([source], tmp_path / "into")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"loss": 0.2}, "loss 0.1 in .* but 0.2 in"),
+        ({"loss": math.nan}, 'loss 0.1 in .* but "nan" in'),
+        ({"status": "collapsed"}, 'status "ok" in .* but "collapsed" in'),
+        ({"metrics": {"acc": 0.5, "nmi": 0.5}}, "acc 0.333.* but 0.5 in"),
+        ({"metrics": {"acc": 1 / 3}}, "nmi 0.5 in .* but null in"),
+        ({"first_losses": (0.3, 0.25)}, r"first losses \[0.3,0.2\] in .* but \[0.3,0.25\] in"),
+    ],
+)
+@pytest.mark.parametrize("replace", [False, True])
+def test_other_numbers_of_the_same_code_and_device_are_refused(
+    tmp_path: Path, changes: dict[str, object], what: str, replace: bool
+) -> None:
+    merge([saved(tmp_path / "a", make_record(0))], tmp_path / "into")
+    before = tracked_bytes(tmp_path / "into")
+    source = saved(tmp_path / "b", make_record(0, date="2026-02-02", **changes), make_record(1))
+    with pytest.raises(UserError, match=f"run {make_record(0).run_id} on cpu has {what}"):
+        merge([source], tmp_path / "into", replace=replace)
+    assert tracked_bytes(tmp_path / "into") == before
+
+
+def test_what_is_no_number_may_differ_and_the_first_stays(tmp_path: Path) -> None:
+    first, second = make_record(seconds=1.0), make_record(seconds=2.0, date="2026-02-02")
+    merge([saved(tmp_path / "a", first), saved(tmp_path / "b", second)], tmp_path / "into")
+    assert opened(tmp_path / "into").get(first.run_id) == first
+
+
+def test_diverged_runs_with_equal_nan_agree(tmp_path: Path) -> None:
+    records = [make_record(status="diverged", loss=math.nan, seconds=seconds) for seconds in (1.0, 2.0)]
+    merge([saved(tmp_path / str(number), record) for number, record in enumerate(records)], tmp_path / "into")
+    assert math.isnan(opened(tmp_path / "into").get(records[0].run_id).loss)
+
+
+def test_the_same_run_on_two_devices_keeps_both_records(tmp_path: Path) -> None:
+    cpu, gpu = (
+        make_record(),
+        make_record(device="Apex A1", loss=0.7, context=Context(paper="moss2021", profile="paper")),
+    )
+    for name, order in (("one", (cpu, gpu)), ("two", (gpu, cpu))):
+        sources = [saved(tmp_path / name / record.environment["device"], record) for record in order]
+        merge(sources, tmp_path / name)
+        store = opened(tmp_path / name)
+        assert store.devices(cpu.run_id) == ("cpu", "Apex A1")
+        assert store.get(cpu.run_id).loss == cpu.loss == store.records()[cpu.run_id].loss
+        assert store.records("Apex A1")[cpu.run_id].loss == gpu.loss
+        # Both lie in the place of the record that was merged first.
+        assert store.origin(cpu.run_id, "cpu") == store.origin(cpu.run_id, "Apex A1")
+        assert store.get(cpu.run_id).context == store.get(cpu.run_id, "Apex A1").context == order[0].context
+        assert store.problems() == []
+
+
+def test_other_code_with_other_numbers_needs_replace_and_the_newer_wins(tmp_path: Path) -> None:
+    old, new = make_record(), make_record(loss=0.7, code_digest="beef", date="2026-03-03", history=())
+    sources = [saved(tmp_path / "old", old), saved(tmp_path / "new", new)]
+    for name, order in (("one", sources), ("two", sources[::-1])):
+        with pytest.raises(UserError, match="--replace"):
+            merge(order, tmp_path / name)
+        assert tracked_bytes(tmp_path / name) == {}
+        merge(order[:1], tmp_path / name)
+        report = merge(order[1:], tmp_path / name, replace=True)
+        assert report.replaced == (((old.run_id, "cpu"),) if name == "one" else ())
+        assert opened(tmp_path / name).records() == {new.run_id: new}
+        assert opened(tmp_path / name).problems() == []
+
+
+def test_newer_code_with_equal_numbers_takes_the_place_without_replace(tmp_path: Path) -> None:
+    old, new = make_record(), make_record(code_digest="beef", date="2026-03-03", context=Context(paper="moss2021"))
+    sources = [saved(tmp_path / "old", old), saved(tmp_path / "new", new)]
+    for _ in range(2):
+        merge(sources, tmp_path / "into")
+        held = opened(tmp_path / "into").get(old.run_id)
+        assert held.code_digest == "beef" and held.context == old.context
+
+
+def test_a_run_stays_under_its_first_paper(tmp_path: Path) -> None:
+    later = make_record(context=Context(paper="moss2021", profile="paper"))
+    merge([saved(tmp_path / "a", make_record())], tmp_path / "into")
+    merge([saved(tmp_path / "b", later)], tmp_path / "into")
+    assert {name.rsplit("/", 1)[0] for name in tracked_bytes(tmp_path / "into")} == {"stored/cpu/wood2020"}
+
+
+def test_a_run_tracked_under_two_papers_ends_up_under_one(tmp_path: Path) -> None:
+    for paper in ("wood2020", "moss2021"):
+        context = Context(paper=paper, profile="cpu")
+        merge([saved(tmp_path / paper, make_record(context=context))], tmp_path / "apart" / paper)
+        os.makedirs(tmp_path / "into" / "stored" / "cpu", exist_ok=True)
+        os.rename(tmp_path / "apart" / paper / "stored" / "cpu" / paper, tmp_path / "into" / "stored" / "cpu" / paper)
+    assert merge([], tmp_path / "into").total == 1
+    rows = [len(path.read_text().splitlines()) - 1 for path in sorted((tmp_path / "into").rglob("runs.csv"))]
+    assert sorted(rows) == [0, 1]
+    assert len(opened(tmp_path / "into").ids()) == 1
+
+
+def test_damaged_run_folders_are_left_out_and_reported(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a", make_record(0), make_record(1))
+    (source / "runs" / make_record(1).run_id / "record.json").write_text("{")
+    report = merge([source], tmp_path / "into")
+    assert report.total == 1 and make_record(1).run_id in report.problems[0]
+
+
+def test_damaged_tracked_files_stop_a_merge(tmp_path: Path) -> None:
+    merge([saved(tmp_path / "a", make_record(0))], tmp_path / "into")
+    (tmp_path / "into" / "stored" / "cpu" / "wood2020" / "specs.jsonl").write_text("")
+    before = tracked_bytes(tmp_path / "into")
+    with pytest.raises(UserError, match="has no spec"):
+        merge([saved(tmp_path / "b", make_record(1))], tmp_path / "into")
+    assert tracked_bytes(tmp_path / "into") == before
+
+
+def test_a_merge_whose_disk_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    merge([saved(tmp_path / "a", make_record(0))], tmp_path / "into")
+    before = tracked_bytes(tmp_path / "into")
+    source, synced = saved(tmp_path / "b", make_record(1)), []
+
+    def full_disk(handle: int) -> None:
+        synced.append(handle)
+        if len(synced) == 3:
+            raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        merge([source], tmp_path / "into")
+    assert tracked_bytes(tmp_path / "into") == before
+
+
+def test_a_paper_name_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a", make_record(context=Context(paper="../../out", profile="cpu")))
+    with pytest.raises(UserError, match="cannot be the name of a folder"):
+        merge([source], tmp_path / "into")
+
+
+def test_records_without_a_paper_have_a_place(tmp_path: Path) -> None:
+    record = make_record(context=Context())
+    merge([saved(tmp_path / "a", record)], tmp_path / "into")
+    assert opened(tmp_path / "into").records() == {record.run_id: record}
