@@ -54,6 +54,7 @@ def execute(
     UsageError
         When the method, the data set or a preprocessing step is unknown.
     """
+    digest = run_code_digest(spec)  # now: later the files may no longer be those that Python has read
     estimator = METHODS[spec.method](**spec.params)
     data = prepared_data(spec, data_dir)
     history: list[Evaluation] = []
@@ -83,7 +84,7 @@ def execute(
         n_samples=len(data.x),
         seconds=time.perf_counter() - started,
         peak_mib=_peak_mib(device),
-        code_digest=run_code_digest(spec),
+        code_digest=digest,
         environment={**environment(device, torch.get_num_threads()), "streams": sorted(streams.used)},
         **found,
     )

@@ -31,6 +31,12 @@ class MergeReport:
     written: tuple[Path, ...]
     problems: tuple[str, ...]
 
+    def __str__(self) -> str:
+        """Return what was done as lines for people."""
+        counts = f"{self.total} records are stored: {len(self.added)} added, {len(self.replaced)} replaced"
+        written = [f"written: {path}" for path in self.written] or ["no file changed"]
+        return "\n".join((counts, *written, *(f"left out: {problem}" for problem in self.problems)))
+
 
 def merge(sources: Sequence[Path], target: Path, *, replace: bool = False) -> MergeReport:
     """Write the records of all `sources` into the tracked form below `target`/stored.

@@ -139,7 +139,8 @@ def plan_runs(
     runs, from which the seconds of a run are estimated.
     """
     estimate = Estimate(history)
-    planned: dict[str, tuple[tuple[int, str, int], PlannedRun]] = {}
+    planned: dict[str, tuple[tuple[int, int, int], PlannedRun]] = {}
+    columns: dict[str, int] = {}
     impossible: dict[str, str] = {}
     stored = set()
     for cell in cells:
@@ -151,7 +152,8 @@ def plan_runs(
                 impossible[run_id] = reason
             elif run_id not in planned:
                 run = PlannedRun(spec, cell, estimate.seconds(spec))
-                planned[run_id] = ((cell.priority, cell.column, spec.replicate), run)
+                place = columns.setdefault(cell.column, len(columns))
+                planned[run_id] = ((cell.priority, place, spec.replicate), run)
     ordered = sorted(planned.values(), key=lambda item: item[0])
     return Plan(tuple(run for _, run in ordered), len(stored), impossible)
 

@@ -65,7 +65,12 @@ class Store:
         self.results = Path(results)
         self._runs = RunFolders(self.results / "runs")
         self._roots = (self.results / "stored", SHIPPED if shipped is None else Path(shipped)) if use_stored else ()
+
+    @cached_property
+    def _scanned(self) -> RunFolders:
+        # Not in the constructor: a worker that only saves reads no folder.
         self._runs.scan()
+        return self._runs
 
     @cached_property
     def _folders(self) -> list[StoredFolder]:
@@ -82,7 +87,7 @@ class Store:
         return {run_id: self._stored.get(run_id, {}) | local.get(run_id, {}) for run_id in {**self._stored, **local}}
 
     def _find(self, run_id: str, device: str | None) -> tuple[str, Shelf] | None:
-        local: dict[str, Shelf] = dict.fromkeys(self._runs.devices(run_id, device), self._runs)
+        local: dict[str, Shelf] = dict.fromkeys(self._scanned.devices(run_id, device), self._runs)
         return _choose(self._stored.get(run_id, {}) | local, device)
 
     def ids(self) -> list[str]:
@@ -105,7 +110,7 @@ class Store:
 
     def devices(self, run_id: str) -> tuple[str, ...]:
         """Return the devices with a record of a run, the CPU first."""
-        local = self._runs.devices(run_id)
+        local = self._scanned.devices(run_id)
         return tuple(sorted({*self._stored.get(run_id, ()), *local}, key=device_order))
 
     def is_local(self, run_id: str, device: str | None = None) -> bool:

@@ -74,6 +74,8 @@ def test_merging_twice_and_in_another_order_gives_identical_bytes(tmp_path: Path
     assert tracked_bytes(tmp_path / "other") == once
     merge([tmp_path / "into"], tmp_path / "copy")
     assert tracked_bytes(tmp_path / "copy") == once
+    # RFC 1952: bytes 4 to 8 of a gzip file are the time it was made, 0 for none.
+    assert once["stored/cpu/wood2020/history.csv.gz"][4:8] == bytes(4)
     assert b"\r" not in b"".join(data for name, data in once.items() if not name.endswith(".gz"))
 
 
@@ -200,6 +202,9 @@ def test_damaged_run_folders_are_left_out_and_reported(tmp_path: Path) -> None:
     (source / "runs" / make_record(1).run_id / "record.json").write_text("{")
     report = merge([source], tmp_path / "into")
     assert report.total == 1 and make_record(1).run_id in report.problems[0]
+    lines = str(report).splitlines()
+    assert lines[0] == "1 records are stored: 1 added, 0 replaced" and f"left out: {report.problems[0]}" == lines[-1]
+    assert f"written: {tmp_path / 'into' / 'stored' / 'cpu' / 'wood2020' / 'runs.csv'}" in lines
 
 
 def test_damaged_tracked_files_stop_a_merge(tmp_path: Path) -> None:
