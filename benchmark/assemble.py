@@ -38,8 +38,8 @@ def assemble(
         for column_id, metric_id in columns:
             planned = {r: found[key] for r in readings if (key := (row_id, setting, column_id, r)) in found}
             drawn.append(_cell(paper, table, planned, row_id, column_id, setting, metric_id, find, stale))
-        rule = paper.protocol.methods[row_id]
-        rows.append(Row(row_id, rule.label, setting, row_id in table.reference, tuple(drawn)))
+        rule = paper.method(row_id)
+        rows.append(Row(row_id, rule.label, setting, row_id not in table.rows, tuple(drawn)))
     return TableResult(
         paper=paper.id,
         table=name,
@@ -129,7 +129,7 @@ def _cell(
 ) -> Cell:
     metric = paper.protocol.metrics[metric_id]
     published = paper.published_value(
-        table, paper.protocol.methods[row_id], paper.protocol.columns[column_id], setting, metric, table.statistic
+        table, paper.method(row_id), paper.protocol.columns[column_id], setting, metric, table.statistic
     )
     results = {str(r): cell_result(cell, table, metric, published, find, stale) for r, cell in planned.items()}
     return Cell(published, results)
@@ -156,7 +156,7 @@ def _facts(cells: Sequence[PlannedCell], find: Find) -> tuple[str, ...]:
     samples = sorted({spec.data.samples for spec in specs if spec.data.samples is not None})
     facts = [f"runs {'/'.join(map(str, runs))}"] if runs else []
     facts += [", ".join(sorted(budgets))] if budgets else []
-    facts += [f"uniform subsets of {'/'.join(map(str, samples))} samples of larger sets"] if samples else []
+    facts += [f"uniform subsets of {'/'.join(map(str, samples))} samples of larger sets" if samples else "all samples"]
     overrides = sorted({cell.overrides for cell in cells if cell.overrides})
     return (*facts, *(f"changed by --set: {text}" for text in overrides))
 
@@ -179,7 +179,7 @@ def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], .
     lines = [("method", *(f"{c.label} {m.label}" for c, m in columns))]
     labels = [""] if not table.grid else _published_settings(paper, table)
     for row_id in table.rows:
-        row = paper.protocol.methods[row_id]
+        row = paper.method(row_id)
         for setting in labels:
             values = [paper.published_value(table, row, c, setting, m, table.statistic) for c, m in columns]
             label = f"{row.label} {setting}".strip()

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmark import __version__
 from benchmark.check import check as check_cells
-from benchmark.executors import Job, Place, processes, serial
+from benchmark.executors import Job, Place, processes
 from benchmark.explain import as_text, explain_cell
 from benchmark.paper import PROFILES, load_paper, paper_ids
 from benchmark.plan import Plan, PlannedCell, Request, plan_cells
@@ -95,7 +95,7 @@ def run(
     plan = session.plan(cells)
     crew = workers or (1 if session.device != "cpu" else _cores())
     _announce(plan, crew)
-    code = _carry_out(plan, session, crew, until) if plan.runs else 0
+    code = _carry_out(plan, session, crew, until, stale == "rerun") if plan.runs else 0
     session.refresh()
     _draw(session, request)
     raise typer.Exit(code)
@@ -343,7 +343,7 @@ def _announce(plan: Plan, workers: int) -> None:
     seconds = [run.seconds for run in plan.runs]
     known = [s for s in seconds if s is not None]
     guess = sum(known) / len(known) * len(seconds) / max(1, min(workers, len(seconds))) if known else None
-    time_text = f", about {duration(guess)} with {workers} workers" if plan.runs else ""
+    time_text = "" if guess is None else f", about {duration(guess)} with {workers} workers"
     out.print(f"{plan.stored} runs are stored, {len(plan.runs)} to make{time_text}.", markup=False)
     for reason in dict.fromkeys(plan.impossible.values()):
         count = sum(r == reason for r in plan.impossible.values())
@@ -352,11 +352,11 @@ def _announce(plan: Plan, workers: int) -> None:
         out.print("Nothing to train; --fresh trains everything here, without the tracked rows.", markup=False)
 
 
-def _carry_out(plan: Plan, session: Session, workers: int, until: float | None) -> int:
+def _carry_out(plan: Plan, session: Session, workers: int, until: float | None, replace: bool) -> int:
     jobs = [Job(run.spec, run.cell.context) for run in plan.runs]
-    place = Place(session.results, session.data_dir, session.device)
+    place = Place(session.results, session.data_dir, session.device, replace)
     workers = min(workers, len(jobs))
-    events = serial(jobs, place, until) if workers == 1 else processes(jobs, place, workers, until)
+    events = processes(jobs, place, workers, until)
     try:
         tally = follow(events, plan, workers, out)
     except KeyboardInterrupt:

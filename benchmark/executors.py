@@ -42,11 +42,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs are made: the results folder, the data folder and the device."""
+    """Where runs are made: the results folder, the data folder, the device; `replace` renews records that are there."""
 
     results: Path
     data_dir: Path | None = None
     device: str = "cpu"
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def make_run(job: Job, place: Place, report: Callable[[Event], None]) -> Finishe
             result = execute(
                 job.spec, context=job.context, data_dir=place.data_dir, device=place.device, progress=progress
             )
-            Store(place.results).save(result.record, result.labels)
+            Store(place.results).save(result.record, result.labels, replace=place.replace)
         except (UserError, OSError) as error:
             return Finished(job, None, str(error))
     return Finished(job, result.record)

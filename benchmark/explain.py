@@ -24,7 +24,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
     if metric_id not in table.metrics:
         raise UsageError(did_you_mean(f"metric of {cell.paper}/{cell.table}", metric_id, table.metrics))
     metric = paper.protocol.metrics[metric_id]
-    row, column = paper.protocol.methods[cell.row], paper.protocol.columns[cell.column]
+    row, column = paper.method(cell.row), paper.protocol.columns[cell.column]
     published = paper.published_value(table, row, column, cell.setting, metric, table.statistic)
     result = cell_result(cell, table, metric, published, session.find, session.stale)
     records = cell_records(cell.specs, session.find)

@@ -181,6 +181,10 @@ class Paper:
             raise UsageError(did_you_mean(f"table of {self.id}", name, self.tables))
         return self.tables[name]
 
+    def method(self, name: str) -> MethodRule:
+        """Return the rule of the row `name`; a method that the paper does not name gets a row of its own name."""
+        return self.protocol.methods.get(name, MethodRule(label=name, method=name))
+
     def published_value(
         self, table: TableRule, method: MethodRule, column: ColumnRule, setting: str, metric: MetricRule, statistic: str
     ) -> Published | None:
@@ -190,7 +194,7 @@ class Paper:
         if table.grid:
             wanted["setting"] = setting
         found = {row["statistic"]: row for row in self.published if all(row[k] == v for k, v in wanted.items())}
-        if not column.published or statistic not in found:
+        if not (column.published and method.published) or statistic not in found:
             return None
         sd = found.get("boot_sd" if statistic == "best" else "sd")
         row = found[statistic]

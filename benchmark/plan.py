@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -21,7 +21,7 @@ from benchmark.paper import (
 )
 from benchmark.record import Context, RunRecord
 from benchmark.registry import DATASETS, METHODS, UsageError, did_you_mean
-from benchmark.resolve import Overrides, Resolved, column_data, parse_overrides, resolve
+from benchmark.resolve import Overrides, Resolved, applies, column_data, parse_overrides, resolve
 from benchmark.spec import RunSpec
 
 
@@ -208,10 +208,11 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
         offered = ", ".join(profile.readings)
         raise UsageError(f"the {request.profile} profile of {paper.id} offers only the reading: {offered}.")
     overrides = parse_overrides(request.sets, paper)
+    guests = _guests(paper, table, request.methods)
     for column_id, column in _columns(paper, table, request):
         for setting in _settings(table, request.profile):
-            for row_id in (*table.rows, *table.reference):
-                row = paper.protocol.methods[row_id]
+            for row_id in dict.fromkeys((*table.rows, *table.reference, *guests)):
+                row = paper.method(row_id)
                 if request.methods and row_id not in request.methods and row.method not in request.methods:
                     continue
                 for reading in readings:
@@ -224,13 +225,20 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
                         setting.label,
                         reading,
                         request.profile,
-                        row_id in table.reference,
+                        row_id not in table.rows,
                         table.priority,
                         reason,
                         resolved,
                         request.runs or profile.runs,
                         overrides.label,
                     )
+
+
+def _guests(paper: Paper, table: TableRule, names: Sequence[str]) -> list[str]:
+    """Return the methods asked for by name that the table lacks, but whose parameters fit what it varies."""
+    own = {paper.method(row).method for row in (*table.rows, *table.reference)}
+    fit = [name for name in names if name in METHODS and name not in own]
+    return [name for name in fit if all(applies(axis.path, METHODS[name]) for axis in table.grid)]
 
 
 def _columns(paper: Paper, table: TableRule, request: Request) -> Iterator[tuple[str, ColumnRule]]:

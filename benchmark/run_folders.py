@@ -107,11 +107,17 @@ class RunFolders:
         return [self._broken[name] for name in sorted(self._broken)]
 
     def save(
-        self, record: RunRecord, labels: np.ndarray | None = None, state: Mapping[str, torch.Tensor] | None = None
+        self,
+        record: RunRecord,
+        labels: np.ndarray | None = None,
+        state: Mapping[str, torch.Tensor] | None = None,
+        *,
+        replace: bool = False,
     ) -> bool:
         """Write the folder of `record`; return False where a record of its run and device is there already.
 
-        `labels` are the assignments, (n,) integers; `state` the weights by name.
+        `labels` are the assignments, (n,) integers; `state` the weights by name. With `replace`, a record that is there
+        gives way.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._clean()
@@ -120,6 +126,9 @@ class RunFolders:
             write_run(draft, record, labels, state)
             for name in _names((record.run_id, device_of(record))):
                 held = self._claim(draft, name)
+                if held is not None and replace and device_of(held) == device_of(record):
+                    self._discard(name)
+                    held = self._claim(draft, name)
                 if held is None or device_of(held) == device_of(record):
                     return held is None
             return False
@@ -142,6 +151,13 @@ class RunFolders:
                 _sync_folder(self.path)
                 self._look(name)
                 return None
+
+    def _discard(self, name: str) -> None:
+        """Take the folder `name` away: renamed first, so that it never stands there in part."""
+        gone = self.path / f"{_DRAFT}{uuid.uuid4().hex}"
+        os.rename(self.path / name, gone)
+        shutil.rmtree(gone)
+        self._read.pop(name, None)
 
     def _clean(self) -> None:
         """Remove, once, what writers that died long ago left behind."""

@@ -139,13 +139,19 @@ class Store:
         return read_state(folder) if folder else None
 
     def save(
-        self, record: RunRecord, labels: np.ndarray | None = None, state: Mapping[str, torch.Tensor] | None = None
+        self,
+        record: RunRecord,
+        labels: np.ndarray | None = None,
+        state: Mapping[str, torch.Tensor] | None = None,
+        *,
+        replace: bool = False,
     ) -> bool:
         """Save a record in a run folder, with its assignments, (n,) integers, and its weights by name.
 
-        The folder appears whole or not at all. Return False, and change nothing, where the run has one for this device.
+        The folder appears whole or not at all. Where the run has one for this device, return False and change nothing,
+        or with `replace` put the new one in its place.
         """
-        return self._runs.save(record, labels, state)
+        return self._runs.save(record, labels, state, replace=replace)
 
     def problems(self) -> list[str]:
         """Return one sentence, with the mend, for each thing on disk that should hold records and cannot be read."""

@@ -1,0 +1,351 @@
+"""What every registered method promises: scikit-learn's conventions, determinism, and blindness to labels."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from benchmark.estimator import COMMON, Clusterer, DeepClusterer
+from benchmark.execute import RunResult, execute
+from benchmark.registry import DATASETS, METHODS, load_plugins
+from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
+from datasets.base import Dataset
+from datasets.digits import DIGITS
+
+load_plugins()
+DEEP = [name for name in METHODS if issubclass(METHODS[name], DeepClusterer)]
+ON_IMAGES = [name for name in DEEP if METHODS[name](10).get_params().get("network") == "cnn-small"]
+SAMPLES, BATCH = 120, 30
+
+every_method = pytest.mark.parametrize("name", list(METHODS))
+every_deep_method = pytest.mark.parametrize("name", DEEP)
+every_image_method = pytest.mark.parametrize("name", ON_IMAGES)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@cache
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return images (n, 1, 24, 24) in [-1, 1], writable for tests that check that nobody does, and their labels."""
+    data = DIGITS.load().prepare(("symmetric",), SAMPLES)
+    return np.ascontiguousarray(data.x[:, :, 2:26, 2:26]), data.y
+
+
+def small_protocol(name: str, **changes: Any) -> Protocol:
+    """Return the method's protocol with small batches and few epochs."""
+    values = {"batch_size": BATCH, "budget": Budget(amount=2), "evaluate_every": 1, **changes}
+    phases = METHODS[name].default_protocol.phases
+    return Protocol(phases={key: phase.model_copy(update=values) for key, phase in phases.items()})
+
+
+def small(name: str, n_clusters: Any = 10, **arguments: Any) -> Clusterer:
+    estimator: Clusterer = METHODS[name](n_clusters, protocol=small_protocol(name), **arguments)
+    return estimator
+
+
+@cache
+def fitted(name: str) -> Clusterer:
+    return small(name).fit(digits()[0])
+
+
+def trace(estimator: Clusterer) -> dict[str, np.ndarray]:
+    """Return everything that a fit left, as arrays."""
+    outcome = estimator.outcome_
+    found = {"labels": estimator.labels_, "embedding": estimator.embedding_}
+    found |= {"losses": np.array([outcome.loss, outcome.final_loss, *outcome.first_losses, *outcome.losses.values()])}
+    if isinstance(estimator, DeepClusterer):
+        found |= {key: value.numpy() for key, value in estimator.model_.state_dict().items()}
+    return found
+
+
+def assert_identical(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        assert value.dtype == second[key].dtype
+        assert value.tobytes() == second[key].tobytes(), f"{key} differs"
+
+
+def refusal(call: Any) -> str:
+    """Return the message of the ValueError that `call` raises, once it is one line of words that ends."""
+    with pytest.raises(ValueError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.endswith(".") or message.endswith(")")
+    assert len(message.split()) > 4
+    return message
+
+
+# ---------------------------------------------------------------- constructor and parameters
+
+
+@every_method
+def test_constructor_stores_what_it_is_given_and_nothing_else(name):
+    names = list(inspect.signature(METHODS[name]).parameters)
+    assert set(names) == {*METHODS[name].Params.model_fields, *COMMON}
+    given = {argument: object() for argument in names}
+    estimator = METHODS[name](**given)
+    assert vars(estimator) == given
+    assert estimator.get_params() == given
+
+
+@every_method
+def test_parameters_survive_set_params_and_clone(name):
+    estimator = small(name)
+    assert estimator.set_params(n_clusters=7, random_state=3, epochs=1) is estimator
+    copy = clone(estimator.fit(digits()[0][:60]))
+    assert copy.get_params() == estimator.get_params()
+    assert (copy.n_clusters, copy.random_state, copy.epochs) == (7, 3, 1)
+    assert not hasattr(copy, "labels_")
+    assert_identical(trace(copy.fit(digits()[0][:60])), trace(estimator))
+    with pytest.raises(ValueError, match="no_such_parameter"):
+        estimator.set_params(no_such_parameter=1)
+    with pytest.raises(TypeError, match="no_such_parameter"):
+        METHODS[name](10, no_such_parameter=1)
+
+
+@every_deep_method
+def test_epochs_replaces_the_budget_of_the_protocol(name):
+    outcome = small(name, epochs=1).fit(digits()[0]).outcome_
+    assert (outcome.epochs, outcome.steps) == (1, SAMPLES // BATCH)
+
+
+# ---------------------------------------------------------------- what a fit leaves
+
+
+@every_method
+def test_labels_and_embedding_have_one_row_for_each_sample(name):
+    estimator = fitted(name)
+    assert estimator.labels_.shape == (SAMPLES,)
+    assert np.issubdtype(estimator.labels_.dtype, np.integer)
+    assert estimator.labels_.min() >= 0
+    assert estimator.labels_.max() < 10
+    assert estimator.embedding_.ndim == 2
+    assert len(estimator.embedding_) == SAMPLES
+    assert np.isfinite(estimator.embedding_).all()
+    assert np.isfinite(estimator.outcome_.loss)
+
+
+@every_method
+def test_fit_predict_returns_the_labels_of_the_same_fit(name):
+    estimator = small(name)
+    labels = estimator.fit_predict(digits()[0])
+    np.testing.assert_array_equal(labels, estimator.labels_)
+    assert_identical(trace(estimator), trace(fitted(name)))
+
+
+@every_deep_method
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_prediction_of_the_training_samples_gives_their_labels(name, keep):
+    x, _ = digits()
+    estimator = METHODS[name](10, protocol=small_protocol(name, keep=keep)).fit(x)
+    # Other batch sizes round differently, which may turn a tie.
+    assert (estimator.predict(x) != estimator.labels_).sum() <= 2
+    np.testing.assert_allclose(estimator.transform(x), estimator.embedding_, atol=1e-5)
+
+
+@every_deep_method
+@pytest.mark.parametrize("n", [2 * BATCH + 1, 2 * BATCH + 2, 3 * BATCH - 1])
+def test_samples_beyond_the_last_full_batch_get_labels_too(name, n):
+    assert small(name).fit(digits()[0][:n]).labels_.shape == (n,)
+
+
+# ---------------------------------------------------------------- randomness
+
+
+@every_method
+def test_a_second_fit_gives_the_same_bits_whatever_the_global_generators_say(name):
+    torch.manual_seed(99)
+    np.random.seed(99)
+    random.seed(99)
+    assert_identical(trace(small(name).fit(digits()[0])), trace(fitted(name)))
+
+
+@every_method
+def test_fit_leaves_the_global_generators_alone(name):
+    torch.manual_seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    small(name).fit(digits()[0])
+    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()
+    assert torch.equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
+    assert before[2] == after[2]
+
+
+@every_deep_method
+def test_another_random_state_gives_other_weights(name):
+    other = trace(small(name, random_state=1).fit(digits()[0]))
+    assert all(not np.array_equal(other[key], trace(fitted(name))[key]) for key in ("embedding", "losses"))
+
+
+# ---------------------------------------------------------------- labels and runs
+
+
+@every_method
+def test_fit_ignores_labels(name):
+    x, y = digits()
+    assert_identical(trace(small(name).fit(x, y)), trace(fitted(name)))
+    assert_identical(trace(small(name).fit(x, ["no", "labels"])), trace(fitted(name)))
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A data set read from the arrays x.npy and y.npy in its folder."""
+
+    name: str = "contract-digits"
+    digest: str = "sha256:0"
+
+    def load(self, data_dir: Path) -> Dataset:
+        return Dataset(self.name, np.load(data_dir / "x.npy"), np.load(data_dir / "y.npy"), 10, self.digest)
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Register a data set for the time of the test; return a folder with its labels and one with permuted ones."""
+    monkeypatch.setitem(DATASETS._entries, FolderSource.name, FolderSource())
+    x, y = digits()
+    found = {"true": y, "permuted": np.random.default_rng(0).permutation(y)}
+    for key, labels in found.items():
+        (tmp_path / key).mkdir()
+        np.save(tmp_path / key / "x.npy", x)
+        np.save(tmp_path / key / "y.npy", labels)
+    return {key: tmp_path / key for key in found}
+
+
+def run(name: str, replicate: int, folder: Path) -> RunResult:
+    params = METHODS[name](10).checked_params().canonical()
+    data = DataSpec(name=FolderSource.name, digest=FolderSource.digest)
+    spec = RunSpec(method=name, params=params, data=data, protocol=small_protocol(name), replicate=replicate)
+    result = execute(spec, data_dir=folder)
+    assert result.record.status in ("ok", "collapsed"), result.record.traceback
+    return result
+
+
+def training(result: RunResult) -> dict[str, Any]:
+    """Return what training left in a result, without what labels and clocks decide."""
+    record = result.record
+    history = [row.model_dump(exclude={"metrics"}) for row in record.history]
+    losses = record.loss, record.final_loss, record.losses, record.first_losses
+    return {"losses": losses, "history": history, "labels": result.labels.tolist()}
+
+
+@every_method
+def test_a_run_with_permuted_labels_trains_the_same_weights(name, folders, monkeypatch):
+    estimators: list[Clusterer] = []
+    original = Clusterer.fit
+
+    def recorded(self: Clusterer, X: Any, y: Any = None, **options: Any) -> Clusterer:
+        assert y is None
+        estimators.append(self)
+        return original(self, X, y, **options)
+
+    monkeypatch.setattr(Clusterer, "fit", recorded)
+    results = [run(name, 0, folder) for folder in folders.values()]
+    assert training(results[0]) == training(results[1])
+    assert results[0].record.metrics != results[1].record.metrics
+    assert_identical(trace(estimators[0]), trace(estimators[1]))
+
+
+@every_method
+def test_replicate_3_alone_equals_replicate_3_of_5(name, folders):
+    series = [training(run(name, replicate, folders["true"])) for replicate in range(5)]
+    torch.manual_seed(7)
+    assert training(run(name, 3, folders["true"])) == series[3]
+    if name in DEEP:
+        assert len({result["losses"][0] for result in series}) == 5
+
+
+# ---------------------------------------------------------------- input: what is accepted, what is refused
+
+
+@every_method
+def test_fit_does_not_write_into_its_input(name):
+    x = digits()[0].copy()
+    small(name).fit(x)
+    np.testing.assert_array_equal(x, digits()[0])
+
+
+@every_method
+def test_read_only_float64_fortran_and_list_input_give_the_same_bits(name):
+    read_only = digits()[0].copy()
+    read_only.setflags(write=False)
+    forms = [read_only, digits()[0].astype(np.float64), np.asfortranarray(digits()[0]), digits()[0].tolist()]
+    for form in forms:
+        assert_identical(trace(small(name).fit(form)), trace(fitted(name)))
+
+
+@every_method
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_refused(name, value):
+    x = digits()[0].copy()
+    x[7, 0, 3, 3] = value
+    assert "NaN or infinite" in refusal(lambda: small(name).fit(x))
+
+
+@every_method
+@pytest.mark.parametrize("x", [np.zeros(50), 3.0, [[1.0, 2.0], [3.0]] * 30, [["a", "b"]] * 60, None])
+def test_samples_without_a_common_shape_of_numbers_are_refused(name, x):
+    refusal(lambda: small(name).fit(x))
+
+
+@every_image_method
+def test_networks_for_images_refuse_other_shapes(name):
+    x, _ = digits()
+    for wrong in (x[:, 0], x.reshape(SAMPLES, -1), x[:, :, None]):
+        assert "images" in refusal(lambda wrong=wrong: small(name).fit(wrong))
+    assert "12x12" in refusal(lambda: small(name).fit(x[:, :, :12, :12]))
+
+
+@every_method
+def test_fewer_samples_than_clusters_are_refused(name):
+    assert "9 samples" in refusal(lambda: small(name).fit(digits()[0][:9]))
+
+
+@every_deep_method
+def test_fewer_samples_than_a_batch_are_refused(name):
+    assert f"batch of {BATCH}" in refusal(lambda: small(name).fit(digits()[0][: BATCH - 1]))
+
+
+@every_method
+@pytest.mark.parametrize("n_clusters", [1, 0, -3, 2.5, "ten", None])
+def test_a_number_of_clusters_that_cannot_be_is_refused(name, n_clusters):
+    assert "n_clusters" in refusal(lambda: small(name, n_clusters).fit(digits()[0]))
+
+
+@every_method
+def test_every_parameter_refuses_a_value_of_another_kind(name):
+    for field in METHODS[name].Params.model_fields:
+        estimator = small(name).set_params(**{field: object()})
+        assert field in refusal(lambda estimator=estimator: estimator.fit(digits()[0]))
+
+
+@every_image_method
+def test_an_unknown_network_is_refused_with_the_nearest_name(name):
+    assert "'cnn-small'" in refusal(lambda: small(name, network="cnn-smal").fit(digits()[0]))
+
+
+@every_image_method
+def test_an_unknown_tap_is_refused(name):
+    if "taps" in METHODS[name].Params.model_fields:
+        assert "block9" in refusal(lambda: small(name, taps=("block9",)).fit(digits()[0]))
+
+
+@every_method
+@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"random_state": None}, {"random_state": "a"}, {"device": "spoon"}])
+def test_common_arguments_that_cannot_be_are_refused(name, wrong):
+    assert next(iter(wrong)) in refusal(lambda: small(name, **wrong).fit(digits()[0]))
