@@ -11,6 +11,7 @@ from benchmark.paper import ColumnRule, MetricRule, Paper, Reading, TableRule
 from benchmark.plan import PlannedCell
 from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import DATASETS
+from benchmark.rows import device_of, device_order
 from benchmark.spec import RunSpec
 from benchmark.statistics import SELECTIONS, Distribution
 from benchmark.verdict import judge
@@ -90,7 +91,7 @@ def cell_result(
         counts={str(status): count for status, count in counts.items()} | ({"missing": missing} if missing else {}),
         stale=sum(stale(record) for record in records.values()),
         run_ids=tuple(records),
-        devices=tuple(sorted({str(r.environment.get("device", "")) for r in records.values()})),
+        devices=tuple(sorted({device_of(r) for r in records.values()})),
     )
     if not used:
         return replace(result, verdict="not run" if missing == len(planned.specs) else "incomplete")
@@ -98,8 +99,9 @@ def cell_result(
     values = [metric.scale * r.metrics[metric.column] for r in used]
     rule = SELECTIONS[table.statistic]
     value, uncertainty = rule.value(losses, values), rule.uncertainty(losses, values)
-    verdict = "incomplete" if missing else ""
-    judged = planned.profile == "paper" and rule.judged and not missing and not planned.overrides
+    whole = not missing and not (planned.reduced and planned.profile == "paper")
+    verdict = "" if whole else "incomplete"
+    judged = planned.profile == "paper" and rule.judged and whole and not planned.overrides
     if judged and published is not None and uncertainty is not None:
         verdict = judge(uncertainty, published.value, published.sd, value=value).name
     sd = uncertainty.sd if isinstance(uncertainty, Distribution) else None
@@ -107,12 +109,12 @@ def cell_result(
 
 
 def cell_records(specs: Iterable[RunSpec], find: Find) -> dict[str, RunRecord]:
-    """Return the stored records of a cell by run id, all from the one device that has most of them."""
-    found = {spec.run_id: {str(r.environment.get("device", "")): r for r in find(spec)} for spec in specs}
+    """Return the stored records of a cell by run id, all from the device with most of them (of two, the CPU)."""
+    found = {spec.run_id: {device_of(r): r for r in find(spec)} for spec in specs}
     devices = Counter(device for records in found.values() for device in records)
     if not devices:
         return {}
-    device = min(devices, key=lambda name: (-devices[name], name))
+    device = min(devices, key=lambda name: (-devices[name], device_order(name)))
     return {run_id: records[device] for run_id, records in found.items() if device in records}
 
 

@@ -29,12 +29,13 @@ def check(
     workers: int,
     watch: Callable[[Event], None] = lambda event: None,
 ) -> Checked:
-    """Make the stored runs of `cells` again, in a temporary folder, and compare them with the stored ones.
+    """Make the tracked runs of `cells` again, in a temporary folder, and compare them with the tracked ones.
 
-    A cell without stored runs is a disagreement: there is nothing to hold today's code to.
+    Runs made here and not merged do not count: today's code would be compared with itself. A cell without tracked runs
+    is a disagreement: there is nothing to hold today's code to.
     """
     wanted = {spec.run_id: Job(spec, cell.context) for cell in cells for spec in cell.specs}
-    stored = {run_id: found for run_id, job in wanted.items() if (found := session.find(job.spec))}
+    stored = {run_id: found for run_id, job in wanted.items() if (found := _tracked(session, run_id))}
     jobs = [wanted[run_id] for run_id in stored]
     today: dict[str, RunRecord] = {}
     disagreements: list[str] = []
@@ -62,6 +63,10 @@ def _compare(cell: PlannedCell, stored: dict[str, Sequence[RunRecord]], today: d
     old = [_nearest(stored[run_id], new[0]) for run_id in ids if run_id in stored]
     same = all(machine(record) == machine(new[0]) for record in old)
     return compare_runs([run_view(r) for r in old], [run_view(r) for r in new], same)
+
+
+def _tracked(session: Session, run_id: str) -> Sequence[RunRecord]:
+    return tuple(session.tracked.get(run_id, {}).values())
 
 
 def _nearest(records: Sequence[RunRecord], like: RunRecord) -> RunRecord:

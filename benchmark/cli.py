@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich.console import Console
 
@@ -89,10 +90,12 @@ def run(
         raise UsageError(did_you_mean("choice for --stale", stale, ("keep", "rerun")))
     until = _until(budget)
     request = _request(profile, paper, table, method, dataset, reading, sets, runs)
+    _check_device(device)
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
     cells = plan_cells(request)
     _refuse_nothing(cells, request)
     plan = session.plan(cells)
+    _refuse_impossible(plan, cells)
     crew = workers or (1 if session.device != "cpu" else _cores())
     _announce(plan, crew)
     code = _carry_out(plan, session, crew, until, stale == "rerun") if plan.runs else 0
@@ -209,8 +212,9 @@ def check(
 ) -> None:
     """Fail (exit 1) when today's code no longer gives the stored numbers of the quick profile."""
     session = Session(results)
-    cells = plan_cells(_request("quick", paper, table, method, None, None, None, runs))
-    cells = [cell for cell in cells if cell.specs]
+    request = _request("quick", paper, table, method, None, None, None, runs)
+    cells = [cell for cell in plan_cells(request) if cell.specs]
+    _refuse_nothing(cells, request)
     started = time.monotonic()
     found = check_cells(session, cells, workers or _cores())
     for text in found.disagreements:
@@ -272,6 +276,8 @@ def results_verify(results: Results = Path("results")) -> None:
     """Read every stored record and say what is damaged; exit 1 if anything is."""
     session = Session(results)
     records = sum(len(by_device) for by_device in session.records.values())
+    if not records and not results.is_dir():
+        raise UserError(f"there is no folder {results}: name a results folder with --results.")
     problems = session.store.problems()
     for problem in problems:
         typer.echo(problem, err=True)
@@ -292,6 +298,9 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"error: {error.filename}: {error.strerror}." if error.filename else f"error: {error}", err=True)
         sys.exit(1)
 
 
@@ -337,6 +346,29 @@ def _refuse_nothing(cells: list[PlannedCell], request: Request) -> None:
         raise UsageError(
             f"no cell of the {request.profile} profile fits these options: see `python -m benchmark ls tables`."
         )
+
+
+def _refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
+    """Raise UserError where there is nothing stored and nothing that could be made."""
+    if plan.runs or plan.stored:
+        return
+    reasons = [reason.rstrip(".") for reason in dict.fromkeys(plan.impossible.values())]
+    for reason, names in (
+        ("not implemented", dict.fromkeys(c.row for c in cells if c.reason == "not implemented")),
+        ("no data set of ours", dict.fromkeys(c.column for c in cells if c.reason == "no data")),
+    ):
+        reasons += [f"{reason}: {', '.join(names)}"] if names else []
+    raise UserError(f"no run can be made: {'; '.join(reasons)}.")
+
+
+def _check_device(name: str | None) -> None:
+    if name in (None, "cpu"):
+        return
+    match = re.fullmatch(r"cuda(?::(\d+))?", name or "")
+    if match is None:
+        raise UsageError(f"--device {name!r} is no device: write cpu, cuda or cuda:1.")
+    if int(match[1] or 0) >= torch.cuda.device_count():
+        raise UserError(f"torch finds no GPU {name!r} here: leave --device out to run on the CPU.")
 
 
 def _announce(plan: Plan, workers: int) -> None:
@@ -396,11 +428,14 @@ def _one_cell(
     """Return the cell asked for: of the fullest profile and reading with stored runs where they are not given."""
     if "/" not in table:
         raise UsageError(f"write the table as PAPER/TABLE, not {table!r}: see `python -m benchmark ls tables`.")
+    paper, _, table_name = table.partition("/")
+    if load_paper(paper).table(table_name).kind == "data":
+        raise UsageError(f"{table} lists data sets, and no run stands behind it: draw it with the command `tables`.")
     chosen: list[PlannedCell] = []
     for name in (profile,) if profile else tuple(reversed(PROFILES)):
         asked = reading or ReadingChoice.both
         if reading is None:
-            offered = load_paper(table.partition("/")[0]).protocol.profiles
+            offered = load_paper(paper).protocol.profiles
             asked = ReadingChoice.both if name in offered and len(offered[name].readings) > 1 else ReadingChoice.paper
         chosen += plan_cells(_request(name, None, [table], [method], [dataset], asked, sets, runs))
     if not chosen:
@@ -430,7 +465,7 @@ def _status_line(session: Session, profile: str, cells: list[PlannedCell]) -> di
         **counts,
         "stale": sum(session.stale(record) for record in records),
         "missing": len(plan.runs),
-        "no data": len(plan.impossible) + sum(cell.reason == "no data" for cell in cells),
+        "no data": len(plan.impossible),
         "time left": duration(sum(known) / len(known) * len(seconds) if known else None) if plan.runs else "0 s",
     }
 

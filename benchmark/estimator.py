@@ -23,8 +23,14 @@ from benchmark.spec import Frozen, Protocol, validated
 from benchmark.streams import Streams
 from benchmark.training import PhaseResult, RunContext, TrainingPhase, run_phase
 
-COMMON = {"protocol": None, "epochs": None, "random_state": 0, "device": "cpu"}
-"""Constructor arguments of every method that are no parameters of it."""
+
+class CommonArguments(Frozen):
+    """Constructor arguments of every method that are no parameters of it."""
+
+    protocol: Protocol | None = None
+    epochs: int | None = Field(None, ge=1)
+    random_state: int = Field(0, ge=0)
+    device: str = "cpu"
 
 
 class ClusterParams(Frozen):
@@ -52,8 +58,8 @@ def _constructor(model: type[ClusterParams]) -> Any:
         kind = inspect.Parameter.KEYWORD_ONLY if name != "n_clusters" else inspect.Parameter.POSITIONAL_OR_KEYWORD
         default = inspect.Parameter.empty if info.default is PydanticUndefined else info.default
         parameters.append(inspect.Parameter(name, kind, default=default, annotation=info.annotation))
-    for name, default in COMMON.items():
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default))
+    for name, info in CommonArguments.model_fields.items():
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info.default))
     signature = inspect.Signature(parameters)
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -103,11 +109,13 @@ class Clusterer(ClusterMixin, BaseEstimator):
         """
         try:
             params = self.checked_params()
+            context = run if run is not None else self._standalone()
+            x = as_samples(X, params.n_clusters)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(context.streams.seed("torch"))
+                self.labels_, self.embedding_, self.outcome_ = self.cluster(x, params, context)
         except UsageError as error:
             raise ValueError(str(error)) from None
-        x = as_samples(X, params.n_clusters)
-        context = run if run is not None else self._standalone()
-        self.labels_, self.embedding_, self.outcome_ = self.cluster(x, params, context)
         self.n_features_in_ = int(np.prod(x.shape[1:]))
         return self
 
@@ -121,15 +129,17 @@ class Clusterer(ClusterMixin, BaseEstimator):
         return validated(self.Params, values, self.method_name or type(self).__name__)
 
     def _standalone(self) -> RunContext:
-        protocol = self.protocol or self.default_protocol
-        if self.epochs is not None and protocol.phases:
+        values = {name: getattr(self, name) for name in CommonArguments.model_fields}
+        common = validated(CommonArguments, values, self.method_name or type(self).__name__)
+        protocol = common.protocol or self.default_protocol
+        if common.epochs is not None and protocol.phases:
             name = list(protocol.phases)[-1]
             phase = protocol.phases[name]
-            every = max(1, min(phase.evaluate_every, int(self.epochs)))
-            budget = phase.budget.model_copy(update={"unit": "epochs", "amount": int(self.epochs)})
+            every = min(phase.evaluate_every, common.epochs)
+            budget = phase.budget.model_copy(update={"unit": "epochs", "amount": common.epochs})
             short = phase.model_copy(update={"budget": budget, "evaluate_every": every})
             protocol = protocol.model_copy(update={"phases": {**protocol.phases, name: short}})
-        return RunContext(Streams("", int(self.random_state)), protocol, torch.device(self.device))
+        return RunContext(Streams("", common.random_state), protocol, device_named(common.device))
 
 
 class DeepClusterer(Clusterer):
@@ -175,13 +185,13 @@ class DeepClusterer(Clusterer):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the hard assignments (n,) of new samples."""
-        soft, _ = self._embed(self._samples(as_samples(X, 1), torch.device(self.device)))
+        soft, _ = self._embed(self._samples(as_samples(X, 1), device_named(self.device)))
         labels: np.ndarray = soft.argmax(axis=1)
         return labels
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the embedding (n, d) of new samples."""
-        return self._embed(self._samples(as_samples(X, 1), torch.device(self.device)))[1]
+        return self._embed(self._samples(as_samples(X, 1), device_named(self.device)))[1]
 
     def _samples(self, x: np.ndarray, device: torch.device) -> Tensor:
         # Torch warns of read-only arrays (such as memory maps), though nothing here writes into samples.
@@ -192,6 +202,17 @@ class DeepClusterer(Clusterer):
         with torch.no_grad():
             parts = [self.assign(self.model_, batch) for batch in torch.split(samples, size)]
         return tuple(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device `name`, or raise UsageError where this machine has none of that name."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"there is no device {name!r}: use 'cpu' or 'cuda'.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"there is no device {name!r} on this machine: torch sees no CUDA device.")
+    return device
 
 
 def as_samples(X: Any, n_clusters: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmark.estimator import device_named
 from benchmark.metrics import evaluate_clustering
 from benchmark.provenance import code_digest, environment
 from benchmark.record import Context, Evaluation, RunRecord
@@ -63,7 +64,7 @@ def execute(
         history.append(_evaluation(snapshot, data.y))
 
     streams = Streams(spec.data.name, spec.replicate)
-    run = RunContext(streams, spec.protocol, torch.device(device), (observe,), progress)
+    run = RunContext(streams, spec.protocol, device_named(device), (observe,), progress)
     started = time.perf_counter()
     found: dict[str, Any]
     labels = None

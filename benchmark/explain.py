@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchmark.paper import MetricRule, Paper, load_paper
 from benchmark.plan import PlannedCell
 from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import DATASETS, UsageError, did_you_mean
+from benchmark.rows import device_of
 from benchmark.session import Session
 from benchmark.statistics import selection_regret
 from benchmark.streams import Streams
@@ -48,7 +50,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
         "protocol": _protocol(cell, paper),
         "ledger": _ledger(cell, paper, metric),
         "environment": _environments(records),
-        "command": _command(cell),
+        "command": _command(cell, paper),
     }
 
 
@@ -62,7 +64,7 @@ def as_text(facts: dict[str, Any]) -> str:
         elif isinstance(part, list) and part and isinstance(part[0], dict):
             lines += _grid(part)
         else:
-            lines.append(f"  {_short(part)}" if part else "  none stored")
+            lines.append(f"  {_short(part)}" if part else "  none")
         lines.append("")
     return "\n".join(lines)
 
@@ -99,7 +101,7 @@ def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, A
         "seconds": round(record.seconds, 1),
         "device": record.environment.get("device"),
         "code": record.code_digest + (" stale" if session.stale(record) else ""),
-        "stored in": str(session.store.origin(record.run_id)),
+        "stored in": str(session.store.origin(record.run_id, device_of(record))),
         "error": record.error,
     }
 
@@ -168,9 +170,14 @@ def _environments(records: dict[str, RunRecord]) -> list[dict[str, Any]]:
     return [{"replicates": " ".join(map(str, made)), **shown} for shown, made in seen.values()]
 
 
-def _command(cell: PlannedCell) -> str:
-    command = f"python -m benchmark run --table {cell.paper}/{cell.table} --method {cell.row} --dataset {cell.column}"
-    return f"{command} --profile {cell.profile} --reading {cell.reading}"
+def _command(cell: PlannedCell, paper: Paper) -> str:
+    """Return the command that makes the runs of the cell, ready for a shell."""
+    words = ["python", "-m", "benchmark", "run", "--table", f"{cell.paper}/{cell.table}", "--method", cell.row]
+    words += ["--dataset", cell.column, "--profile", cell.profile, "--reading", cell.reading]
+    words += [word for text in cell.overrides.split(";") if text for word in ("--set", text)]
+    if cell.runs != paper.protocol.profiles[cell.profile].runs:
+        words += ["--runs", str(cell.runs)]
+    return shlex.join(words)
 
 
 def _grid(rows: Sequence[dict[str, Any]]) -> list[str]:

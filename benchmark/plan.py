@@ -43,7 +43,8 @@ class Request:
 class PlannedCell:
     """A cell of a table without its metric: the runs that it needs, or the `reason` why it has none.
 
-    `reason` is "", "not implemented" (no method of ours) or "no data" (the data set is not registered).
+    `reason` is "", "not implemented" (no method of ours) or "no data" (the data set is not registered). `reduced` marks
+    a cell for which fewer runs were asked than the profile's.
     """
 
     paper: str
@@ -59,6 +60,7 @@ class PlannedCell:
     resolved: Resolved | None = None
     runs: int = 0
     overrides: str = ""
+    reduced: bool = False
 
     @property
     def specs(self) -> tuple[RunSpec, ...]:
@@ -74,7 +76,7 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run to make: its specification, the cell that first asks for it, and an estimate of its seconds, if any."""
+    """One run to make: its specification, the most urgent cell that asks for it, and an estimate of its seconds."""
 
     spec: RunSpec
     cell: PlannedCell
@@ -150,10 +152,10 @@ def plan_runs(
                 stored.add(run_id)
             elif reason := ready(spec.data.name):
                 impossible[run_id] = reason
-            elif run_id not in planned:
-                run = PlannedRun(spec, cell, estimate.seconds(spec))
-                place = columns.setdefault(cell.column, len(columns))
-                planned[run_id] = ((cell.priority, place, spec.replicate), run)
+            else:
+                place = (cell.priority, columns.setdefault(cell.column, len(columns)), spec.replicate)
+                if run_id not in planned or place < planned[run_id][0]:
+                    planned[run_id] = (place, PlannedRun(spec, cell, estimate.seconds(spec)))
     ordered = sorted(planned.values(), key=lambda item: item[0])
     return Plan(tuple(run for _, run in ordered), len(stored), impossible)
 
@@ -231,6 +233,7 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
                         resolved,
                         request.runs or profile.runs,
                         overrides.label,
+                        (request.runs or profile.runs) < profile.runs,
                     )
 
 

@@ -55,6 +55,10 @@ class Registry(Mapping[str, T]):
         except KeyError:
             raise UsageError(did_you_mean(self.kind, name, self._entries)) from None
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the entry `name`, or `default` where there is none."""
+        return self._entries.get(name, default)
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 

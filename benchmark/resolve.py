@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,7 +122,9 @@ def resolve(
         protocol=validated(Protocol, phases, f"protocol of {paper.id}"),
         replicate=0,
     )
-    return Resolved(spec, (*_data_fields(data, column, reading, overrides), *fields.values()))
+    return Resolved(
+        spec, (*_data_fields(data, row, column, reading, overrides), *fields.values(), *_rest(spec, fields))
+    )
 
 
 def column_data(column: ColumnRule, reading: Reading, overrides: Overrides) -> ColumnData:
@@ -169,15 +171,32 @@ def _data(
 
 
 def _data_fields(
-    data: DataSpec, column: ColumnRule, reading: Reading, overrides: Overrides
+    data: DataSpec, row: MethodRule, column: ColumnRule, reading: Reading, overrides: Overrides
 ) -> tuple[ResolvedField, ...]:
-    rule = column_data(column, reading, overrides)
-    origin = f"column {column.label}"
+    if row.preprocess is None:
+        origin, ledger = f"column {column.label}", column_data(column, reading, overrides).ledger
+    else:
+        origin, ledger = f"row {row.label}", ()
     return (
-        ResolvedField("data.dataset", data.name, origin, rule.ledger),
-        ResolvedField("data.preprocess", list(data.preprocess), origin, rule.ledger),
+        ResolvedField("data.dataset", data.name, origin, ledger),
+        ResolvedField("data.preprocess", list(data.preprocess), origin, ledger),
         ResolvedField("data.samples", data.samples, "profile"),
     )
+
+
+def _rest(spec: RunSpec, known: Mapping[str, ResolvedField]) -> list[ResolvedField]:
+    """Return the fields of a specification that no rule of the paper sets."""
+    own = {f"params.{name}": value for name, value in spec.params.items()} | dict(_leaves(spec.protocol.canonical()))
+    origins = {"params.n_clusters": "the data set"}
+    return [ResolvedField(p, v, origins.get(p, "default of the suite")) for p, v in own.items() if p not in known]
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _full_path(key: str, paper: Paper) -> str:

@@ -15,7 +15,8 @@ from benchmark.provenance import device_name
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, UserError
 from benchmark.spec import RunSpec
-from benchmark.store import Store
+from benchmark.store import SHIPPED, Store
+from benchmark.stored import stored_folders
 
 
 class Session:
@@ -49,6 +50,16 @@ class Session:
         found = {run_id: self.store.devices(run_id) for run_id in self.store.ids()}
         pairs = {run_id: {d: self.store.get(run_id, d) for d in devices} for run_id, devices in found.items()}
         return {run_id: {d: r for d, r in by_device.items() if r is not None} for run_id, by_device in pairs.items()}
+
+    @cached_property
+    def tracked(self) -> dict[str, dict[str, RunRecord]]:
+        """The tracked records by run id and device: those of the results folder before those of the package."""
+        found: dict[str, dict[str, RunRecord]] = {}
+        for root in dict.fromkeys((SHIPPED.resolve(), (self.results / "stored").resolve())):
+            for folder in stored_folders(root):
+                for run_id, device in folder.held():
+                    found.setdefault(run_id, {})[device] = folder.record((run_id, device))
+        return found
 
     def refresh(self) -> None:
         """Forget the records read so far."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -116,7 +116,7 @@ class RunContext:
         """Show a snapshot to every observer, and restore the global generator afterwards."""
         with torch.random.fork_rng(devices=[]):
             for observer in self.observers:
-                observer(snapshot)
+                observer(replace(snapshot, terms=dict(snapshot.terms), assignments=snapshot.assignments.copy()))
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,14 @@ def batches_per_epoch(spec: Phase, n: int) -> int:
 
 
 def evaluation_batches(spec: Phase, n: int, streams: Streams) -> list[Tensor]:
-    """Return index batches that cover all samples in one fixed, shuffled order; the last may be partial."""
+    """Return index batches that cover all samples in one fixed, shuffled order, all of the same size.
+
+    Where the batch size does not divide n, a last batch is filled up with samples of the one before.
+    """
+    size = n if spec.sampler == "full" else min(spec.batch_size, n)
     order = torch.randperm(n, generator=streams.torch("evaluation"))
-    return list(torch.split(order, n if spec.sampler == "full" else spec.batch_size))
+    whole = order[: n - n % size]
+    return [*torch.split(whole, size), *([order[-size:]] if n % size else [])]
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], clip: Clip) -> None:
@@ -254,18 +259,16 @@ class _Loop:
     def _evaluate(self) -> Snapshot:
         self._guard()
         self.phase.model.eval()
-        objective, full = self.phase.objectives[0], len(self.evaluation[0])
+        objective, whole = self.phase.objectives[0], len(self.x) // len(self.evaluation[0])
         sums: dict[str, Tensor] = {}
         assignments = torch.empty(len(self.x), dtype=torch.int64, device=self.x.device)
-        counted = 0
         with torch.no_grad():
-            for index in self.evaluation:
+            for number, index in enumerate(self.evaluation):
                 terms, soft = self.phase.evaluate(Batch(self.x.index_select(0, index), index))
                 assignments[index] = soft.argmax(dim=1)
-                if len(index) == full:
-                    counted += 1
+                if number < whole:  # each sample counts once
                     sums = {name: value + sums.get(name, 0) for name, value in terms.items()}
-            means = {name: value / counted for name, value in sums.items()}
+            means = {name: value / whole for name, value in sums.items()}
             total = float(objective.total(means))
         epoch = self.steps // self.per_epoch
         snapshot = Snapshot(

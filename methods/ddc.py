@@ -112,6 +112,9 @@ class DDC(DeepClusterer):
     def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
         """Return the initialised network."""
         model = DDCNetwork(params, shape, decoder="reconstruction" in self.weights(params))
+        for tap in self.tapped(params):
+            if tap not in model.backbone.shapes:
+                raise ValueError(f"{params.network} has no layer {tap!r} to tap: {', '.join(model.backbone.shapes)}.")
         initialise(model, params.initialisation, context.streams)
         return model
 

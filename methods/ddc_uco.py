@@ -23,7 +23,7 @@ class DDCUCOParams(DDCParams):
 
     companion_weight: float = Field(0.01, ge=0)
     omega: Literal["constant", "linear", "exponential", "exponential-printed"] = "constant"
-    taps: tuple[str, ...] = ("block1_pool", "block2_pool")
+    taps: tuple[str, ...] = Field(("block1_pool", "block2_pool"), min_length=1)
     detach_assignments: bool = False
 
 

@@ -13,7 +13,16 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from benchmark import registry
-from benchmark.registry import DATASETS, METHODS, NETWORKS, Registry, UsageError, UserError, check_siblings, load_plugins
+from benchmark.registry import (
+    DATASETS,
+    METHODS,
+    NETWORKS,
+    Registry,
+    UsageError,
+    UserError,
+    check_siblings,
+    load_plugins,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,8 +52,8 @@ def test_registry_is_a_mapping_in_the_order_of_names(fruits):
 
 def test_a_wrong_name_is_answered_with_the_nearest_right_one(fruits):
     with pytest.raises(UsageError) as caught:
-        fruits["aple"]
-    assert str(caught.value) == "there is no fruit named 'aple'; did you mean 'apple'?"
+        fruits["orang"]
+    assert str(caught.value) == "there is no fruit named 'orang'; did you mean 'orange'?"
 
 
 def test_a_name_in_capitals_is_near(fruits):
@@ -133,7 +142,7 @@ def test_a_package_of_the_same_name_in_the_working_directory_is_refused(tmp_path
     decoy = tmp_path / name
     decoy.mkdir()
     (decoy / "__init__.py").write_text("raise RuntimeError('the decoy was imported')\n")
-    script = "from benchmark.registry import check_siblings, UsageError\ntry:\n    check_siblings()\n"
+    script = "from benchmark.registry import load_plugins, UsageError\ntry:\n    load_plugins()\n"
     script += "except UsageError as error:\n    print(error)\n"
     done = subprocess.run(
         [sys.executable, "-c", script],

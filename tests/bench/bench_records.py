@@ -1,0 +1,141 @@
+"""Planner, store and renderer of everything in three profiles, on 10 000 records."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.paper import PROFILES, READINGS
+from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
+from benchmark.record import Context, Evaluation, RunRecord
+from benchmark.registry import load_plugins
+from benchmark.render import FORMATS, render_tables
+from benchmark.session import Session
+from benchmark.spec import RunSpec
+from benchmark.store import Store
+from benchmark.stored import place, stored_files, write_changed
+
+RECORDS = 10_000
+RUN_FOLDERS = 500
+EVALUATIONS = 10
+
+
+def every_cell() -> list[PlannedCell]:
+    requests = [Request(profile, readings=READINGS) for profile in PROFILES]
+    return [cell for request in requests for cell in plan_cells(request)]
+
+
+def make_record(spec: RunSpec, context: Context, rng: np.random.Generator) -> RunRecord:
+    def metrics() -> dict[str, float]:
+        return dict(zip(("acc", "nmi", "nmi_geometric", "ari"), rng.random(4).tolist(), strict=True))
+
+    totals = sorted(rng.random(EVALUATIONS).tolist(), reverse=True)
+    history = tuple(
+        Evaluation(
+            phase="train",
+            step=83 * number,
+            epoch=number,
+            total=total,
+            terms={"separation": total / 2, "orthogonality": total / 3, "simplex": total / 6},
+            metrics=metrics(),
+            clusters=10,
+        )
+        for number, total in enumerate(totals)
+    )
+    return RunRecord(
+        run_id=spec.run_id,
+        spec=spec,
+        context=context,
+        status="ok",
+        loss=totals[-1],
+        final_loss=totals[-1],
+        losses=history[-1].terms,
+        metrics=history[-1].metrics,
+        first_losses=tuple(totals[:5]),
+        history=history,
+        n_samples=10_000,
+        epochs=EVALUATIONS - 1,
+        steps=history[-1].step,
+        seconds=100 * float(rng.random()),
+        code_digest="0123456789abcdef",
+        environment={"device": "cpu", "torch": "2.9.0", "threads": 1},
+    )
+
+
+@pytest.fixture(scope="session")
+def records() -> list[RunRecord]:
+    """Records of the replicates 0, 1, 2 ... of every cell, until there are enough."""
+    load_plugins()
+    rng, made = np.random.default_rng(0), {}
+    cells = [(cell.resolved, cell.context) for cell in every_cell() if cell.resolved]
+    for replicate in itertools.count():
+        for resolved, context in cells:
+            spec = resolved.replicate(replicate)
+            if len(made) < RECORDS and spec.run_id not in made:
+                made[spec.run_id] = make_record(spec, context, rng)
+        if len(made) == RECORDS:
+            break
+    return list(made.values())
+
+
+@pytest.fixture(scope="session")
+def results(records: list[RunRecord], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder that tracks all records."""
+    results = tmp_path_factory.mktemp("tracked")
+    folders: dict[str, list[RunRecord]] = {}
+    for record in records:
+        folders.setdefault(place(record.context), []).append(record)
+    for folder, held in folders.items():
+        write_changed({results / "stored" / folder / name: data for name, data in stored_files(held).items()})
+    return results
+
+
+@pytest.fixture(scope="session")
+def session(results: Path) -> Session:
+    session = Session(results)
+    assert len(session.records) >= RECORDS
+    return session
+
+
+@pytest.mark.parametrize("stored", ["nothing", "everything"])
+def test_plan_of_everything(benchmark: Any, records: list[RunRecord], stored: str) -> None:
+    done = {record.run_id for record in records} if stored == "everything" else set()
+
+    def plan() -> Plan:
+        return plan_runs(every_cell(), lambda spec: spec.run_id in done, lambda name: "", records)
+
+    made = benchmark.pedantic(plan, rounds=3)
+    assert (made.stored == 0 and made.runs) if stored == "nothing" else (made.stored and not made.runs)
+
+
+def test_index_of_tracked_records(benchmark: Any, results: Path) -> None:
+    ids = benchmark.pedantic(lambda: Store(results, shipped=results / "none").ids(), rounds=3)
+    assert len(ids) == RECORDS
+
+
+def test_index_of_500_run_folders(benchmark: Any, records: list[RunRecord], tmp_path: Path) -> None:
+    store = Store(tmp_path, use_stored=False)
+    for record in records[:RUN_FOLDERS]:
+        store.save(record)
+    ids = benchmark.pedantic(lambda: Store(tmp_path, use_stored=False).ids(), rounds=3)
+    assert len(ids) == RUN_FOLDERS
+
+
+def test_read_of_tracked_records(benchmark: Any, results: Path) -> None:
+    held = benchmark.pedantic(lambda: list(Store(results, shipped=results / "none").records().values()), rounds=1)
+    assert len(held) == RECORDS
+
+
+def test_assembly_of_every_table(benchmark: Any, session: Session) -> None:
+    tables = benchmark.pedantic(lambda: session.tables(Request(readings=READINGS)), rounds=3, warmup_rounds=1)
+    assert tables
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_render_of_every_table(benchmark: Any, session: Session, format: Any) -> None:
+    tables = session.tables(Request(readings=READINGS))
+    assert benchmark.pedantic(render_tables, (tables, format), rounds=5)

@@ -1,0 +1,129 @@
+"""Training steps of every method on images, through the suite's own loop, and beside plain forms of two of them.
+
+A step is forward, backward, clipping and Adam on a batch of 120. One round is `STEPS` steps from a call of `run_phase`;
+evaluation is replaced by a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from bench_kernels import plain_eigh_distances
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmark.estimator import DeepClusterer
+from benchmark.registry import METHODS, load_plugins
+from benchmark.spec import Budget
+from benchmark.streams import Streams
+from benchmark.training import Batch, RunContext, Terms, TrainingPhase, run_phase
+from datasets.digits import DIGITS
+from methods import DDC, DDCUCOT, KMeans
+
+STEPS = 2
+BATCH = 120
+N_CLUSTERS = 10
+
+load_plugins()
+ON_IMAGES = [name for name, m in METHODS.items() if issubclass(m, DeepClusterer) and "network" in m.Params.model_fields]
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in ON_IMAGES},
+    "before-pool": ("ddc-uco-t", {"taps": ("block1_conv2", "block2_pool")}),
+}
+
+
+class PlainTensorKernel(DDCUCOT):
+    """DDC-UCO_T with the plain form of its kernel."""
+
+    def block_distances(self, tap: Tensor, params: Any) -> Tensor:
+        return plain_eigh_distances(tap)
+
+
+@cache
+def images() -> Tensor:
+    """Return five batches of 28x28 digits in [-1, 1], with a noise of 0.01.
+
+    Without noise, flat backgrounds give equal eigenvalues, for which the plain form has no finite gradient.
+    """
+    x = torch.from_numpy(DIGITS.load().prepare(("symmetric",), 5 * BATCH).x.copy())
+    return x + 0.01 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+
+
+def built(method: type[DeepClusterer], **parameters: Any) -> tuple[nn.Module, TrainingPhase, RunContext]:
+    """Return the network in contiguous format, its last training phase and the context, as `fit` makes them."""
+    estimator = method(N_CLUSTERS, **parameters)
+    params = estimator.checked_params()
+    context = RunContext(Streams("digits", 0), method.default_protocol)
+    model = estimator.build(params, tuple(images().shape[1:]), context)
+    return model, estimator.phases(model, params, images(), context)[-1], context
+
+
+def steps_of(method: type[DeepClusterer], **parameters: Any) -> Callable[[], object]:
+    """Return a call that trains for `STEPS` steps, going on with the weights of the call before."""
+    model, phase, context = built(method, **parameters)
+    model.to(memory_format=torch.channels_last)
+    x = images().contiguous(memory_format=torch.channels_last)
+    term = next(iter(phase.objectives[0].weights))
+    budget = Budget(unit="steps", amount=STEPS)
+    values = {"budget": budget, "evaluate_every": STEPS, "batch_size": BATCH, "keep": "last", "patience": None}
+
+    def evaluate(batch: Batch) -> tuple[Terms, Tensor]:
+        return {term: torch.zeros(())}, torch.zeros(len(batch.x), N_CLUSTERS)
+
+    short = replace(phase, spec=phase.spec.model_copy(update=values), evaluate=evaluate)
+    return lambda: run_phase(short, x, context)
+
+
+def endless(loader: DataLoader[Any]) -> Iterator[Tensor]:
+    while True:
+        for (x,) in loader:
+            yield x
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_step(benchmark: Any, variant: str) -> None:
+    name, parameters = VARIANTS[variant]
+    benchmark.group = f"{STEPS} steps"
+    benchmark.pedantic(steps_of(METHODS[name], **parameters), rounds=8, warmup_rounds=1)
+
+
+def test_plain_ddc_step(benchmark: Any) -> None:
+    """The same losses in a loop as in a tutorial: contiguous format, loader, clipping in turn, loss to the host."""
+    model, phase, _ = built(DDC)
+    objective = phase.objectives[0]
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-7)
+    dataset = TensorDataset(images())
+    batches = endless(DataLoader(dataset, BATCH, shuffle=True, generator=torch.Generator().manual_seed(0)))
+
+    losses: list[float] = []
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            x = next(batches)
+            model.train()
+            optimiser.zero_grad()
+            total = objective.total(objective.loss(Batch(x, torch.arange(len(x)))))
+            total.backward()
+            for parameter in model.parameters():
+                nn.utils.clip_grad_norm_(parameter, 10.0)
+            optimiser.step()
+            losses.append(total.item())
+
+    benchmark.group = f"{STEPS} steps"
+    benchmark.pedantic(steps, rounds=8, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("variant", ["ddc-uco-t", "before-pool"])
+def test_plain_eigh_step(benchmark: Any, variant: str) -> None:
+    benchmark.group = f"{STEPS} steps"
+    benchmark.pedantic(steps_of(PlainTensorKernel, **VARIANTS[variant][1]), rounds=4)
+
+
+def test_k_means_of_1797_images(benchmark: Any) -> None:
+    x = DIGITS.load().x
+    benchmark.pedantic(lambda: KMeans(N_CLUSTERS).fit(x), rounds=3)

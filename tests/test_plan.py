@@ -1,0 +1,224 @@
+"""The plan: which runs a request needs, each once, the most urgent first, and why some cannot be made."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+
+from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
+from benchmark.record import RunRecord
+from benchmark.registry import UsageError, load_plugins
+from benchmark.spec import RunSpec
+from benchmark.store import SHIPPED
+from benchmark.stored import stored_folders
+
+TABLE2, TABLE4 = "tkuco2024/table2", "tkuco2024/table4"
+OURS = {"ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t", "k-means"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins() -> None:
+    load_plugins()
+
+
+def planned(request: Request, done: set[str] = frozenset(), history: list[RunRecord] = ()) -> Plan:
+    """Plan with every data set at hand."""
+    return plan_runs(plan_cells(request), lambda spec: spec.run_id in done, lambda name: "", history)
+
+
+def cell_of(cells: list[PlannedCell], **wanted: object) -> PlannedCell:
+    (found,) = [cell for cell in cells if all(getattr(cell, name) == value for name, value in wanted.items())]
+    return found
+
+
+def took(spec: RunSpec, seconds: float, status: str = "ok") -> RunRecord:
+    return RunRecord(run_id=spec.run_id, spec=spec, status=status, seconds=seconds)
+
+
+def ids(plan: Plan) -> list[str]:
+    return [run.spec.run_id for run in plan.runs]
+
+
+def test_everything_of_the_quick_profile_is_five_methods_and_the_weights_that_table_2_does_not_have():
+    runs = planned(Request(runs=3)).runs
+    table2 = 5 * 3  # DDC, DDC-AE, two DDC-UCO and k-means
+    other_weights = 2 * 2 * 3  # two DDC-UCO, lambda = .001 and .1; .01 is that of Table 2
+    assert len(runs) == table2 + other_weights
+    assert {run.spec.method for run in runs} == OURS
+    assert {run.spec.data.name for run in runs} == {"digits"}
+
+
+def test_tables_share_the_runs_that_are_the_same():
+    cells = plan_cells(Request(tables=(TABLE2, TABLE4), methods=("ddc-uco-t",), runs=2))
+    shared = cell_of(cells, table="table4", setting="lambda=0.010;omega=constant")
+    own = cell_of(cells, table="table4", setting="lambda=0.100;omega=constant")
+    table2 = cell_of(cells, table="table2")
+    assert [spec.run_id for spec in shared.specs] == [spec.run_id for spec in table2.specs]
+    assert not {spec.run_id for spec in own.specs} & {spec.run_id for spec in table2.specs}
+    plan = plan_runs(cells, lambda spec: False, lambda name: "")
+    assert len(ids(plan)) == len(set(ids(plan))) == 3 * 2
+
+
+def test_a_shared_run_is_as_urgent_as_the_most_urgent_table_that_asks_for_it():
+    cells = plan_cells(Request(tables=(TABLE2, TABLE4), methods=("ddc-uco-t",), runs=2))
+    plan = plan_runs(reversed(cells), lambda spec: False, lambda name: "")
+    assert [run.cell.table for run in plan.runs] == ["table2"] * 2 + ["table4"] * 4
+
+
+@pytest.mark.parametrize(
+    ("filters", "field", "expected"),
+    [
+        ({"tables": (TABLE4,)}, "row", {"ddc-uco-n", "ddc-uco-t"}),
+        ({"tables": ("table4",)}, "table", {"table4"}),
+        ({"papers": ("tkuco2024",)}, "table", {"table2", "table4"}),
+        ({"methods": ("ddc", "k-means")}, "row", {"ddc", "k-means"}),
+        ({"methods": ("pssc",)}, "reason", {"not implemented"}),
+        ({"profile": "cpu", "datasets": ("usps",)}, "column", {"usps"}),
+        ({"profile": "cpu", "datasets": ("mnist-full",)}, "column", {"mnist"}),
+        ({"profile": "cpu", "readings": ("code",)}, "reading", {"code"}),
+        ({"profile": "cpu", "readings": ("paper", "code")}, "reading", {"paper", "code"}),
+        ({"profile": "paper"}, "profile", {"paper"}),
+        ({}, "profile", {"quick"}),
+        ({}, "column", {"digits"}),
+    ],
+)
+def test_filters_choose_cells(filters, field, expected):
+    assert {getattr(cell, field) for cell in plan_cells(Request(**filters))} == expected
+
+
+def test_the_paper_profile_makes_the_twenty_runs_of_the_paper_from_the_whole_data_set():
+    (cell,) = plan_cells(Request("paper", tables=(TABLE2,), methods=("ddc",), datasets=("mnist",)))
+    assert [spec.replicate for spec in cell.specs] == list(range(20))
+    spec = cell.specs[0]
+    assert (spec.data.name, spec.data.samples) == ("mnist", None)
+    phase = spec.protocol.phases["train"]
+    assert (phase.budget.amount, phase.budget.unit, phase.batch_size) == (200, "epochs", 120)
+
+
+def test_the_two_readings_are_different_runs_where_they_disagree():
+    cells = plan_cells(
+        Request("paper", tables=(TABLE2,), methods=("ddc-uco-t",), datasets=("mnist",), readings=("paper", "code"))
+    )
+    paper, code = (cell_of(cells, reading=reading).specs[0] for reading in ("paper", "code"))
+    assert (paper.data.name, code.data.name) == ("mnist", "mnist-full")
+    assert (paper.params["transpose"], code.params["transpose"]) == (True, False)
+    learning_rates = [spec.protocol.phases["train"].optimiser.lr for spec in (paper, code)]
+    assert learning_rates == [1e-3, 1e-4]
+
+
+def test_what_is_stored_is_counted_and_not_planned():
+    request = Request(tables=(TABLE2,), methods=("ddc",), runs=3)
+    everything = ids(planned(request))
+    plan = planned(request, done={everything[1]})
+    assert plan.stored == 1
+    assert ids(plan) == [everything[0], everything[2]]
+    finished = planned(request, done=set(everything))
+    assert (finished.runs, finished.stored) == ((), 3)
+
+
+def test_runs_come_table_by_table_data_set_by_data_set_and_replicate_by_replicate():
+    order = ["mnist", "fashion-mnist", "coil-100", "coil100-32px", "usps"]  # as in the table
+    runs = planned(Request("cpu", runs=2)).runs
+    places = [(run.cell.table, order.index(run.cell.column), run.spec.replicate) for run in runs]
+    assert places == sorted(places)
+    first = [run.spec.method for run in runs[:5]]
+    assert set(first) == OURS
+
+
+def test_cells_without_a_method_or_a_data_set_of_ours_say_so_and_plan_nothing():
+    cells = plan_cells(Request("cpu", tables=(TABLE2,), datasets=("usps", "reuters"), methods=("ddc", "dynae")))
+    reasons = {(cell.row, cell.column): cell.reason for cell in cells}
+    assert reasons == {
+        ("ddc", "usps"): "",
+        ("dynae", "usps"): "not implemented",
+        ("ddc", "reuters"): "no data",
+        ("dynae", "reuters"): "not implemented",
+    }
+    assert [bool(cell.specs) for cell in cells] == [cell.reason == "" for cell in cells]
+
+
+def test_runs_whose_data_are_missing_are_impossible_and_the_others_are_planned():
+    cells = plan_cells(Request("cpu", tables=(TABLE2,), methods=("ddc",), datasets=("usps", "mnist"), runs=2))
+    plan = plan_runs(cells, lambda spec: False, lambda name: "usps is not here." if name == "usps" else "")
+    assert {run.spec.data.name for run in plan.runs} == {"mnist"}
+    assert list(plan.impossible.values()) == ["usps is not here."] * 2
+    stored = plan_runs(cells, lambda spec: True, lambda name: "nothing is here.")
+    assert (stored.stored, stored.impossible) == (4, {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"profile": "quik"}, "profile named 'quik'; did you mean 'quick'"),
+        ({"papers": ("tkuco",)}, "paper named 'tkuco'; did you mean 'tkuco2024'"),
+        ({"tables": ("tkuco2024/tabel2",)}, "named 'tabel2'; did you mean 'table2'"),
+        ({"tables": ("tabel4",)}, "named 'tabel4'; did you mean 'table4'"),
+        ({"tables": ("tkuco/table2",)}, "paper named 'tkuco'"),
+        ({"methods": ("dcc",)}, "method named 'dcc'; did you mean 'ddc'"),
+        ({"datasets": ("digit",)}, "data set named 'digit'; did you mean 'digits'"),
+        ({"sets": ("widht=1",)}, "named 'widht'; did you mean 'width'"),
+        ({"sets": ("width",)}, "'width' is not of the form"),
+        ({"sets": ("K1=mine",)}, "K1=mine: a ledger entry is put to 'paper' or to 'code'"),
+        ({"sets": ("width=-1",)}, "width = -1 is refused"),
+        ({"readings": ("code",)}, "quick profile of tkuco2024 offers only the reading: paper"),
+    ],
+)
+def test_wrong_names_are_answered_with_one_sentence_and_the_nearest_right_ones(wrong, sentence):
+    with pytest.raises(UsageError) as caught:
+        plan_cells(Request(**wrong))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fewer_runs_than_the_profile_s_are_marked():
+    assert not any(cell.reduced for cell in plan_cells(Request("paper")))
+    assert not any(cell.reduced for cell in plan_cells(Request("paper", runs=25)))
+    assert all(cell.reduced for cell in plan_cells(Request("paper", runs=19)))
+
+
+def test_set_changes_the_runs_and_their_label_and_only_where_the_field_exists():
+    cells = plan_cells(Request(tables=(TABLE2,), methods=("ddc", "k-means"), sets=("params.width=0.3",)))
+    plain = plan_cells(Request(tables=(TABLE2,), methods=("ddc", "k-means")))
+    ddc, means = cell_of(cells, row="ddc"), cell_of(cells, row="k-means")
+    assert {spec.params["width"] for spec in ddc.specs} == {0.3}
+    assert ddc.context.setting == "params.width=0.3"
+    assert ddc.specs[0].run_id != cell_of(plain, row="ddc").specs[0].run_id
+    assert means.specs == cell_of(plain, row="k-means").specs
+
+
+def test_a_ledger_entry_put_to_the_code_changes_the_fields_that_carry_it():
+    cells = plan_cells(Request(tables=(TABLE2,), methods=("ddc-uco-t",), sets=("K3=code",)))
+    (plain,) = plan_cells(Request(tables=(TABLE2,), methods=("ddc-uco-t",)))
+    changed = {name for name, value in cells[0].specs[0].params.items() if value != plain.specs[0].params[name]}
+    assert changed == {"transpose"}
+
+
+def test_the_seconds_of_a_run_are_the_median_of_equal_runs():
+    request = Request(tables=(TABLE2,), methods=("ddc", "k-means"), runs=4)
+    by_method = {cell.row: cell.specs for cell in plan_cells(request)}
+    history = [took(spec, s) for spec, s in zip(by_method["ddc"], (10.0, 12.0, 50.0), strict=False)]
+    history.append(took(by_method["ddc"][3], 1.0, status="failed"))
+    seconds = {run.spec.method: run.seconds for run in planned(request, history=history).runs}
+    assert seconds == {"ddc": 12.0, "k-means": None}
+
+
+def test_the_seconds_of_a_run_grow_with_its_epochs_where_no_equal_run_is_known():
+    few, many = (
+        Request(tables=(TABLE2,), methods=("ddc",), runs=1, sets=(f"phases.train.budget.amount={epochs}",))
+        for epochs in (2, 50)
+    )
+    (spec,) = plan_cells(few)[0].specs
+    (run,) = planned(many, history=[took(spec, 3.0)]).runs
+    assert run.seconds == pytest.approx(3.0 * 50 / 2)
+
+
+def test_the_quick_profile_takes_at_most_ten_minutes_on_two_cores_by_the_stored_seconds():
+    folders = [folder for folder in stored_folders(SHIPPED) if folder.path.parent.name == "quick"]
+    history = [folder.record(key) for folder in folders for key in folder.held()]
+    if not history:
+        pytest.skip("results/stored holds no rows of the quick profile yet")
+    seconds = [run.seconds for run in planned(Request(), history=history).runs]
+    assert None not in seconds, "a run of the quick profile is like none that is stored"
+    # The last runs may leave one core idle for as long as a run takes.
+    assert sum(seconds) / 2 + max(seconds) <= 600, f"median {median(seconds):.1f} s for {len(seconds)} runs"

@@ -1,0 +1,188 @@
+"""Killing `run` in the middle: the store stays whole, nothing is left running, and the next `run` goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.cli import main
+from benchmark.executors import Finished, Job, Place, serial
+from benchmark.plan import Request, plan_cells
+from benchmark.registry import load_plugins
+from benchmark.store import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+METHODS, SETS, RUNS = ("ddc", "ddc-uco-n"), ("phases.train.budget.amount=1", "data.samples=240"), 3
+PLANNED = len(METHODS) * RUNS
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
+
+
+def numbers(results: Path) -> dict[str, tuple[object, ...]]:
+    """Return all that each stored run decided, to be compared bit by bit."""
+    store, found = Store(results), {}
+    for run_id in store.ids():
+        record, labels = store.get(run_id), store.labels(run_id)
+        if store.is_local(run_id) and record and labels is not None:
+            history = record.model_dump_json(include={"history", "loss", "final_loss", "losses", "metrics"})
+            found[run_id] = (record.status, record.first_losses, history, labels.tobytes())
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[object, ...]]]:
+    """Return the numbers of the plan when nothing disturbs it."""
+    load_plugins()
+    results, threads = tmp_path_factory.mktemp("undisturbed"), torch.get_num_threads()
+    cells = plan_cells(Request(tables=("tkuco2024/table2",), methods=METHODS, sets=SETS, runs=RUNS))
+    ends = list(serial([Job(spec, cell.context) for cell in cells for spec in cell.specs], Place(results)))
+    assert len([end for end in ends if isinstance(end, Finished) and end.record]) == PLANNED
+    yield numbers(results)
+    torch.set_num_threads(threads)
+
+
+class Command:
+    """`python -m benchmark ...` in a process group of its own, as a terminal starts it."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.output = folder / f"output-{time.monotonic_ns()}"
+        with self.output.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "benchmark", *arguments],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "1000"},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return [pid for pid in children(self.process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end, and return the exit code and all that was printed."""
+        code = self.process.wait(timeout=300)
+        return code, self.output.read_text()
+
+
+def run(folder: Path, workers: int) -> Command:
+    options = [word for name in METHODS for word in ("--method", name)]
+    options += [word for text in SETS for word in ("--set", text)]
+    table = ("--table", "tkuco2024/table2", "--runs", str(RUNS))
+    return Command(folder, "run", *table, *options, "--workers", str(workers), "--results", "results")
+
+
+def stat(pid: int) -> list[str]:
+    """Return state and parent of a process; nothing where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return []
+
+
+def children(pid: int) -> list[int]:
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [child for child in pids if stat(child)[1:] == [str(pid)]]
+
+
+def alive(pid: int) -> bool:
+    return stat(pid)[:1] not in ([], ["Z"])
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.01)
+
+
+def whole(results: Path) -> dict[str, int]:
+    """Return the run folders there are, with the time each record was written."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in results.glob("runs/[0-9a-f]*/record.json")}
+
+
+def verified(results: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Return exit code and output of `results verify` on run folders alone."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as exit_:
+        patch.setattr("benchmark.store.SHIPPED", results / "nothing")
+        patch.setattr(sys, "argv", ["reclust", "results", "verify", "--results", str(results)])
+        main()
+    return int(exit_.value.code or 0), capsys.readouterr().out
+
+
+def random_moment(command: Command, results: Path, chance: random.Random) -> None:
+    """Wait for a random number of finished runs, and then for a random part of the next."""
+    enough = chance.randint(1, PLANNED - 3)
+    wait_until(lambda: len(whole(results)) >= enough, f"{enough} runs are stored")
+    time.sleep(chance.uniform(0, 0.3))
+    assert command.process.poll() is None, "the plan is to be in progress when it is killed"
+
+
+moments = pytest.mark.parametrize("moment", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4))])
+
+
+@moments
+def test_a_killed_driver_leaves_a_valid_store_and_no_worker_and_the_next_run_makes_the_rest(
+    tmp_path, undisturbed, capsys, moment
+):
+    results = tmp_path / "results"
+    killed = run(tmp_path, 2)
+    random_moment(killed, results, random.Random(moment))
+    workers = killed.workers()
+    os.kill(killed.process.pid, signal.SIGKILL)
+    assert killed.end()[0] == -signal.SIGKILL
+    assert len(workers) == 2
+    wait_until(lambda: not any(map(alive, workers)), "the workers of the killed driver have ended")
+
+    kept = whole(results)
+    assert 0 < len(kept) < PLANNED
+    assert verified(results, capsys) == (0, f"{len(kept)} records read, 0 problems.\n")
+    assert numbers(results) == {run_id: undisturbed[run_id] for run_id in kept}
+
+    code, text = run(tmp_path, 1).end()
+    assert code == 0, text
+    assert f"{len(kept)} runs are stored, {PLANNED - len(kept)} to make" in text
+    assert {run_id: written for run_id, written in whole(results).items() if run_id in kept} == kept
+    assert numbers(results) == undisturbed
+
+
+@moments
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, undisturbed, moment):
+    results, chance = tmp_path / "results", random.Random(100 + moment)
+    command = run(tmp_path, 2)
+    random_moment(command, results, chance)
+    os.kill(chance.choice(command.workers()), signal.SIGKILL)
+    code, text = command.end()
+    assert code == 0, text
+    assert f"Runs made: {PLANNED} ok" in text and "Traceback" not in text
+    assert numbers(results) == undisturbed
+    assert Store(results).problems() == []
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_worker(tmp_path, undisturbed):
+    results = tmp_path / "results"
+    command = run(tmp_path, 2)
+    random_moment(command, results, random.Random(5))
+    workers = command.workers()
+    os.killpg(command.process.pid, signal.SIGINT)  # as a terminal sends it: to the workers, too
+    code, text = command.end()
+    assert code == 130, text
+    assert "the same command goes on" in text
+    assert "Traceback" not in text
+    wait_until(lambda: not any(map(alive, workers)), "the workers have ended")
+    assert Store(results).problems() == []
+    code, text = run(tmp_path, 1).end()
+    assert code == 0, text
+    assert numbers(results) == undisturbed
