@@ -144,6 +144,12 @@ class LedgerEntry(Frozen):
     labels: bool = False
 
 
+class LedgerFile(Frozen):
+    """All of ledger.toml."""
+
+    entry: tuple[LedgerEntry, ...] = ()
+
+
 class ProtocolFile(Frozen):
     """All of protocol.toml."""
 
@@ -223,17 +229,25 @@ def load_paper(paper: str) -> Paper:
     folder = importlib.resources.files("paper_tables").joinpath(paper)
     protocol = validated(ProtocolFile, _toml(folder, "protocol.toml"), f"{paper}/protocol.toml")
     tables = {
-        name: validated(TableRule, values, f"{paper}/tables.toml [{name}]")
+        name: validated(
+            TableRule, values if isinstance(values, dict) else {name: values}, f"{paper}/tables.toml [{name}]"
+        )
         for name, values in _toml(folder, "tables.toml").items()
     }
-    entries = [validated(LedgerEntry, entry, f"{paper}/ledger.toml") for entry in _toml(folder, "ledger.toml")["entry"]]
-    lines = folder.joinpath("published.csv").read_text(encoding="utf-8").splitlines()
-    published = tuple(csv.DictReader(lines))
-    return Paper(paper, protocol, tables, {entry.id: entry for entry in entries}, published)
+    ledger = validated(LedgerFile, _toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
+    published = tuple(csv.DictReader(_text(folder, "published.csv").splitlines()))
+    return Paper(paper, protocol, tables, {entry.id: entry for entry in ledger.entry}, published)
 
 
 def _toml(folder: Traversable, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(folder.joinpath(name).read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(_text(folder, name))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{folder.joinpath(name)} cannot be read: {error}.") from None
+
+
+def _text(folder: Traversable, name: str) -> str:
+    try:
+        return folder.joinpath(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{folder.joinpath(name)} cannot be read: {error}.") from None

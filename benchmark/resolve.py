@@ -159,28 +159,31 @@ def _data(
 ) -> DataSpec:
     data = column_data(column, reading, overrides)
     source = DATASETS[data.dataset]
-    given = _below("data", overrides.values)
-    samples = given.get("samples", profile.samples)
     values = {
         "name": source.name,
         "digest": source.digest,
-        "samples": samples if samples is not None and samples < source.n_samples else None,
+        "samples": profile.samples,
         "preprocess": data.preprocess if row.preprocess is None else row.preprocess,
+        **_below("data", overrides.values),
     }
-    return validated(DataSpec, {**values, **{k: v for k, v in given.items() if k != "samples"}}, "data")
+    if isinstance(values["samples"], bool):
+        raise UsageError(f"data: samples = {values['samples']} is no number of samples.")
+    spec = validated(DataSpec, values, "data")
+    capped = spec.samples is not None and spec.samples < source.n_samples
+    return spec if capped else spec.model_copy(update={"samples": None})
 
 
 def _data_fields(
     data: DataSpec, row: MethodRule, column: ColumnRule, reading: Reading, overrides: Overrides
 ) -> tuple[ResolvedField, ...]:
-    if row.preprocess is None:
-        origin, ledger = f"column {column.label}", column_data(column, reading, overrides).ledger
-    else:
-        origin, ledger = f"row {row.label}", ()
+    rule = column_data(column, reading, overrides)
+    given = _below("data", overrides.values)
+    raw = row.preprocess is not None
+    steps = "--set" if "preprocess" in given else f"row {row.label}" if raw else f"column {column.label}"
     return (
-        ResolvedField("data.dataset", data.name, origin, ledger),
-        ResolvedField("data.preprocess", list(data.preprocess), origin, ledger),
-        ResolvedField("data.samples", data.samples, "profile"),
+        ResolvedField("data.dataset", data.name, f"column {column.label}", rule.ledger),
+        ResolvedField("data.preprocess", list(data.preprocess), steps, () if raw else rule.ledger),
+        ResolvedField("data.samples", data.samples, "--set" if "samples" in given else "profile"),
     )
 
 
@@ -200,11 +203,12 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _full_path(key: str, paper: Paper) -> str:
-    methods = [METHODS[row.method] for row in paper.protocol.methods.values() if row.method]
-    names = sorted({name for method in methods for name in method.Params.model_fields})
-    known = {rule.path for rule in paper.protocol.field} | {f"params.{name}" for name in names}
-    known |= {"data.samples", "data.preprocess", "phases.train.patience"}
-    known = {path for path in known if path.startswith("data.") or any(applies(path, m) for m in methods)}
+    methods = list(METHODS.values())
+    known = {rule.path for rule in paper.protocol.field if any(applies(rule.path, method) for method in methods)}
+    known |= {"data.samples", "data.preprocess"}
+    for method in methods:
+        known |= {f"params.{name}" for name in method.Params.model_fields}
+        known |= {path for path, _ in _leaves(method.default_protocol.model_dump(mode="json"))}
     if key in known:
         return key
     matches = sorted(path for path in known if path.rpartition(".")[2] == key)

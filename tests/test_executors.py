@@ -159,7 +159,7 @@ def test_a_run_whose_worker_is_killed_is_made_again_and_reported_after_the_secon
     assert ends[1].record is None
     assert always.spec.run_id in ends[1].error and "died 2 times" in ends[1].error
     assert [len(list((trouble / name).iterdir())) for name in ("0", "1")] == [2, 2]
-    assert Store(tmp_path).ids() == [once.spec.run_id]
+    assert Store(tmp_path, use_stored=False).ids() == [once.spec.run_id]
 
 
 @pytest.mark.slow

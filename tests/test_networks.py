@@ -196,6 +196,11 @@ def test_methods_share_the_initial_weights_of_what_they_share():
         assert not any(np.array_equal(one[f"{path}.weight"], other[f"{path}.weight"]) for path in FANS)
 
 
+def test_layers_of_one_shape_start_from_different_weights():
+    layers = network().backbone.layers
+    assert not torch.equal(layers["block2_conv1"][0].weight, layers["block2_conv2"][0].weight)
+
+
 def test_another_data_set_starts_from_other_weights():
     one, other = nn.Linear(3, 4), nn.Linear(3, 4)
     initialise(one, "glorot", Streams("digits", 0))

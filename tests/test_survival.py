@@ -29,12 +29,12 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="re
 
 def numbers(results: Path) -> dict[str, tuple[object, ...]]:
     """Return all that each stored run decided, to be compared bit by bit."""
-    store, found = Store(results), {}
+    store, found = Store(results, use_stored=False), {}
     for run_id in store.ids():
         record, labels = store.get(run_id), store.labels(run_id)
-        if store.is_local(run_id) and record and labels is not None:
-            history = record.model_dump_json(include={"history", "loss", "final_loss", "losses", "metrics"})
-            found[run_id] = (record.status, record.first_losses, history, labels.tobytes())
+        assert record is not None and labels is not None
+        history = record.model_dump_json(include={"history", "loss", "final_loss", "losses", "metrics"})
+        found[run_id] = (record.status, record.first_losses, history, labels.tobytes())
     return found
 
 
@@ -129,6 +129,11 @@ def random_moment(command: Command, results: Path, chance: random.Random) -> Non
     assert command.process.poll() is None, "the plan is to be in progress when it is killed"
 
 
+def crew(moment: int) -> int:
+    """Return how many workers the killed command has: the one test that always runs starts as few as it can."""
+    return 1 if moment == 1 else 2
+
+
 moments = pytest.mark.parametrize("moment", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4))])
 
 
@@ -137,12 +142,12 @@ def test_a_killed_driver_leaves_a_valid_store_and_no_worker_and_the_next_run_mak
     tmp_path, undisturbed, capsys, moment
 ):
     results = tmp_path / "results"
-    killed = run(tmp_path, 2)
+    killed = run(tmp_path, crew(moment))
     random_moment(killed, results, random.Random(moment))
     workers = killed.workers()
     os.kill(killed.process.pid, signal.SIGKILL)
     assert killed.end()[0] == -signal.SIGKILL
-    assert len(workers) == 2
+    assert len(workers) == crew(moment)
     wait_until(lambda: not any(map(alive, workers)), "the workers of the killed driver have ended")
 
     kept = whole(results)
@@ -160,14 +165,14 @@ def test_a_killed_driver_leaves_a_valid_store_and_no_worker_and_the_next_run_mak
 @moments
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, undisturbed, moment):
     results, chance = tmp_path / "results", random.Random(100 + moment)
-    command = run(tmp_path, 2)
+    command = run(tmp_path, crew(moment))
     random_moment(command, results, chance)
     os.kill(chance.choice(command.workers()), signal.SIGKILL)
     code, text = command.end()
     assert code == 0, text
     assert f"Runs made: {PLANNED} ok" in text and "Traceback" not in text
     assert numbers(results) == undisturbed
-    assert Store(results).problems() == []
+    assert Store(results, use_stored=False).problems() == []
 
 
 @pytest.mark.slow
@@ -182,7 +187,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_worker(tmp_path, und
     assert "the same command goes on" in text
     assert "Traceback" not in text
     wait_until(lambda: not any(map(alive, workers)), "the workers have ended")
-    assert Store(results).problems() == []
+    assert Store(results, use_stored=False).problems() == []
     code, text = run(tmp_path, 1).end()
     assert code == 0, text
     assert numbers(results) == undisturbed
