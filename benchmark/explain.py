@@ -5,18 +5,48 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmark.assemble import cell_records, cell_result
 from benchmark.cells import CellResult, Published
-from benchmark.paper import MetricRule, Paper, load_paper
-from benchmark.plan import PlannedCell
+from benchmark.paper import PROFILES, MetricRule, Paper, load_paper
+from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import DATASETS, UsageError, did_you_mean
 from benchmark.rows import device_of
 from benchmark.session import Session
 from benchmark.statistics import selection_regret
 from benchmark.streams import Streams
+
+
+def find_cell(session: Session, request: Request, profile: str | None, setting: str | None) -> PlannedCell:
+    """Return the one cell that a request with a table, a method and a data set asks for.
+
+    Where the profile, the reading or the setting is left open, it is the cell with the largest share of stored runs.
+    """
+    (table,), (method,), (dataset,) = request.tables, request.methods, request.datasets
+    if "/" not in table:
+        raise UsageError(f"write the table as PAPER/TABLE, not {table!r}: see `python -m benchmark ls tables`.")
+    paper, _, name = table.partition("/")
+    rule, profiles = load_paper(paper).table(name), load_paper(paper).protocol.profiles
+    if rule.kind == "data":
+        raise UsageError(f"{table} lists data sets, and no run stands behind it: draw it with the command `tables`.")
+    if profile is not None and profile not in profiles:
+        raise UsageError(did_you_mean("profile", profile, profiles))
+    found: list[PlannedCell] = []
+    for candidate in (profile,) if profile else tuple(reversed(PROFILES)):
+        offered = profiles[candidate].readings
+        readings = tuple(r for r in request.readings or offered if r in offered)
+        if readings:
+            found += plan_cells(replace(request, profile=candidate, readings=readings))
+    if not found:
+        raise UsageError(f"{table} has no such cell for {method} on {dataset}: see `tables --table {table}`.")
+    labels = list(dict.fromkeys(cell.setting for cell in found))
+    if setting is not None and setting not in labels:
+        raise UsageError(did_you_mean(f"setting of {table}", setting, labels))
+    wanted = [cell for cell in found if setting in (None, cell.setting)]
+    return max(wanted, key=lambda cell: sum(bool(session.find(spec)) for spec in cell.specs) / max(1, cell.runs))
 
 
 def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[str, Any]:

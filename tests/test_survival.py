@@ -72,7 +72,7 @@ class Command:
 
     def end(self) -> tuple[int, str]:
         """Wait for the end, and return the exit code and all that was printed."""
-        code = self.process.wait(timeout=300)
+        code = self.process.wait(timeout=600)
         return code, self.output.read_text()
 
 
@@ -101,7 +101,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(0.01)

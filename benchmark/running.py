@@ -1,0 +1,82 @@
+"""From a plan to stored runs and drawn tables, told to the user on the way."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+from benchmark.executors import Job, Place, processes
+from benchmark.plan import Plan, PlannedCell, Request
+from benchmark.progress import duration, follow
+from benchmark.registry import UsageError, UserError
+from benchmark.render.tables import FORMATS, render_tables
+from benchmark.session import Session
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def refuse_nothing(cells: list[PlannedCell], request: Request) -> None:
+    """Raise UsageError where a request covers no cell."""
+    if not cells:
+        raise UsageError(
+            f"no cell of the {request.profile} profile fits these options: see `python -m benchmark ls tables`."
+        )
+
+
+def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
+    """Raise UserError where there is nothing stored and nothing that could be made."""
+    if plan.runs or plan.stored:
+        return
+    reasons = [reason.rstrip(".") for reason in dict.fromkeys(plan.impossible.values())]
+    for reason, names in (
+        ("not implemented", dict.fromkeys(c.row for c in cells if c.reason == "not implemented")),
+        ("no data set of ours", dict.fromkeys(c.column for c in cells if c.reason == "no data")),
+    ):
+        reasons += [f"{reason}: {', '.join(names)}"] if names else []
+    raise UserError(f"no run can be made: {'; '.join(reasons)}.")
+
+
+def announce(plan: Plan, workers: int) -> None:
+    """Say what is stored, what will be made, how long that takes, and what cannot be made."""
+    seconds = [run.seconds for run in plan.runs]
+    known = [s for s in seconds if s is not None]
+    guess = sum(known) / len(known) * len(seconds) / max(1, min(workers, len(seconds))) if known else None
+    time_text = "" if guess is None else f", about {duration(guess)} with {workers} workers"
+    out.print(f"{plan.stored} runs are stored, {len(plan.runs)} to make{time_text}.", markup=False)
+    for reason in dict.fromkeys(plan.impossible.values()):
+        count = sum(r == reason for r in plan.impossible.values())
+        out.print(f"{count} runs cannot be made: {reason}", markup=False)
+    if plan.stored and not plan.runs:
+        out.print("Nothing to train; --fresh trains everything here, without the tracked rows.", markup=False)
+
+
+def carry_out(plan: Plan, session: Session, workers: int, until: float | None, replace: bool) -> int:
+    """Make the runs of a plan and return the exit code."""
+    jobs = [Job(run.spec, run.cell.context) for run in plan.runs]
+    place = Place(session.results, session.data_dir, session.device, replace)
+    workers = min(workers, len(jobs))
+    events = processes(jobs, place, workers, until)
+    try:
+        tally = follow(events, plan, workers, out)
+    except KeyboardInterrupt:
+        out.print("Interrupted: finished runs are stored; the same command goes on with the next.", markup=False)
+        return 130
+    out.print(f"Runs made: {tally.text()}; records in {session.results / 'runs'}.", markup=False)
+    left = len(jobs) - sum(tally.by_status.values())
+    if left:
+        out.print(f"The budget is spent: {left} runs are left; the same command goes on with them.", markup=False)
+    return 1 if tally.errors else 0
+
+
+def draw(session: Session, request: Request) -> None:
+    """Write the tables of a request in every format, print them, and say where they lie."""
+    drawn = session.tables(request, profile=request.profile)
+    folder = session.results / "tables" / request.profile
+    for table in drawn:
+        place = folder / table.paper
+        place.mkdir(parents=True, exist_ok=True)
+        for fmt in FORMATS:
+            (place / f"{table.table}.{fmt}").write_text(render_tables([table], fmt), encoding="utf-8")  # type: ignore[arg-type]
+    sys.stdout.write("\n" + render_tables(drawn, "md"))
+    out.print(f"\nTables ({', '.join(FORMATS)}) are in {folder.resolve()}", markup=False)
