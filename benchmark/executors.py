@@ -29,7 +29,7 @@ from benchmark.spec import RunSpec
 from benchmark.store import Store
 
 ATTEMPTS = 2
-"""How often a run is tried when its worker process dies."""
+"""How often a run is tried alone when its worker process dies."""
 
 
 @dataclass(frozen=True)
@@ -113,17 +113,32 @@ def serial(jobs: Sequence[Job], place: Place, until: float | None = None) -> Ite
 def processes(jobs: Sequence[Job], place: Place, workers: int, until: float | None = None) -> Iterator[Event]:
     """Make the runs in `workers` processes; start none after the monotonic time `until`.
 
-    A run whose worker dies (as when the system kills it for memory) is tried once more, then reported as an error.
+    When a worker dies (as when the system kills it for memory), the runs that were under way are made again, one at a
+    time, so that only the run at fault is given up: after `ATTEMPTS` deaths, with an error.
     """
-    waiting = [(job, 1) for job in jobs]
+    waiting = list(jobs)
     while waiting:
-        crew = _Crew(place, workers)
-        try:
-            waiting = yield from crew.work(waiting, until)
-        finally:
-            crew.close()
-        if until is not None and time.monotonic() >= until:
+        suspects, waiting = yield from _with_crew(waiting, place, workers, until)
+        for job in suspects:
+            yield from _alone(job, place)
+
+
+def _alone(job: Job, place: Place) -> Iterator[Event]:
+    for _ in range(ATTEMPTS):
+        suspects, _ = yield from _with_crew([job], place, 1, None)
+        if not suspects:
             return
+    yield Finished(job, None, f"the worker process of run {job.spec.run_id} died {ATTEMPTS} times.")
+
+
+def _with_crew(
+    jobs: Sequence[Job], place: Place, workers: int, until: float | None
+) -> Generator[Event, None, tuple[list[Job], list[Job]]]:
+    crew = _Crew(place, workers)
+    try:
+        return (yield from crew.work(jobs, until))
+    finally:
+        crew.close()
 
 
 class _Crew:
@@ -135,41 +150,32 @@ class _Crew:
         self.reports = context.Queue()
         self.pool = ProcessPoolExecutor(workers, context, _start_worker, (self.reports,))
 
-    def work(
-        self, waiting: list[tuple[Job, int]], until: float | None
-    ) -> Generator[Event, None, list[tuple[Job, int]]]:
-        """Yield events until all is done, the time is over, or a worker has died; return the jobs left over."""
-        running: dict[Future[Finished], tuple[Job, int]] = {}
-        queue = list(waiting)
+    def work(self, jobs: Sequence[Job], until: float | None) -> Generator[Event, None, tuple[list[Job], list[Job]]]:
+        """Yield events until all is done, the time is over, or a worker has died.
+
+        Return the jobs that were under way when a worker died, and those not begun; none where the time is over.
+        """
+        running: dict[Future[Finished], Job] = {}
+        queue = list(jobs)
         while queue or running:
-            while queue and len(running) < self.workers and not (until is not None and time.monotonic() >= until):
-                job, attempt = queue.pop(0)
-                running[self.pool.submit(_work, job, self.place)] = (job, attempt)
-            if not running:
-                return []
+            over = until is not None and time.monotonic() >= until
+            if over and not running:
+                return [], []
+            try:
+                while queue and len(running) < self.workers and not over:
+                    running[self.pool.submit(_work, queue[0], self.place)] = queue[0]
+                    queue.pop(0)
+            except BrokenProcessPool:
+                return list(running.values()), queue
             done, _ = wait(running, timeout=0.25, return_when=FIRST_COMPLETED)
             yield from self._drain()
-            for future in done:
-                job, attempt = running[future]
-                try:
-                    finished = future.result()
-                except BrokenProcessPool:
-                    return (yield from self._broken(running, queue))
+            alive = [future for future in done if not isinstance(future.exception(), BrokenProcessPool)]
+            for future in alive:
                 del running[future]
-                yield finished
-        return []
-
-    def _broken(
-        self, running: dict[Future[Finished], tuple[Job, int]], queue: list[tuple[Job, int]]
-    ) -> Generator[Event, None, list[tuple[Job, int]]]:
-        """Yield errors for the runs that were tried often enough, and return the others with those not yet begun."""
-        again = []
-        for job, attempt in running.values():
-            if attempt >= ATTEMPTS:
-                yield Finished(job, None, f"the worker process of run {job.spec.run_id} died {attempt} times.")
-            else:
-                again.append((job, attempt + 1))
-        return [*again, *queue]
+                yield future.result()
+            if len(alive) < len(done):
+                return list(running.values()), queue
+        return [], []
 
     def _drain(self) -> Iterator[Event]:
         while True:

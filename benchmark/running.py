@@ -9,6 +9,7 @@ from rich.console import Console
 from benchmark.executors import Job, Place, processes
 from benchmark.plan import Plan, PlannedCell, Request
 from benchmark.progress import duration, follow
+from benchmark.record import COUNTED
 from benchmark.registry import UsageError, UserError
 from benchmark.render.tables import FORMATS, render_tables
 from benchmark.session import Session
@@ -66,7 +67,8 @@ def carry_out(plan: Plan, session: Session, workers: int, until: float | None, r
     left = len(jobs) - sum(tally.by_status.values())
     if left:
         out.print(f"The budget is spent: {left} runs are left; the same command goes on with them.", markup=False)
-    return 1 if tally.errors else 0
+    fruitless = tally.by_status and not any(tally.by_status.get(status) for status in COUNTED)
+    return 1 if tally.errors or fruitless else 0
 
 
 def draw(session: Session, request: Request) -> None:

@@ -158,14 +158,14 @@ def test_a_run_whose_worker_is_killed_is_made_again_and_reported_after_the_secon
     np.testing.assert_array_equal(Store(tmp_path).labels(once.spec.run_id), np.arange(30) % 3)
     assert ends[1].record is None
     assert always.spec.run_id in ends[1].error and "died 2 times" in ends[1].error
-    assert [len(list((trouble / name).iterdir())) for name in ("0", "1")] == [2, 2]
+    assert [len(list((trouble / name).iterdir())) for name in ("0", "1")] == [2, 3]
     assert Store(tmp_path, use_stored=False).ids() == [once.spec.run_id]
 
 
 @pytest.mark.slow
 def test_a_run_that_kills_every_worker_does_not_keep_the_others_from_being_made(tmp_path, trouble):
     jobs = [troubled(trouble, deaths=99), troubled(trouble, 1), troubled(trouble, 2)]
-    ends = {end.job.spec.replicate: end for end in finished(processes(jobs, Place(tmp_path), 1))}
+    ends = {end.job.spec.replicate: end for end in finished(processes(jobs, Place(tmp_path), 2))}
     assert {r: end.record and end.record.status for r, end in ends.items()} == {0: None, 1: "ok", 2: "ok"}
 
 
