@@ -123,7 +123,9 @@ class Session:
             if not cells:
                 continue
             stored = [cell for cell in cells if any(self.find(spec) for spec in cell.specs)]
-            shown = request.readings or tuple(r for r in READINGS if any(cell.reading == r for cell in stored))
+            # A reference row may be the same run in both readings, and says nothing about which of them was run.
+            telling = [cell for cell in stored if not cell.reference] or stored[:1]
+            shown = request.readings or tuple(r for r in READINGS if any(cell.reading == r for cell in telling))
             if stored or len(profiles) == 1:
                 found.append(assemble(paper, name, cells, self.find, self.stale, shown or ("paper",)))
         if not found:
