@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from bench_kernels import plain_eigh_distances
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from bench.bench_kernels import plain_eigh_distances
 from benchmark.estimator import DeepClusterer
 from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Budget
