@@ -148,7 +148,7 @@ def test_a_run_whose_data_are_missing_is_reported_in_one_sentence_without_a_reco
         (end,) = finished(serial([Job(cell.specs[0], cell.context)], Place(tmp_path / "results", empty)))
     assert end.record is None
     assert "usps" in end.error and "\n" not in end.error
-    assert Store(tmp_path / "results").get(cell.specs[0].run_id) is None
+    assert Store(tmp_path / "results", use_stored=False).get(cell.specs[0].run_id) is None
 
 
 def test_a_run_whose_worker_is_killed_is_made_again_and_reported_after_the_second_death(tmp_path, trouble):
