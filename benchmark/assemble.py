@@ -24,9 +24,18 @@ Stale = Callable[[RunRecord], bool]
 
 
 def assemble(
-    paper: Paper, name: str, cells: Sequence[PlannedCell], find: Find, stale: Stale, readings: Sequence[Reading]
+    paper: Paper,
+    name: str,
+    cells: Sequence[PlannedCell],
+    find: Find,
+    stale: Stale,
+    readings: Sequence[Reading],
+    renewed: Stale = lambda record: False,
 ) -> TableResult:
-    """Return the table `name` of `paper` for the planned `cells` (one profile), from stored records."""
+    """Return the table `name` of `paper` for the planned `cells` (one profile), from stored records.
+
+    `renewed` says which records of other code count as today's; how many there are is stated below the table.
+    """
     table = paper.tables[name]
     mine = [cell for cell in cells if cell.paper == paper.id and cell.table == name]
     profile = mine[0].profile if mine else ""
@@ -49,7 +58,7 @@ def assemble(
         readings=tuple(readings),
         columns=tuple(_column(paper, c, m, paper.protocol.metrics[m]) for c, m in columns),
         rows=tuple(sorted(rows, key=lambda row: row.reference)),
-        facts=_facts(mine, find),
+        facts=_facts(mine, find, renewed, readings),
         footnotes=table.footnotes,
         higher_is_better={m: paper.protocol.metrics[m].higher_is_better for m in table.metrics},
         published_apart=_published_apart(paper, table) if profile == "quick" else (),
@@ -146,7 +155,7 @@ def _column(paper: Paper, column_id: str, metric_id: str, metric: MetricRule) ->
     return Column(column_id, metric_id, rule.label, metric.label, rule.stand_in, rule.note)
 
 
-def _facts(cells: Sequence[PlannedCell], find: Find) -> tuple[str, ...]:
+def _facts(cells: Sequence[PlannedCell], find: Find, renewed: Stale, readings: Sequence[Reading]) -> tuple[str, ...]:
     """State what was spent: runs, budgets and samples, from the specifications themselves."""
     runs = sorted({cell.runs for cell in cells if cell.resolved})
     specs = [cell.resolved.spec for cell in cells if cell.resolved]
@@ -160,7 +169,10 @@ def _facts(cells: Sequence[PlannedCell], find: Find) -> tuple[str, ...]:
     facts += [", ".join(sorted(budgets))] if budgets else []
     facts += [f"uniform subsets of {'/'.join(map(str, samples))} samples of larger sets" if samples else "all samples"]
     overrides = sorted({cell.overrides for cell in cells if cell.overrides})
-    return (*facts, *(f"changed by --set: {text}" for text in overrides))
+    shown = [spec for cell in cells if cell.reading in readings for spec in cell.specs]
+    older = {r.run_id for spec in shown for r in find(spec) if renewed(r)}
+    renewals = [f"{len(older)} runs made by earlier code and renewed (`results renew`)"] if older else []
+    return (*facts, *(f"changed by --set: {text}" for text in overrides), *renewals)
 
 
 def _source_facts(name: str) -> tuple[str, str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark.executors import Event, Finished, Job, Place, processes
 from benchmark.plan import PlannedCell
 from benchmark.record import RunRecord
+from benchmark.renewals import machine
 from benchmark.session import Session
 from benchmark.verdict import compare_runs, run_view
 
@@ -73,11 +74,6 @@ def _nearest(records: Sequence[RunRecord], like: RunRecord) -> RunRecord:
     """Return the record made on the same device where there is one."""
     device = like.environment.get("device")
     return next((r for r in records if r.environment.get("device") == device), records[0])
-
-
-def machine(record: RunRecord) -> tuple[str, ...]:
-    """Return what two machines must share for bitwise equal numbers: the kind of machine, torch, and the threads."""
-    return tuple(str(record.environment.get(key)) for key in ("machine", "torch", "threads"))
 
 
 def _name(cell: PlannedCell) -> str:

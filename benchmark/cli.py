@@ -34,6 +34,7 @@ from benchmark.cli_options import (
     request,
     until,
 )
+from benchmark.cli_renew import results_renew
 from benchmark.explain import as_text, explain_cell, find_cell
 from benchmark.listing import LISTS, print_list, status_line
 from benchmark.paper import PROFILES
@@ -47,9 +48,10 @@ from benchmark.store import merge as merge_folders
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Where the data sets are: status, fetch, verify.")
-results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, verify.")
+results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify.")
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
+results_app.command("renew")(results_renew)
 
 
 @app.command()

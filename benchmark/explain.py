@@ -130,10 +130,14 @@ def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, A
         metric.label: None if value is None else metric.scale * value,
         "seconds": round(record.seconds, 1),
         "device": record.environment.get("device"),
-        "code": record.code_digest + (" stale" if session.stale(record) else ""),
+        "code": record.code_digest + _age(session, record),
         "stored in": str(session.store.origin(record.run_id, device_of(record))),
         "error": record.error,
     }
+
+
+def _age(session: Session, record: RunRecord) -> str:
+    return " stale" if session.stale(record) else " renewed" if session.renewed(record) else ""
 
 
 def _streams(records: dict[str, RunRecord]) -> list[dict[str, Any]]:

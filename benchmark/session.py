@@ -14,6 +14,7 @@ from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs, se
 from benchmark.provenance import device_name
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, UserError
+from benchmark.renewals import Renewals
 from benchmark.spec import RunSpec
 from benchmark.store import SHIPPED, Store
 from benchmark.stored import stored_folders
@@ -55,11 +56,14 @@ class Session:
     def tracked(self) -> dict[str, dict[str, RunRecord]]:
         """The tracked records by run id and device: those of the results folder before those of the package."""
         found: dict[str, dict[str, RunRecord]] = {}
-        for root in dict.fromkeys((SHIPPED.resolve(), (self.results / "stored").resolve())):
+        for root in self._tracked_roots():
             for folder in stored_folders(root):
                 for run_id, device in folder.held():
                     found.setdefault(run_id, {})[device] = folder.record((run_id, device))
         return found
+
+    def _tracked_roots(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys((SHIPPED.resolve(), (self.results / "stored").resolve())))
 
     def refresh(self) -> None:
         """Forget the records read so far."""
@@ -76,12 +80,30 @@ class Session:
         return any(not (self._rerun_stale and self.stale(r)) for r in counted)
 
     def stale(self, record: RunRecord) -> bool:
-        """Whether a record was made by other code than today's."""
-        spec = record.spec
+        """Whether a record was made by other code than today's, and no renewal shows that the numbers are the same."""
+        return self.aged(record) and not self.renewals.connects(
+            record.spec, record.code_digest, self.code_digest(record.spec)
+        )
+
+    def aged(self, record: RunRecord) -> bool:
+        """Whether a record was made by other code than today's, renewed or not."""
+        return record.code_digest != self.code_digest(record.spec)
+
+    def renewed(self, record: RunRecord) -> bool:
+        """Whether a record of other code counts as today's by a renewal."""
+        return self.aged(record) and not self.stale(record)
+
+    @cached_property
+    def renewals(self) -> Renewals:
+        """The renewals that are tracked."""
+        return Renewals.read(self._tracked_roots())
+
+    def code_digest(self, spec: RunSpec) -> str:
+        """Return the digest of today's code for a run."""
         key = (spec.method, spec.data.name, str(spec.params.get("network", "")))
         if key not in self._digests:
             self._digests[key] = run_code_digest(spec)
-        return record.code_digest != self._digests[key]
+        return self._digests[key]
 
     def ready(self, name: str) -> str:
         """Return why a data set cannot be loaded, "" where it can."""
@@ -127,11 +149,11 @@ class Session:
             telling = [cell for cell in stored if not cell.reference] or stored[:1]
             shown = request.readings or tuple(r for r in READINGS if any(cell.reading == r for cell in telling))
             if stored or len(profiles) == 1:
-                found.append(assemble(paper, name, cells, self.find, self.stale, shown or ("paper",)))
+                found.append(assemble(paper, name, cells, self.find, self.stale, shown or ("paper",), self.renewed))
         if not found:
             cells = plan_cells(_only(request, paper, name, "quick", ("paper",)))
             if cells:
-                found.append(assemble(paper, name, cells, self.find, self.stale, ("paper",)))
+                found.append(assemble(paper, name, cells, self.find, self.stale, ("paper",), self.renewed))
         return found
 
 

@@ -1,0 +1,72 @@
+"""The command `results renew`: show that stale rows are what today's code gives, or say which are not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli_options import (
+    DataDir,
+    Datasets,
+    Json,
+    Methods,
+    Papers,
+    Readings,
+    Results,
+    Runs,
+    Sets,
+    SomeProfile,
+    Tables,
+    Workers,
+    cores,
+    request,
+)
+from benchmark.executors import Place
+from benchmark.listing import print_list
+from benchmark.paper import PROFILES
+from benchmark.plan import plan_cells
+from benchmark.progress import duration
+from benchmark.renewals import keep, renew
+from benchmark.session import Session
+
+
+def results_renew(
+    paper: Papers = None,
+    table: Tables = None,
+    method: Methods = None,
+    dataset: Datasets = None,
+    profile: SomeProfile = None,
+    reading: Readings = None,
+    sets: Sets = None,
+    runs: Runs = None,
+    workers: Workers = None,
+    results: Results = Path("results"),
+    data_dir: DataDir = None,
+    show: Annotated[bool, typer.Option("--list", help="Only list the renewals that are stored.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Begin one stale run of each cell again with today's code; bitwise equal rows are stale no more."""
+    session = Session(results, data_dir=data_dir)
+    if show:
+        print_list([entry.model_dump() for entry in session.renewals.entries], as_json)
+        return
+    profiles = (profile,) if profile else PROFILES
+    cells = [c for p in profiles for c in plan_cells(request(p, paper, table, method, dataset, reading, sets, runs))]
+    specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
+    stale = [r for spec in specs.values() for r in session.find(spec) if session.stale(r)]
+    here = [record for record in stale if record.environment.get("device") == "cpu"]
+    started = time.monotonic()
+    found = renew(here, Place(results, session.data_dir, session.device), workers or cores())
+    for text in found.left:
+        typer.echo(text, err=True)
+    if found.entries:
+        typer.echo(f"written: {keep(found.entries, results / 'stored')}")
+    elsewhere = f", {len(stale) - len(here)} from other devices left alone" if len(stale) > len(here) else ""
+    typer.echo(
+        f"{len(stale)} stale runs{elsewhere}: {len(found.entries)} cells renewed, {len(found.left)} stay stale, "
+        f"in {duration(time.monotonic() - started)}."
+    )
+    raise typer.Exit(1 if found.left else 0)
