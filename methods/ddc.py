@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -23,7 +24,9 @@ class DDCParams(ClusterParams):
 
     `network` is a registered network and `initialisation` its scheme [C4]. `width`, `width_rule` [K1],
     `width_average` [K2] and `bandwidth` [K12] set the Gaussian kernel; `orthogonality` [K9], `divergence_factor` [K10]
-    and `epsilon` [K11] the losses; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1].
+    and `epsilon` [K11] the losses; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision`
+    is that of the convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays
+    float32.
     """
 
     network: str = "cnn-small"
@@ -37,6 +40,8 @@ class DDCParams(ClusterParams):
     orthogonality: Literal["mean", "sum"] = "mean"
     divergence_factor: Literal["pairs", "classes"] = "pairs"
     epsilon: Literal["clamp", "root"] = "clamp"
+    precision: Literal["float32", "bf16"] = "float32"
+    introduced: ClassVar[Mapping[str, Any]] = {"precision": "float32"}
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,26 @@ class DDCNetwork(nn.Module):
         channels, height, width = list(self.backbone.shapes.values())[-1]
         self.head = ClusteringHead(channels * height * width, network.hidden, params.n_clusters, norm)
         self.decoder = Decoder(network, shape, norm) if decoder else None
+        self.bf16 = params.precision == "bf16"
 
     def forward(self, x: Tensor, taps: tuple[str, ...] = ()) -> Output:
         """Map samples (b, channels, height, width) to an `Output`."""
-        features, tapped = self.backbone(x, taps)
+        with self.convolutions(x):
+            features, tapped = self.backbone(x, taps)
+        features, tapped = features.to(x.dtype), [tap.to(x.dtype) for tap in tapped]
         hidden, assignments = self.head(features)
         return Output(assignments, hidden, features, tapped)
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Map the last feature maps to reconstructions of the samples, in the shape of these."""
+        assert self.decoder is not None
+        with self.convolutions(features):
+            decoded: Tensor = self.decoder(features)
+        return decoded.to(features.dtype)
+
+    def convolutions(self, x: Tensor) -> torch.autocast:
+        """Return the context in which convolutions on the device of `x` have the declared precision."""
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16)
 
 
 @register_method("ddc")
@@ -99,10 +118,10 @@ class DDC(DeepClusterer):
         return {"separation": 1.0, "orthogonality": 1.0, "simplex": 1.0}
 
     @staticmethod
-    def kernel(d2: Tensor, params: Any) -> Tensor:
+    def kernel(d2: Tensor, params: Any, negligible: float = 0.0) -> Tensor:
         """Return the Gaussian kernel of squared distances (n, n) under the width rule of the parameters."""
         return gaussian_kernel(
-            d2, params.width, params.width_rule, average=params.width_average, bandwidth=params.bandwidth
+            d2, params.width, params.width_rule, params.width_average, params.bandwidth, negligible=negligible
         )
 
     def tapped(self, params: Any) -> tuple[str, ...]:
@@ -152,7 +171,7 @@ class DDCAE(DDC):
 
     def terms(self, model: nn.Module, output: Output, batch: Batch, params: Any) -> Terms:
         """Return the terms of DDC and `reconstruction`, the mean squared error over all pixels."""
-        decoded = model.decoder(output.features)  # type: ignore[operator]
+        decoded = model.decode(output.features)  # type: ignore[operator]
         terms = super().terms(model, output, batch, params)
         return {**terms, "reconstruction": torch.nn.functional.mse_loss(decoded, batch.x)}
 

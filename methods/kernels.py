@@ -108,6 +108,7 @@ def gaussian_kernel(
     rule: WidthRule = "paper",
     average: Average = "median",
     bandwidth: Bandwidth = "sigma",
+    negligible: float = 0.0,
 ) -> Tensor:
     """Return the Gaussian kernel exp(-d^2 / (2 sigma^2)), with a width relative to the distances of the batch.
 
@@ -125,6 +126,8 @@ def gaussian_kernel(
     bandwidth : {"sigma", "sqrt2sigma"}
         "sqrt2sigma" replaces sigma by sqrt(2) sigma, for which the kernel is the exact inner product of kernel density
         estimates of width sigma (ledger K12).
+    negligible : float
+        Entries below it give no gradient (ledger D9). `tensor_distances` then leaves out the pairs without any.
 
     Returns
     -------
@@ -145,7 +148,8 @@ def gaussian_kernel(
         scale = {"tkuco": 2 * width, "dtkc": width}[rule] * _average(entries, average)
     if bandwidth == "sqrt2sigma":
         scale = 2 * scale
-    return torch.exp(-d2 / scale.clamp_min(SMALLEST_SCALE))
+    kernel = torch.exp(-d2 / scale.clamp_min(SMALLEST_SCALE))
+    return torch.where(kernel < negligible, kernel.detach(), kernel) if negligible > 0 else kernel
 
 
 def _average(values: Tensor, average: Average) -> Tensor:

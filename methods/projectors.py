@@ -33,6 +33,12 @@ PANEL_ROWS = 240
 STRIPE_COLUMNS = 50
 """Columns of one stripe of flattened projectors."""
 
+FEW_PAIRS = 0.15
+"""Share of pairs with a gradient below which the backward, on a CPU, goes through these pairs alone."""
+
+PAIR_CHUNK = 64
+"""Pairs that are gathered at a time: their factors stay in the cache."""
+
 
 def matricisations(x: Tensor, transpose: bool) -> Iterator[Tensor]:
     """Yield the matricisation of every mode of `x`, each of shape (n, D, M), columns in an arbitrary fixed order.
@@ -196,6 +202,8 @@ class _BlockDistances(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         flat, *panels = ctx.saved_tensors
         n, rows, _ = ctx.shape
+        if (few := _few_pairs(grad)) is not None:
+            return _gradient_of_pairs(flat.view(ctx.shape), grad, few)
         weights = _pair_weights(grad)
         gradient = torch.zeros_like(flat)
         for (start, stop), panel in zip(_spans(n, max(1, PANEL_ROWS // rows)), panels, strict=True):
@@ -228,6 +236,8 @@ class _FlattenedDistances(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (factors,) = ctx.saved_tensors
         n, _, columns = factors.shape
+        if (few := _few_pairs(grad)) is not None:
+            return _gradient_of_pairs(factors, grad, few)
         weights = _pair_weights(grad)
         gradient = torch.zeros_like(factors)
         for start, stop in _spans(columns, STRIPE_COLUMNS):
@@ -249,6 +259,27 @@ def _pair_weights(grad: Tensor) -> Tensor:
     """Return C such that the gradient with respect to W_i is W_i sum_j C_ij P_j, from that of the distances."""
     pairs = 4 * (grad + grad.T)
     return torch.diag_embed(pairs.sum(dim=1)) - pairs
+
+
+def _few_pairs(grad: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the pairs i < j that have a gradient, or None where they are many; asking would stall a GPU."""
+    if grad.device.type != "cpu":
+        return None
+    first, second = (grad + grad.T).triu(1).nonzero(as_tuple=True)
+    return (first, second) if len(first) < FEW_PAIRS * len(grad) * (len(grad) - 1) / 2 else None
+
+
+def _gradient_of_pairs(factors: Tensor, grad: Tensor, pairs: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the gradient with respect to the factors W, W_i sum_j c_ij (P_i - P_j), from the `pairs` alone."""
+    weights = 4 * (grad + grad.T)
+    own = weights.fill_diagonal_(0).sum(dim=1)
+    gradient = own[:, None, None] * ((factors @ factors.mT) @ factors)
+    for first, second in zip(pairs[0].split(PAIR_CHUNK), pairs[1].split(PAIR_CHUNK), strict=True):
+        left, right = factors[first], factors[second]
+        products = (-weights[first, second])[:, None, None] * (left @ right.mT)
+        gradient.index_add_(0, first, products @ right)
+        gradient.index_add_(0, second, products.mT @ left)
+    return gradient
 
 
 def _spans(length: int, step: int) -> list[tuple[int, int]]:

@@ -259,6 +259,7 @@ EVERYWHERE = {"width", "width_rule", "width_average", "bandwidth", "divergence_f
 # The loss of one batch of maps in training mode cannot see these; they have tests of their own, here or with the
 # networks. Another number of clusters or network is another model.
 UNSEEN = {"n_clusters", "network", "batch_norm_momentum", "detach_assignments", "vector_kernel"}
+UNSEEN |= {"negligible_weight", "precision"}
 
 
 @every_method
@@ -292,3 +293,33 @@ def test_batch_norm_momentum_changes_the_loss_in_inference_mode():
         problem.model.eval()
         losses.append(problem.total())
     assert losses[0] != pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ddc", "ddc-ae"])
+def test_bf16_rounds_the_convolutions_and_nothing_else(name):
+    exact, rounded = (Problem(name, dtype=torch.float32, precision=p) for p in ("float32", "bf16"))
+    seen = {}
+    for module in ("backbone", "decoder"):
+        part = getattr(rounded.model, module)
+        if part is not None:
+            part.register_forward_hook(lambda m, i, o, module=module: seen.update({module: o}))
+    terms, truth = rounded.terms(), exact.terms()
+    features = seen["backbone"][0]
+    assert features.dtype == torch.bfloat16
+    assert all(value.dtype == torch.float32 for value in terms.values())
+    for term, value in terms.items():
+        error = abs(value.item() - truth[term].item())
+        assert error < 0.03 * abs(truth[term].item()), term
+    assert any(terms[term] != truth[term] for term in terms)
+    rounded.objective.total(terms).backward()
+    assert all(p.grad.dtype == torch.float32 and torch.isfinite(p.grad).all() for p in rounded.model.parameters())
+
+
+@pytest.mark.parametrize("taps", [("block1_pool", "block2_pool"), ("block1_conv2", "block2_pool")])
+def test_leaving_out_negligible_kernel_entries_changes_gradients_by_less_than_a_millionth(taps):
+    gradients = []
+    for negligible in (0.0, 1e-8):
+        problem = Problem("ddc-uco-t", n=60, dtype=torch.float32, taps=taps, negligible_weight=negligible)
+        problem.objective.total(problem.terms()).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in problem.model.parameters()]).double())
+    assert ((gradients[1] - gradients[0]).norm() / gradients[0].norm()).item() < 1e-6

@@ -119,3 +119,15 @@ def test_kernels_are_symmetric_and_positive_semi_definite(seed, rule, tensor):
 def test_unknown_options_are_refused(options):
     with pytest.raises(ValueError, match="must be one of"):
         gaussian_kernel(torch.zeros(3, 3), **options)
+
+
+def test_negligible_entries_keep_their_value_and_give_no_gradient():
+    d2 = torch.tensor([[0.0, 1.0, 40.0], [1.0, 0.0, 9.0], [40.0, 9.0, 0.0]], dtype=torch.float64).requires_grad_()
+    kernel = gaussian_kernel(d2, width=0.5, rule="dtkc", average="mean", negligible=1e-2)
+    scale = 0.5 * d2.detach().mean()  # dtkc: width times the average of the squares
+    expected = torch.exp(-d2.detach() / scale)
+    torch.testing.assert_close(kernel.detach(), expected)
+    kernel.sum().backward()
+    small = expected < 1e-2
+    assert small.any() and not small.all()
+    torch.testing.assert_close(d2.grad, torch.where(small, 0.0, -expected / scale))

@@ -284,6 +284,36 @@ def test_separated_eigenvalues_and_vectors_have_the_gradient_of_torch():
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize(("transpose", "form"), CONVENTIONS)
+@pytest.mark.parametrize("shape", [(10, 10, 32), (3, 3, 32)])
+def test_gradients_of_few_pairs_are_those_of_all_pairs(shape, transpose, form, monkeypatch):
+    x = torch.from_numpy(feature_maps(shape, "flat", n=24)).requires_grad_()
+    weights = torch.from_numpy(np.random.default_rng(5).random((24, 24)).astype(np.float32))
+    weights = torch.where(weights > 0.95, weights, 0)  # not symmetric, some on the diagonal
+    assert 0 < (weights + weights.T).count_nonzero() < 0.15 * 24 * 24
+    asked = []
+    monkeypatch.setattr(projectors, "_gradient_of_pairs", spy(projectors._gradient_of_pairs, asked))
+    few = torch.autograd.grad(tensor_distances(x, transpose=transpose, form=form), x, weights)[0]
+    assert len(asked) == 3  # once for each mode
+    monkeypatch.setattr(projectors, "FEW_PAIRS", 0)
+    all_pairs = torch.autograd.grad(tensor_distances(x, transpose=transpose, form=form), x, weights)[0]
+    assert len(asked) == 3
+    assert relative_error(few, all_pairs.double()) < 1e-5
+
+
+def spy(function, calls):
+    def called(*arguments):
+        calls.append(arguments)
+        return function(*arguments)
+
+    return called
+
+
+def test_no_pair_with_a_gradient_gives_none(monkeypatch):
+    x = torch.from_numpy(feature_maps((3, 3, 12), "flat", n=8)).requires_grad_()
+    assert torch.autograd.grad(tensor_distances(x), x, torch.zeros(8, 8))[0].abs().max() == 0
+
+
 @pytest.mark.parametrize("options", [{"form": "norm"}, {"solver": "svd"}])
 def test_unknown_options_are_refused(options):
     with pytest.raises(ValueError, match="must be one of"):
