@@ -6,6 +6,7 @@ evaluation is replaced by a constant.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -28,12 +29,18 @@ from methods import DDC, DDCUCOT, KMeans
 STEPS = 2
 BATCH = 120
 N_CLUSTERS = 10
+BEFORE_POOL = ("block1_conv2", "block2_pool")
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
+"""Options of glibc's mallopt."""
 
 load_plugins()
 ON_IMAGES = [name for name, m in METHODS.items() if issubclass(m, DeepClusterer) and "network" in m.Params.model_fields]
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in ON_IMAGES},
-    "before-pool": ("ddc-uco-t", {"taps": ("block1_conv2", "block2_pool")}),
+    "before-pool": ("ddc-uco-t", {"taps": BEFORE_POOL}),
+    "few-pairs": ("ddc-uco-t", {"negligible_weight": 1e-8}),
+    "few-pairs-before-pool": ("ddc-uco-t", {"negligible_weight": 1e-8, "taps": BEFORE_POOL}),
+    "bf16": ("ddc", {"precision": "bf16"}),
 }
 
 
@@ -122,6 +129,26 @@ def test_plain_ddc_step(benchmark: Any) -> None:
 def test_plain_eigh_step(benchmark: Any, variant: str) -> None:
     benchmark.group = f"{STEPS} steps"
     benchmark.pedantic(steps_of(PlainTensorKernel, **VARIANTS[variant][1]), rounds=4)
+
+
+@pytest.fixture
+def tuned_malloc() -> Iterator[None]:
+    """Let malloc keep large blocks, which spares the plain form most of its page faults; skip without glibc."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        pytest.skip("only glibc's malloc can be tuned")
+    for option in (MMAP_THRESHOLD, TRIM_THRESHOLD):
+        mallopt(option, 2**30)
+    yield
+    for option in (MMAP_THRESHOLD, TRIM_THRESHOLD):
+        mallopt(option, 2**17)
+
+
+@pytest.mark.usefixtures("tuned_malloc")
+@pytest.mark.parametrize("variant", ["ddc-uco-t", "before-pool"])
+def test_plain_eigh_step_with_tuned_malloc(benchmark: Any, variant: str) -> None:
+    benchmark.group = f"{STEPS} steps"
+    benchmark.pedantic(steps_of(PlainTensorKernel, **VARIANTS[variant][1]), rounds=4, warmup_rounds=1)
 
 
 def test_k_means_of_1797_images(benchmark: Any) -> None:

@@ -28,6 +28,7 @@ class Ratio:
 
 
 AFTER, BEFORE = "test_step[ddc-uco-t]", "test_step[before-pool]"
+TUNED = "test_plain_eigh_step_with_tuned_malloc"
 
 RATIOS = (
     Ratio("step DDC-UCO_T / DDC, taps after the pool", AFTER, "test_step[ddc]", "<= 1.9"),
@@ -35,6 +36,11 @@ RATIOS = (
     Ratio("step DDC plain / channels_last", "test_plain_ddc_step", "test_step[ddc]", ">= 1.2"),
     Ratio("step plain eigh / exact, after the pool", "test_plain_eigh_step[ddc-uco-t]", AFTER, ">= 7"),
     Ratio("step plain eigh / exact, before the pool", "test_plain_eigh_step[before-pool]", BEFORE, ">= 3.7"),
+    Ratio("the same with malloc tuned for plain, after", f"{TUNED}[ddc-uco-t]", AFTER, ">= 4"),
+    Ratio("the same with malloc tuned for plain, before", f"{TUNED}[before-pool]", BEFORE, ">= 2.8"),
+    Ratio("step DDC-UCO_T / DDC, negligible entries left out, after", "test_step[few-pairs]", "test_step[ddc]"),
+    Ratio("step DDC-UCO_T / DDC, the same, before", "test_step[few-pairs-before-pool]", "test_step[ddc]"),
+    Ratio("step DDC float32 / bf16 convolutions", "test_step[ddc]", "test_step[bf16]"),
     *(
         Ratio(f"kernel plain eigh / exact, {s}", f"test_plain_eigh_distances[{s}]", f"test_tensor_distances[{s}]")
         for s in ("10x10x32", "20x20x32")
