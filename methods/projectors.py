@@ -113,24 +113,25 @@ class _RowSpace(torch.autograd.Function):
     """Map X (n, D, M) to W = L^-1 X with L L^T = X X^T + r I, in the dtype of X.
 
     The backward holds only for what depends on W through P = W^T W. With Q the gradient with respect to P, the incoming
-    gradient is 2 W Q, and dX = 2 L^-T [W Q - (W Q) W^T W]. Rows of W that belong to null directions are zero up to
-    float64 rounding, so the large entries of L^-T meet nothing to amplify, even in float32.
+    gradient is 2 W Q, and dX = 2 L^-T [W Q - (W Q) W^T W]. The difference is taken in float64: where eigenvalues come
+    near the ridge, as in trained networks, L^-T amplifies its rounding.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, ridge: float) -> Tensor:
         exact = x.double()
         inverse, _ = _regularised_factor(exact @ exact.mT, ridge)
-        factor = (inverse @ exact).to(x.dtype)
-        ctx.save_for_backward(inverse.to(x.dtype), factor)
-        return factor
+        factor = inverse @ exact
+        ctx.save_for_backward(inverse, factor)
+        return factor.to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         inverse, factor = ctx.saved_tensors
-        tangent = torch.baddbmm(grad, grad @ factor.mT, factor, alpha=-1)
-        return inverse.mT @ tangent, None
+        exact = grad.double()
+        tangent = torch.baddbmm(exact, exact @ factor.mT, factor, alpha=-1)
+        return inverse.to(grad.dtype).mT @ tangent.to(grad.dtype), None
 
 
 class _Complement(torch.autograd.Function):

@@ -394,7 +394,6 @@ def real_taps(dataset: str, trained: bool, dead: bool) -> dict[str, torch.Tensor
 @pytest.mark.parametrize("state", ["untrained", "trained", "dead channels"])
 @pytest.mark.parametrize("dataset", ["usps", "mnist"])
 def test_feature_maps_of_real_images_match_float64(dataset, state):
-    """In batches of 120 the gradients' error reaches 1.1e-5, for dead channels of MNIST before the pool."""
     taps = real_taps(dataset, state == "trained", state == "dead channels")
     for name, tap in taps.items():
         for transpose, form in CONVENTIONS[:2]:
