@@ -13,6 +13,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.check import check as check_cells
+from benchmark.cli_drawing import figures
 from benchmark.cli_options import (
     DataDir,
     Datasets,
@@ -50,6 +51,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Where the data sets are: stat
 results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, verify.")
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
+app.command()(figures)
 
 
 @app.command()

@@ -1,0 +1,54 @@
+"""Commands that draw from stored numbers: figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli_options import Json, Papers, ReadingChoice, Results, SomeProfile
+from benchmark.figures import draw_figure, load_figures, selected_figures, write_figure
+from benchmark.listing import print_list
+from benchmark.paper import PROFILES, READINGS
+from benchmark.registry import UsageError, UserError, did_you_mean
+from benchmark.session import Session
+
+SomeFigures = Annotated[list[str] | None, typer.Option("--figure", help="Only this figure, as PAPER/ID; repeatable.")]
+
+
+def figures(
+    figure: SomeFigures = None,
+    paper: Papers = None,
+    profile: SomeProfile = None,
+    reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
+    to: Annotated[Path | None, typer.Option("--out", help="The folder to write to.")] = None,
+    results: Results = Path("results"),
+    listed: Annotated[bool, typer.Option("--list", help="Only list the figures there are.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw figures as SVG and PNG from stored numbers; nothing is trained."""
+    if profile is not None and profile not in PROFILES:
+        raise UsageError(did_you_mean("profile", profile, PROFILES))
+    if reading is ReadingChoice.both:
+        raise UsageError("a figure shows one reading: --reading paper or --reading code.")
+    for name in paper or ():
+        load_figures(name)
+    chosen = selected_figures(figure or (), paper or ())
+    if listed:
+        lines = [{"name": f"{f}/{rule.id}", "published as": rule.published, "title": rule.title} for f, rule in chosen]
+        print_list(lines, as_json)
+        return
+    session, out = Session(results), to or results / "figures"
+    lines, missing = [], []
+    for folder, rule in chosen:
+        drawn = draw_figure(session, folder, rule, profile, READINGS[reading is ReadingChoice.code])
+        files = write_figure(drawn, out)
+        missing += [] if files else [drawn]
+        state = ", ".join(path.suffix[1:] for path in files) if files else drawn.missing
+        lines.append({"figure": drawn.name, "profile": drawn.profile or "-", "written": state})
+    print_list(lines, as_json)
+    if not as_json:
+        typer.echo(f"{len(chosen) - len(missing)} of {len(chosen)} figures are in {out.resolve()}")
+    if missing and figure:
+        raise UserError(f"{missing[0].name} cannot be drawn: {missing[0].missing}")
