@@ -23,6 +23,7 @@ from benchmark.cli_options import (
     Papers,
     Profile,
     Readings,
+    Record,
     Results,
     Runs,
     Sets,
@@ -72,6 +73,7 @@ def run(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train here whatever is already in results/stored.")] = False,
     stale: Stale = "keep",
+    record: Record = None,
     results: Results = Path("results"),
     data_dir: DataDir = None,
 ) -> None:
@@ -81,7 +83,7 @@ def run(
     if stale not in ("keep", "rerun"):
         raise UsageError(did_you_mean("choice for --stale", stale, ("keep", "rerun")))
     end = until(budget)
-    asked = request(profile, paper, table, method, dataset, reading, sets, runs)
+    asked = request(profile, paper, table, method, dataset, reading, sets, runs, record)
     check_device(device)
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
     cells = plan_cells(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from benchmark.paper import (
@@ -27,7 +27,10 @@ from benchmark.spec import RunSpec
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for; empty filters mean everything. `runs` replaces the profile's number of runs."""
+    """What the user asks for; empty filters mean everything. `runs` replaces the profile's number of runs.
+
+    `record` are observers to record with, beside those that a table needs.
+    """
 
     profile: str = "quick"
     papers: tuple[str, ...] = ()
@@ -37,6 +40,7 @@ class Request:
     readings: tuple[Reading, ...] = ()
     sets: tuple[str, ...] = ()
     runs: int | None = None
+    record: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class PlannedCell:
     """A cell of a table without its metric: the runs that it needs, or the `reason` why it has none.
 
     `reason` is "", "not implemented" (no method of ours) or "no data" (the data set is not registered). `reduced` marks
-    a cell for which fewer runs were asked than the profile's.
+    a cell for which fewer runs were asked than the profile's; `record` are the observers that its runs need.
     """
 
     paper: str
@@ -61,6 +65,7 @@ class PlannedCell:
     runs: int = 0
     overrides: str = ""
     reduced: bool = False
+    record: tuple[str, ...] = ()
 
     @property
     def specs(self) -> tuple[RunSpec, ...]:
@@ -76,11 +81,15 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run to make: its specification, the most urgent cell that asks for it, and an estimate of its seconds."""
+    """One run to make: its specification, the most urgent cell that asks for it, and an estimate of its seconds.
+
+    `record` are the observers that any of its cells needs.
+    """
 
     spec: RunSpec
     cell: PlannedCell
     seconds: float | None = None
+    record: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,9 +154,11 @@ def plan_runs(
     columns: dict[str, int] = {}
     impossible: dict[str, str] = {}
     stored = set()
+    record: dict[str, dict[str, None]] = {}
     for cell in cells:
         for spec in cell.specs:
             run_id = spec.run_id
+            record.setdefault(run_id, {}).update(dict.fromkeys(cell.record))
             if done(spec):
                 stored.add(run_id)
             elif reason := ready(spec.data.name):
@@ -157,7 +168,8 @@ def plan_runs(
                 if run_id not in planned or place < planned[run_id][0]:
                     planned[run_id] = (place, PlannedRun(spec, cell, estimate.seconds(spec)))
     ordered = sorted(planned.values(), key=lambda item: item[0])
-    return Plan(tuple(run for _, run in ordered), len(stored), impossible)
+    runs = tuple(replace(run, record=tuple(record[run.spec.run_id])) for _, run in ordered)
+    return Plan(runs, len(stored), impossible)
 
 
 class Estimate:
@@ -234,6 +246,7 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
                         request.runs or profile.runs,
                         overrides.label,
                         (request.runs or profile.runs) < profile.runs,
+                        tuple(dict.fromkeys((*table.record, *request.record))),
                     )
 
 
