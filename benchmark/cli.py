@@ -36,6 +36,7 @@ from benchmark.cli_options import (
     request,
     until,
 )
+from benchmark.cli_study import compare, ledger
 from benchmark.explain import as_text, explain_cell, find_cell
 from benchmark.listing import LISTS, print_list, status_line
 from benchmark.paper import PROFILES
@@ -52,7 +53,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Where the data sets are: stat
 results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, verify.")
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-app.command()(figures)
+for command in (figures, compare, ledger):
+    app.command()(command)
 
 
 @app.command()
