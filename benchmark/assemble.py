@@ -12,7 +12,7 @@ from benchmark.mismatch import NotMeasured
 from benchmark.paper import ColumnRule, MetricRule, Paper, Reading, TableRule
 from benchmark.plan import PlannedCell
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import DATASETS
+from benchmark.registry import DATASETS, NETWORKS
 from benchmark.rows import device_of, device_order
 from benchmark.spec import RunSpec
 from benchmark.statistics import SELECTIONS, Distribution
@@ -77,6 +77,23 @@ def data_table(paper: Paper, name: str) -> DataTable:
                 seen[reading] = line
         rows += [(rule.label, reading, *line) for reading, line in seen.items()]
     return DataTable(paper.id, name, f"{table.published}. {table.title}", header, tuple(rows), table.footnotes)
+
+
+def network_table(paper: Paper, name: str) -> DataTable:
+    """Return a table of the layers of a registered network, as they are declared."""
+    table = paper.tables[name]
+    header = ("layer", "type", "filter size", "filters", "batch norm")
+    rows = tuple(
+        (
+            layer.name,
+            type(layer).__name__.lower(),
+            f"{size}x{size}" if (size := getattr(layer, "size", None)) else "2x2",
+            str(getattr(layer, "filters", "-")),
+            {True: "yes", False: "no"}[getattr(layer, "batch_norm", False)],
+        )
+        for layer in NETWORKS[table.network].layers
+    )
+    return DataTable(paper.id, name, f"{table.published}. {table.title}", header, rows, table.footnotes)
 
 
 def cell_result(
@@ -196,6 +213,8 @@ def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], .
         for m in table.metrics
         if paper.protocol.metrics[m].published
     ]
+    if not columns:
+        return ()
     lines = [("method", *(f"{c.label} {m.label}" for c, m in columns))]
     labels = [""] if not table.grid else _published_settings(paper, table)
     for row_id in table.rows:

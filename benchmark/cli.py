@@ -13,7 +13,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.check import check as check_cells
-from benchmark.cli_drawing import figures
+from benchmark.cli_drawing import embed, figures
 from benchmark.cli_options import (
     DataDir,
     Datasets,
@@ -53,7 +53,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Where the data sets are: stat
 results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, verify.")
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, compare, ledger):
+for command in (figures, embed, compare, ledger):
     app.command()(command)
 
 

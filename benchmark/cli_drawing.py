@@ -1,4 +1,4 @@
-"""Commands that draw from stored numbers: figures."""
+"""Commands around pictures: figures, and embed, which makes what some of them need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli_options import Json, Papers, ReadingChoice, Results, SomeProfile
+from benchmark.cli_options import DataDir, Json, Papers, ReadingChoice, Results, SomeProfile, request
+from benchmark.embedding import embed_best
+from benchmark.explain import find_cell
 from benchmark.figures import draw_figure, load_figures, selected_figures, write_figure
 from benchmark.listing import print_list
 from benchmark.paper import PROFILES, READINGS
@@ -52,3 +54,23 @@ def figures(
         typer.echo(f"{len(chosen) - len(missing)} of {len(chosen)} figures are in {out.resolve()}")
     if missing and figure:
         raise UserError(f"{missing[0].name} cannot be drawn: {missing[0].missing}")
+
+
+def embed(
+    table: Annotated[str, typer.Argument(help="PAPER/TABLE")],
+    method: Annotated[str, typer.Argument()],
+    dataset: Annotated[str, typer.Argument()],
+    tap: Annotated[str, typer.Option("--tap", help="A layer of the network.")],
+    projection: Annotated[str, typer.Option("--projection", help="tsne, umap or pca.")] = "tsne",
+    profile: Annotated[str, typer.Option("--profile", help="quick, cpu or paper.")] = "quick",
+    reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
+    results: Results = Path("results"),
+    data_dir: DataDir = None,
+) -> None:
+    """Train the best stored run of a cell again and store a layer's outputs, projected to the plane, for figures."""
+    session = Session(results, data_dir=data_dir)
+    asked = request(profile, None, [table], [method], [dataset], reading, None, None)
+    cell = find_cell(session, asked, profile, None)
+    if not cell.specs:
+        raise UserError(f"{cell.row} on {cell.column} has no runs: {cell.reason}.")
+    typer.echo(f"written: {embed_best(session, cell, tap, projection)}")

@@ -30,8 +30,8 @@ def find_cell(session: Session, request: Request, profile: str | None, setting: 
         raise UsageError(f"write the table as PAPER/TABLE, not {table!r}: see `python -m benchmark ls tables`.")
     paper, _, name = table.partition("/")
     rule, profiles = load_paper(paper).table(name), load_paper(paper).protocol.profiles
-    if rule.kind == "data":
-        raise UsageError(f"{table} lists data sets, and no run stands behind it: draw it with the command `tables`.")
+    if rule.kind != "results":
+        raise UsageError(f"{table} lists facts, and no run stands behind it: draw it with the command `tables`.")
     if profile is not None and profile not in profiles:
         raise UsageError(did_you_mean("profile", profile, profiles))
     found: list[PlannedCell] = []

@@ -68,13 +68,15 @@ class ColumnRule(Frozen):
 class MethodRule(Frozen):
     """A row: the label and the published name of a method; `method` is a registered name, empty if we have none.
 
-    `preprocess` replaces that of the column, for methods that the networks' preprocessing does not concern.
+    `preprocess` replaces that of the column, for methods that the networks' preprocessing does not concern. `quoted`
+    rows have numbers that the paper took from elsewhere, and no runs.
     """
 
     label: str
     published: str = ""
     method: str = ""
     preprocess: tuple[str, ...] | None = None
+    quoted: bool = False
 
 
 class MetricRule(Frozen):
@@ -125,11 +127,13 @@ class GridAxis(Frozen):
 class TableRule(Frozen):
     """A table: what it shows, which rows and columns, which statistic, and how urgent its runs are (1 first).
 
-    `record` are observers that its runs need; `unit` and `decimals` are those of its values.
+    A table of kind `network` shows the layers of a registered network. `record` are observers that its runs need;
+    `unit` and `decimals` are those of its values; `set` replaces fields by profile, after the profile's own.
     """
 
     title: str
-    kind: Literal["results", "data"] = "results"
+    kind: Literal["results", "data", "network"] = "results"
+    network: str = ""
     published: str
     metrics: tuple[str, ...] = ()
     statistic: str = "best"
@@ -142,6 +146,7 @@ class TableRule(Frozen):
     record: tuple[str, ...] = ()
     unit: str = "%"
     decimals: int = 1
+    set: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class LedgerEntry(Frozen):

@@ -12,6 +12,7 @@ from benchmark.paper import (
     ColumnRule,
     MethodRule,
     Paper,
+    ProfileRule,
     Reading,
     Setting,
     TableRule,
@@ -47,8 +48,9 @@ class Request:
 class PlannedCell:
     """A cell of a table without its metric: the runs that it needs, or the `reason` why it has none.
 
-    `reason` is "", "not implemented" (no method of ours) or "no data" (the data set is not registered). `reduced` marks
-    a cell for which fewer runs were asked than the profile's; `record` are the observers that its runs need.
+    `reason` is "", "not implemented" (no method of ours), "quoted" or "no data" (the data set is not registered).
+    `reduced` marks a cell for which fewer runs were asked than the profile's; `record` are the observers that its runs
+    need.
     """
 
     paper: str
@@ -221,6 +223,7 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
     if not readings:
         offered = ", ".join(profile.readings)
         raise UsageError(f"the {request.profile} profile of {paper.id} offers only the reading: {offered}.")
+    profile = profile.model_copy(update={"set": {**profile.set, **table.set.get(request.profile, {})}})
     overrides = parse_overrides(request.sets, paper)
     guests = _guests(paper, table, request.methods)
     for column_id, column in _columns(paper, table, request):
@@ -230,7 +233,7 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
                 if request.methods and row_id not in request.methods and row.method not in request.methods:
                     continue
                 for reading in readings:
-                    resolved, reason = _resolve(paper, row, column, reading, request.profile, setting, overrides)
+                    resolved, reason = _resolve(paper, row, column, reading, profile, setting, overrides)
                     yield PlannedCell(
                         paper.id,
                         name,
@@ -278,15 +281,15 @@ def _resolve(
     row: MethodRule,
     column: ColumnRule,
     reading: Reading,
-    profile: str,
+    profile: ProfileRule,
     setting: Setting,
     overrides: Overrides,
 ) -> tuple[Resolved | None, str]:
     if not row.method:
-        return None, "not implemented"
+        return None, "quoted" if row.quoted else "not implemented"
     if column_data(column, reading, overrides).dataset not in DATASETS:
         return None, "no data"
-    return resolve(paper, row, column, reading, paper.protocol.profiles[profile], setting, overrides), ""
+    return resolve(paper, row, column, reading, profile, setting, overrides), ""
 
 
 def _check_names(request: Request) -> None:

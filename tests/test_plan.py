@@ -41,8 +41,8 @@ def ids(plan: Plan) -> list[str]:
     return [run.spec.run_id for run in plan.runs]
 
 
-def test_everything_of_the_quick_profile_is_five_methods_and_the_weights_that_table_2_does_not_have():
-    runs = planned(Request(runs=3)).runs
+def test_everything_of_the_quick_profile_of_tkuco2024_is_five_methods_and_the_weights_that_table_2_does_not_have():
+    runs = planned(Request(papers=("tkuco2024",), runs=3)).runs
     table2 = 5 * 3  # DDC, DDC-AE, two DDC-UCO and k-means
     other_weights = 2 * 2 * 3  # two DDC-UCO, lambda = .001 and .1; .01 is that of Table 2
     assert len(runs) == table2 + other_weights

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.render.figures import Drawing, Figure, Numbers, facts_of
+from benchmark.mismatch import matching, r_ofm
+from benchmark.render.figures import Drawing, Figure, Numbers, Trace, facts_of
 from benchmark.render.plots import COLOURS, arrow, blank, box, canvas, classes, curve, legend
 
 MODELS = ("ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t")
@@ -134,6 +135,37 @@ def learning(numbers: Numbers) -> Drawing:
     return Drawing(figure, finding, facts_of(cells, numbers.profile))
 
 
+def regression(numbers: Numbers) -> Drawing:
+    """Ours: what Table 3 fits, ACC against the auxiliary loss, for the best run of each model and for all runs."""
+    cells = numbers.traces("table2", MODELS[1:], "mnist")
+    figure, axes = canvas(1, len(cells), width=3 * len(cells), height=3)
+    found = []
+    for place, (sheet, cell) in enumerate(zip(axes, cells, strict=True)):
+        points = [auxiliary(trace) for trace in cell.traces]
+        for loss, acc in points:
+            sheet.scatter(loss, 100 * acc, s=7, color="#9a9a9a", marker=".")
+        loss, acc = auxiliary(cell.best)
+        sheet.scatter(loss, 100 * acc, s=22, color=COLOURS[place], marker=("o", "s", "^")[place])
+        grid = np.linspace(loss.min(), loss.max(), 60)
+        sheet.plot(grid, 100 * np.polynomial.Polynomial.fit(loss, acc, 2)(grid), color=COLOURS[place])
+        sheet.set_title(cell.label, fontsize=9)
+        sheet.set_xlabel("auxiliary loss")
+        best, pooled = r_ofm(loss, acc), r_ofm(*(np.concatenate(part) for part in zip(*points, strict=True)))
+        found.append(
+            f"{cell.label} slope {best.slope:.3f}, R2 {best.r2:.3f} (all runs {pooled.slope:.3f}, {pooled.r2:.3f})"
+        )
+    axes[0].set_ylabel("ACC [%]")
+    finding = f"{'; '.join(found)}. Dots in colour: the run with the lowest loss; grey: the other runs (C17)."
+    return Drawing(figure, finding, facts_of(cells, numbers.profile))
+
+
+def auxiliary(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of the raw auxiliary terms (t,) and ACC (t,) after the first step."""
+    names = matching((n.removeprefix("term:") for n in trace.values), ("reconstruction", "companion_*"))
+    loss = np.sum([trace.values[f"term:{name}"] for name in names], axis=0)
+    return loss[trace.epochs > 0], trace.values["acc"][trace.epochs > 0]
+
+
 FIGURES = (
     Figure("figure1", "The model: companion objectives on the blocks of a network", model,
            "Boxes from input over two blocks to softmax; a companion above each block, the clustering loss at the end.",
@@ -152,4 +184,6 @@ FIGURES = (
            "Figure 5", "with tensor companions, clusters are already compact and apart after the first block."),
     Figure("learning-curves", "Loss and accuracy while training", learning,
            "Two panels of curves over epochs, one line with a band for each model."),
+    Figure("r-ofm", "Accuracy against the auxiliary loss, with the regression of Table 3", regression,
+           "A panel of dots for each model, with a curve fitted to those of one run."),
 )  # fmt: skip
