@@ -13,7 +13,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.check import check as check_cells
-from benchmark.cli_drawing import embed, figures
+from benchmark.cli_drawing import embed, figures, report
 from benchmark.cli_options import (
     DataDir,
     Datasets,
@@ -36,7 +36,7 @@ from benchmark.cli_options import (
     request,
     until,
 )
-from benchmark.cli_study import compare, ledger
+from benchmark.cli_study import compare, create, ledger
 from benchmark.explain import as_text, explain_cell, find_cell
 from benchmark.listing import LISTS, print_list, status_line
 from benchmark.paper import PROFILES
@@ -53,8 +53,9 @@ data_app = typer.Typer(no_args_is_help=True, help="Where the data sets are: stat
 results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, verify.")
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, compare, ledger):
+for command in (figures, embed, report, compare, ledger):
     app.command()(command)
+app.command("new-method")(create)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Commands around pictures: figures, and embed, which makes what some of them need."""
+"""Commands that show: figures, report, and embed, which makes what some figures need."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmark.figures import draw_figure, load_figures, selected_figures, write
 from benchmark.listing import print_list
 from benchmark.paper import PROFILES, READINGS
 from benchmark.registry import UsageError, UserError, did_you_mean
+from benchmark.report import build_report
 from benchmark.session import Session
 
 SomeFigures = Annotated[list[str] | None, typer.Option("--figure", help="Only this figure, as PAPER/ID; repeatable.")]
@@ -74,3 +75,13 @@ def embed(
     if not cell.specs:
         raise UserError(f"{cell.row} on {cell.column} has no runs: {cell.reason}.")
     typer.echo(f"written: {embed_best(session, cell, tap, projection)}")
+
+
+def report(
+    to: Annotated[Path | None, typer.Option("--out", help="The folder to write to.")] = None,
+    results: Results = Path("results"),
+    data_dir: DataDir = None,
+) -> None:
+    """Write a static report of everything stored: tables, figures, cells, methods, data sets, ledger."""
+    built = build_report(Session(results, data_dir=data_dir), to or results / "report")
+    typer.echo(f"{built.pages} pages in {built.seconds:.1f} s: open {built.index.resolve()}")

@@ -1,4 +1,4 @@
-"""Commands that ask questions of stored runs and of the ledger: compare, ledger."""
+"""Commands that ask questions of stored runs and of the ledger, and start a method: compare, ledger, new-method."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from benchmark.cli_options import (
 from benchmark.compare import MIN_DATASETS, as_text, compare_methods
 from benchmark.effects import Effect, checked_severity, draw_effects, measure_effects, plan_effects
 from benchmark.listing import print_list
+from benchmark.new_method import new_method
 from benchmark.paper import PROFILES, LedgerEntry, load_paper, paper_ids
 from benchmark.plan import PlannedCell
 from benchmark.registry import UsageError, did_you_mean
@@ -103,6 +104,21 @@ def ledger(
         (to / f"ledger-effects-{method}-{dataset}.svg").write_bytes(svg_bytes(figure, title))
         (to / f"ledger-effects-{method}-{dataset}.png").write_bytes(png_bytes(figure, title))
     raise typer.Exit(code)
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="Small letters and digits, joined by hyphens.")],
+    package: Annotated[Path | None, typer.Option("--package", help="Write a package of its own here.")] = None,
+) -> None:
+    """Write a method from a template, and its test: it runs and passes the contract tests as it is."""
+    module = name.replace("-", "_")
+    for path in new_method(name, package):
+        typer.echo(f"written: {path}")
+    if package is None:
+        typer.echo(f"next: python -m pytest tests/test_{module}.py tests/test_method_contract.py -k {name}")
+    else:
+        typer.echo(f"next: pip install -e {package} && python -m benchmark ls methods")
+    typer.echo(f"then: python -m benchmark run --table {_urgent_table()} --method {name}")
 
 
 def _urgent_table() -> str:

@@ -130,12 +130,11 @@ def selected_tables(request: Request) -> list[tuple[Paper, str, TableRule]]:
 
 def plan_cells(request: Request) -> list[PlannedCell]:
     """Return every cell (without metrics) that a request covers, table by table."""
-    cells = [
-        cell
-        for paper, name, table in selected_tables(request)
-        if table.kind == "results"
-        for cell in _cells_of(paper, name, table, request)
-    ]
+    chosen = [found for found in selected_tables(request) if found[2].kind == "results"]
+    # A method at home in one table is a guest in another only where that is asked for by name.
+    housed = {m for paper, _, table in chosen for m in _own(paper, table)} if not request.tables else set()
+    guests = [name for name in request.methods if name not in housed]
+    cells = [cell for paper, name, table in chosen for cell in _cells_of(paper, name, table, request, guests)]
     _check_names(request)
     return cells
 
@@ -217,7 +216,9 @@ def _split(name: str) -> tuple[str, str]:
     return paper, table
 
 
-def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> Iterator[PlannedCell]:
+def _cells_of(
+    paper: Paper, name: str, table: TableRule, request: Request, names: Sequence[str]
+) -> Iterator[PlannedCell]:
     profile = paper.protocol.profiles[request.profile]
     readings = tuple(r for r in request.readings or ("paper",) if r in profile.readings)
     if not readings:
@@ -225,7 +226,7 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
         raise UsageError(f"the {request.profile} profile of {paper.id} offers only the reading: {offered}.")
     profile = profile.model_copy(update={"set": {**profile.set, **table.set.get(request.profile, {})}})
     overrides = parse_overrides(request.sets, paper)
-    guests = _guests(paper, table, request.methods)
+    guests = _guests(paper, table, names)
     for column_id, column in _columns(paper, table, request):
         for setting in _settings(table, request.profile):
             for row_id in dict.fromkeys((*table.rows, *table.reference, *guests)):
@@ -255,9 +256,13 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
 
 def _guests(paper: Paper, table: TableRule, names: Sequence[str]) -> list[str]:
     """Return the methods asked for by name that the table lacks, but whose parameters fit what it varies."""
-    own = {paper.method(row).method for row in (*table.rows, *table.reference)}
+    own = _own(paper, table)
     fit = [name for name in names if name in METHODS and name not in own]
     return [name for name in fit if all(applies(axis.path, METHODS[name]) for axis in table.grid)]
+
+
+def _own(paper: Paper, table: TableRule) -> set[str]:
+    return {paper.method(row).method for row in (*table.rows, *table.reference)}
 
 
 def _columns(paper: Paper, table: TableRule, request: Request) -> Iterator[tuple[str, ColumnRule]]:
