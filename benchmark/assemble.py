@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from benchmark.cells import Cell, CellResult, Column, DataTable, Published, Row, TableResult
+from benchmark.derived import metric_value
+from benchmark.mismatch import NotMeasured
 from benchmark.paper import ColumnRule, MetricRule, Paper, Reading, TableRule
 from benchmark.plan import PlannedCell
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import DATASETS
+from benchmark.registry import DATASETS, NETWORKS
 from benchmark.rows import device_of, device_order
 from benchmark.spec import RunSpec
 from benchmark.statistics import SELECTIONS, Distribution
@@ -62,6 +64,8 @@ def assemble(
         footnotes=table.footnotes,
         higher_is_better={m: paper.protocol.metrics[m].higher_is_better for m in table.metrics},
         published_apart=_published_apart(paper, table) if profile == "quick" else (),
+        unit=table.unit,
+        decimals=table.decimals,
     )
 
 
@@ -84,6 +88,23 @@ def data_table(paper: Paper, name: str) -> DataTable:
     return DataTable(paper.id, name, f"{table.published}. {table.title}", header, tuple(rows), table.footnotes)
 
 
+def network_table(paper: Paper, name: str) -> DataTable:
+    """Return a table of the layers of a registered network, as they are declared."""
+    table = paper.tables[name]
+    header = ("layer", "type", "filter size", "filters", "batch norm")
+    rows = tuple(
+        (
+            layer.name,
+            type(layer).__name__.lower(),
+            f"{size}x{size}" if (size := getattr(layer, "size", None)) else "2x2",
+            str(getattr(layer, "filters", "-")),
+            {True: "yes", False: "no"}[getattr(layer, "batch_norm", False)],
+        )
+        for layer in NETWORKS[table.network].layers
+    )
+    return DataTable(paper.id, name, f"{table.published}. {table.title}", header, rows, table.footnotes)
+
+
 def cell_result(
     planned: PlannedCell, table: TableRule, metric: MetricRule, published: Published | None, find: Find, stale: Stale
 ) -> CellResult:
@@ -93,7 +114,7 @@ def cell_result(
     records = cell_records(planned.specs, find)
     counts = Counter(record.status for record in records.values())
     missing = len(planned.specs) - len(records)
-    used = [r for r in records.values() if r.status in COUNTED and r.loss is not None and metric.column in r.metrics]
+    used, values, why = measured(records.values(), metric)
     result = CellResult(
         n_ok=len(used),
         n=len(planned.specs),
@@ -101,20 +122,33 @@ def cell_result(
         stale=sum(stale(record) for record in records.values()),
         run_ids=tuple(records),
         devices=tuple(sorted({device_of(r) for r in records.values()})),
+        why=why,
     )
     if not used:
         return replace(result, verdict="not run" if missing == len(planned.specs) else "incomplete")
     losses = [float(r.loss) for r in used if r.loss is not None]
-    values = [metric.scale * r.metrics[metric.column] for r in used]
     rule = SELECTIONS[table.statistic]
     value, uncertainty = rule.value(losses, values), rule.uncertainty(losses, values)
     whole = not missing and not (planned.reduced and planned.profile == "paper")
     verdict = "" if whole else "incomplete"
-    judged = planned.profile == "paper" and rule.judged and whole and not planned.overrides
+    judged = planned.profile == "paper" and rule.judged and metric.judged and whole and not planned.overrides
     if judged and published is not None and uncertainty is not None:
         verdict = judge(uncertainty, published.value, published.sd, value=value).name
     sd = uncertainty.sd if isinstance(uncertainty, Distribution) else None
     return replace(result, value=value, sd=sd, verdict=verdict)
+
+
+def measured(records: Iterable[RunRecord], metric: MetricRule) -> tuple[list[RunRecord], list[float], str]:
+    """Return the runs that enter the statistic, their values, and why the first of the others has none."""
+    used, values, why = [], [], ""
+    for record in records:
+        if record.status in COUNTED and record.loss is not None:
+            try:
+                values.append(metric_value(record, metric))
+                used.append(record)
+            except NotMeasured as reason:
+                why = why or str(reason)
+    return used, values, why
 
 
 def cell_records(specs: Iterable[RunSpec], find: Find) -> dict[str, RunRecord]:
@@ -189,7 +223,10 @@ def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], .
         for c in table.columns
         if paper.protocol.columns[c].published
         for m in table.metrics
+        if paper.protocol.metrics[m].published
     ]
+    if not columns:
+        return ()
     lines = [("method", *(f"{c.label} {m.label}" for c, m in columns))]
     labels = [""] if not table.grid else _published_settings(paper, table)
     for row_id in table.rows:
@@ -197,7 +234,7 @@ def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], .
         for setting in labels:
             values = [paper.published_value(table, row, c, setting, m, table.statistic) for c, m in columns]
             label = f"{row.label} {setting}".strip()
-            lines.append((label, *(_shown(value) for value in values)))
+            lines.append((label, *(_shown(value, table.decimals) for value in values)))
     return tuple(lines)
 
 
@@ -205,7 +242,7 @@ def _published_settings(paper: Paper, table: TableRule) -> list[str]:
     return list(dict.fromkeys(row["setting"] for row in paper.published if row["table"] == table.published))
 
 
-def _shown(value: Published | None) -> str:
+def _shown(value: Published | None, decimals: int) -> str:
     if value is None:
         return "-"
-    return f"{value.value:.1f}" + (f" ({value.sd:.1f})" if value.sd is not None else "")
+    return f"{value.value:.{decimals}f}" + (f" ({value.sd:.{decimals}f})" if value.sd is not None else "")

@@ -25,7 +25,7 @@ class CellResult:
     entered the statistic; `counts` has the number of runs by status (ok, collapsed, failed, diverged, missing), `stale`
     those made by other code. `verdict` is one of equivalent, higher, lower, consistent, incomplete, not run, no data,
     not implemented, quoted, or "" where none is given (reduced profiles). `run_ids` are the stored runs, in replicate
-    order.
+    order. `why` says in a few words why stored runs give no number ("history has no drift: ...").
     """
 
     value: float | None = None
@@ -37,6 +37,7 @@ class CellResult:
     stale: int = 0
     run_ids: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ class Row:
 class TableResult:
     """A whole table for one profile: `readings` in the order shown, `facts` (runs, epochs, samples...) stated below it.
 
-    `unit` is shown in the caption ("%"); `higher_is_better` by metric id decides what is bold. `published_apart`
-    says that published numbers stand in a table of their own because the columns are not the paper's (quick profile).
+    `unit` is shown in the caption ("%"), `decimals` are those of its values; `higher_is_better` by metric id decides
+    what is bold. `published_apart` says that published numbers stand in a table of their own because the columns are
+    not the paper's (quick profile).
     """
 
     paper: str
@@ -96,6 +98,7 @@ class TableResult:
     footnotes: tuple[str, ...] = ()
     higher_is_better: dict[str, bool] = field(default_factory=dict)
     published_apart: tuple[tuple[str, ...], ...] = ()
+    decimals: int = 1
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.check import check as check_cells
+from benchmark.cli_drawing import embed, figures, report
 from benchmark.cli_options import (
     DataDir,
     Datasets,
@@ -22,6 +23,7 @@ from benchmark.cli_options import (
     Papers,
     Profile,
     Readings,
+    Record,
     Results,
     Runs,
     Sets,
@@ -35,6 +37,7 @@ from benchmark.cli_options import (
     until,
 )
 from benchmark.cli_renew import results_renew
+from benchmark.cli_study import compare, create, ledger
 from benchmark.explain import as_text, explain_cell, find_cell
 from benchmark.listing import LISTS, print_list, status_line
 from benchmark.paper import PROFILES
@@ -52,6 +55,9 @@ results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: me
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
 results_app.command("renew")(results_renew)
+for command in (figures, embed, report, compare, ledger):
+    app.command()(command)
+app.command("new-method")(create)
 
 
 @app.command()
@@ -72,6 +78,7 @@ def run(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train here whatever is already in results/stored.")] = False,
     stale: Stale = "keep",
+    record: Record = None,
     results: Results = Path("results"),
     data_dir: DataDir = None,
 ) -> None:
@@ -81,7 +88,7 @@ def run(
     if stale not in ("keep", "rerun"):
         raise UsageError(did_you_mean("choice for --stale", stale, ("keep", "rerun")))
     end = until(budget)
-    asked = request(profile, paper, table, method, dataset, reading, sets, runs)
+    asked = request(profile, paper, table, method, dataset, reading, sets, runs, record)
     check_device(device)
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
     cells = plan_cells(asked)

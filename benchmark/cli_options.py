@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +13,9 @@ from typing import Annotated
 import torch
 import typer
 
+from benchmark.observers import OBSERVERS
 from benchmark.plan import Request
-from benchmark.registry import UsageError, UserError
+from benchmark.registry import UsageError, UserError, did_you_mean
 
 
 class ReadingChoice(StrEnum):
@@ -31,6 +33,9 @@ Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this
 Readings = Annotated[ReadingChoice | None, typer.Option("--reading", help="What the text says, or what the code does.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE, or LEDGER-ID=paper|code; repeatable.")]
 Runs = Annotated[int | None, typer.Option("--runs", min=1, help="Runs per cell, in place of the profile's number.")]
+Record = Annotated[
+    list[str] | None, typer.Option("--record", help="Record also: drift, validity, randomness; repeatable.")
+]
 Profile = Annotated[str, typer.Option("--profile", help="How much is spent: quick, cpu or paper.")]
 SomeProfile = Annotated[
     str | None, typer.Option("--profile", help="quick, cpu or paper; all with stored rows if not given.")
@@ -52,12 +57,17 @@ def request(
     reading: ReadingChoice | None,
     sets: list[str] | None,
     runs: int | None,
+    record: list[str] | None = None,
 ) -> Request:
     """Return the request that the filters of a command stand for."""
     both = ("paper", "code") if reading is ReadingChoice.both else (reading.value,) if reading else ()
     parts = (tuple(part or ()) for part in (paper, table, method, dataset))
     papers, named, methods, datasets = parts
-    return Request(profile, papers, named, methods, datasets, both, tuple(sets or ()), runs)  # type: ignore[arg-type]
+    for name in record or ():
+        if name not in OBSERVERS:
+            raise UsageError(did_you_mean("observer", name, OBSERVERS))
+    asked = Request(profile, papers, named, methods, datasets, both, tuple(sets or ()), runs)  # type: ignore[arg-type]
+    return replace(asked, record=tuple(record or ()))
 
 
 def cores() -> int:

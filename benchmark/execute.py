@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +29,9 @@ from benchmark.spec import RunSpec
 from benchmark.streams import Streams
 from benchmark.training import Diverged, RunContext, Snapshot
 
+Measure = Callable[[Snapshot, Any, LoadedData], Mapping[str, float]]
+"""Called with a snapshot, the estimator and the data; training never sees what it returns."""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -45,8 +48,9 @@ def execute(
     data_dir: Path | None = None,
     device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
+    measures: Sequence[Measure] = (),
 ) -> RunResult:
-    """Train and evaluate one run.
+    """Train and evaluate one run; what `measures` return of each snapshot goes into the history.
 
     Raises
     ------
@@ -61,7 +65,8 @@ def execute(
     history: list[Evaluation] = []
 
     def observe(snapshot: Snapshot) -> None:
-        history.append(_evaluation(snapshot, data.y))
+        found = {name: value for measure in measures for name, value in measure(snapshot, estimator, data).items()}
+        history.append(_evaluation(snapshot, data.y, found))
 
     streams = Streams(spec.data.name, spec.replicate)
     run = RunContext(streams, spec.protocol, device_named(device), (observe,), progress)
@@ -116,14 +121,14 @@ def run_code_digest(spec: RunSpec) -> str:
     return code_digest(modules)
 
 
-def _evaluation(snapshot: Snapshot, y: np.ndarray) -> Evaluation:
+def _evaluation(snapshot: Snapshot, y: np.ndarray, measured: Mapping[str, float]) -> Evaluation:
     return Evaluation(
         phase=snapshot.phase,
         step=snapshot.step,
         epoch=snapshot.epoch,
         total=snapshot.total,
         terms=dict(snapshot.terms),
-        metrics=evaluate_clustering(y, snapshot.assignments),
+        metrics={**evaluate_clustering(y, snapshot.assignments), **measured},
         clusters=len(np.unique(snapshot.assignments)),
     )
 

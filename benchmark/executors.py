@@ -23,6 +23,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmark.execute import execute
+from benchmark.observers import OBSERVERS
 from benchmark.record import Context, RunRecord
 from benchmark.registry import UserError, load_plugins
 from benchmark.spec import RunSpec
@@ -34,10 +35,11 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Job:
-    """A run to make and how its record is labelled."""
+    """A run to make, how its record is labelled, and the observers that record beside it."""
 
     spec: RunSpec
     context: Context
+    record: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,12 @@ def make_run(job: Job, place: Place, report: Callable[[Event], None]) -> Finishe
     with threadpool_limits(1):
         try:
             result = execute(
-                job.spec, context=job.context, data_dir=place.data_dir, device=place.device, progress=progress
+                job.spec,
+                context=job.context,
+                data_dir=place.data_dir,
+                device=place.device,
+                progress=progress,
+                measures=[OBSERVERS[name] for name in job.record],
             )
             Store(place.results).save(result.record, result.labels, replace=place.replace)
         except (UserError, OSError) as error:

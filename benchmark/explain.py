@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmark.assemble import cell_records, cell_result
+from benchmark.assemble import cell_records, cell_result, measured
 from benchmark.cells import CellResult, Published
 from benchmark.paper import PROFILES, MetricRule, Paper, load_paper
 from benchmark.plan import PlannedCell, Request, plan_cells
-from benchmark.record import COUNTED, RunRecord
+from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, UsageError, did_you_mean
 from benchmark.rows import device_of
 from benchmark.session import Session
@@ -30,8 +30,8 @@ def find_cell(session: Session, request: Request, profile: str | None, setting: 
         raise UsageError(f"write the table as PAPER/TABLE, not {table!r}: see `python -m benchmark ls tables`.")
     paper, _, name = table.partition("/")
     rule, profiles = load_paper(paper).table(name), load_paper(paper).protocol.profiles
-    if rule.kind == "data":
-        raise UsageError(f"{table} lists data sets, and no run stands behind it: draw it with the command `tables`.")
+    if rule.kind != "results":
+        raise UsageError(f"{table} lists facts, and no run stands behind it: draw it with the command `tables`.")
     if profile is not None and profile not in profiles:
         raise UsageError(did_you_mean("profile", profile, profiles))
     found: list[PlannedCell] = []
@@ -106,13 +106,13 @@ def _published(published: Published | None) -> dict[str, Any]:
 
 
 def _ours(result: CellResult, records: dict[str, RunRecord], metric: MetricRule) -> dict[str, Any]:
-    used = [r for r in records.values() if r.status in COUNTED and r.loss is not None]
+    used, values, _ = measured(records.values(), metric)
     facts: dict[str, Any] = {"value": result.value, "sd": result.sd, "runs": f"{result.n_ok}/{result.n}"}
     facts["counts"], facts["stale"] = result.counts, result.stale
     facts["verdict"] = result.verdict or "none in a reduced profile"
+    facts |= {"no value because": result.why} if result.why else {}
     if used:
         losses = [float(r.loss) for r in used if r.loss is not None]
-        values = [metric.scale * r.metrics[metric.column] for r in used]
         facts["selected run"] = min(used, key=lambda r: (r.loss, r.spec.replicate)).run_id
         facts["selection regret"] = selection_regret(losses, values)
         facts["mean over runs"] = sum(values) / len(values)
@@ -121,13 +121,13 @@ def _ours(result: CellResult, records: dict[str, RunRecord], metric: MetricRule)
 
 
 def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, Any]:
-    value = record.metrics.get(metric.column)
+    _, values, _ = measured([record], metric)
     return {
         "run_id": record.run_id,
         "replicate": record.spec.replicate,
         "status": record.status,
         "loss": record.loss,
-        metric.label: None if value is None else metric.scale * value,
+        metric.label: values[0] if values else None,
         "seconds": round(record.seconds, 1),
         "device": record.environment.get("device"),
         "code": record.code_digest + _age(session, record),

@@ -109,7 +109,8 @@ def _chosen(held: tuple[RunRecord, Path], offered: tuple[RunRecord, Path], repla
             f"run {old.run_id} on {device_of(old)} has {what} {was} in {held[1]} but {is_now} in {offered[1]}; {mend}."
         )
     newer = _date(new) > _date(old)
-    return offered if other_code and newer else held
+    richer = _measured(new) > _measured(old)
+    return offered if (other_code and newer) or (richer and not other_code) else held
 
 
 def _difference(old: RunRecord, new: RunRecord) -> tuple[str, str, str] | None:
@@ -124,6 +125,11 @@ def _difference(old: RunRecord, new: RunRecord) -> tuple[str, str, str] | None:
 
 def _numbers(record: RunRecord) -> dict[str, Any]:
     return {"status": record.status, "loss": record.loss, **record.metrics, "first losses": record.first_losses}
+
+
+def _measured(record: RunRecord) -> int:
+    """Return how many numbers the history holds: a record made with observers has more than one without."""
+    return sum(len(evaluation.metrics) for evaluation in record.history)
 
 
 def _date(record: RunRecord) -> str:

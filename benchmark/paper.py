@@ -68,17 +68,24 @@ class ColumnRule(Frozen):
 class MethodRule(Frozen):
     """A row: the label and the published name of a method; `method` is a registered name, empty if we have none.
 
-    `preprocess` replaces that of the column, for methods that the networks' preprocessing does not concern.
+    `preprocess` replaces that of the column, for methods that the networks' preprocessing does not concern. `quoted`
+    rows have numbers that the paper took from elsewhere, and no runs.
     """
 
     label: str
     published: str = ""
     method: str = ""
     preprocess: tuple[str, ...] | None = None
+    quoted: bool = False
 
 
 class MetricRule(Frozen):
-    """A metric of the tables: the record's column, the published name, and the factor from fraction to unit."""
+    """A metric of the tables: the record's column, the published name, and the factor from fraction to unit.
+
+    A column of `benchmark.derived.DERIVED` is computed from the history, of `performance` and the loss terms that fit
+    the patterns `auxiliary`. `published_statistic` is the name of the statistic in published.csv where it is not the
+    table's. A metric that is not `judged` gets no verdict.
+    """
 
     column: str
     label: str
@@ -86,6 +93,10 @@ class MetricRule(Frozen):
     scale: float = 100.0
     higher_is_better: bool = True
     ledger: tuple[str, ...] = ()
+    auxiliary: tuple[str, ...] = ()
+    performance: str = "acc"
+    published_statistic: str = ""
+    judged: bool = True
 
 
 class ProfileRule(Frozen):
@@ -114,10 +125,15 @@ class GridAxis(Frozen):
 
 
 class TableRule(Frozen):
-    """A table: what it shows, which rows and columns, which statistic, and how urgent its runs are (1 first)."""
+    """A table: what it shows, which rows and columns, which statistic, and how urgent its runs are (1 first).
+
+    A table of kind `network` shows the layers of a registered network. `record` are observers that its runs need;
+    `unit` and `decimals` are those of its values; `set` replaces fields by profile, after the profile's own.
+    """
 
     title: str
-    kind: Literal["results", "data"] = "results"
+    kind: Literal["results", "data", "network"] = "results"
+    network: str = ""
     published: str
     metrics: tuple[str, ...] = ()
     statistic: str = "best"
@@ -127,6 +143,10 @@ class TableRule(Frozen):
     grid: tuple[GridAxis, ...] = ()
     priority: int = 5
     footnotes: tuple[str, ...] = ()
+    record: tuple[str, ...] = ()
+    unit: str = "%"
+    decimals: int = 1
+    set: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class LedgerEntry(Frozen):
@@ -199,6 +219,7 @@ class Paper:
         wanted["metric"] = metric.published
         if table.grid:
             wanted["setting"] = setting
+        statistic = metric.published_statistic or statistic
         found = {row["statistic"]: row for row in self.published if all(row[k] == v for k, v in wanted.items())}
         if not (column.published and method.published) or statistic not in found:
             return None

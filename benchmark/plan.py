@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from benchmark.paper import (
@@ -12,6 +12,7 @@ from benchmark.paper import (
     ColumnRule,
     MethodRule,
     Paper,
+    ProfileRule,
     Reading,
     Setting,
     TableRule,
@@ -27,7 +28,10 @@ from benchmark.spec import RunSpec
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for; empty filters mean everything. `runs` replaces the profile's number of runs."""
+    """What the user asks for; empty filters mean everything. `runs` replaces the profile's number of runs.
+
+    `record` are observers to record with, beside those that a table needs.
+    """
 
     profile: str = "quick"
     papers: tuple[str, ...] = ()
@@ -37,14 +41,16 @@ class Request:
     readings: tuple[Reading, ...] = ()
     sets: tuple[str, ...] = ()
     runs: int | None = None
+    record: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class PlannedCell:
     """A cell of a table without its metric: the runs that it needs, or the `reason` why it has none.
 
-    `reason` is "", "not implemented" (no method of ours) or "no data" (the data set is not registered). `reduced` marks
-    a cell for which fewer runs were asked than the profile's.
+    `reason` is "", "not implemented" (no method of ours), "quoted" or "no data" (the data set is not registered).
+    `reduced` marks a cell for which fewer runs were asked than the profile's; `record` are the observers that its runs
+    need.
     """
 
     paper: str
@@ -61,6 +67,7 @@ class PlannedCell:
     runs: int = 0
     overrides: str = ""
     reduced: bool = False
+    record: tuple[str, ...] = ()
 
     @property
     def specs(self) -> tuple[RunSpec, ...]:
@@ -76,11 +83,15 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run to make: its specification, the most urgent cell that asks for it, and an estimate of its seconds."""
+    """One run to make: its specification, the most urgent cell that asks for it, and an estimate of its seconds.
+
+    `record` are the observers that any of its cells needs.
+    """
 
     spec: RunSpec
     cell: PlannedCell
     seconds: float | None = None
+    record: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,12 +130,11 @@ def selected_tables(request: Request) -> list[tuple[Paper, str, TableRule]]:
 
 def plan_cells(request: Request) -> list[PlannedCell]:
     """Return every cell (without metrics) that a request covers, table by table."""
-    cells = [
-        cell
-        for paper, name, table in selected_tables(request)
-        if table.kind == "results"
-        for cell in _cells_of(paper, name, table, request)
-    ]
+    chosen = [found for found in selected_tables(request) if found[2].kind == "results"]
+    # A method at home in one table is a guest in another only where that is asked for by name.
+    housed = {m for paper, _, table in chosen for m in _own(paper, table)} if not request.tables else set()
+    guests = [name for name in request.methods if name not in housed]
+    cells = [cell for paper, name, table in chosen for cell in _cells_of(paper, name, table, request, guests)]
     _check_names(request)
     return cells
 
@@ -145,9 +155,11 @@ def plan_runs(
     columns: dict[str, int] = {}
     impossible: dict[str, str] = {}
     stored = set()
+    record: dict[str, dict[str, None]] = {}
     for cell in cells:
         for spec in cell.specs:
             run_id = spec.run_id
+            record.setdefault(run_id, {}).update(dict.fromkeys(cell.record))
             if done(spec):
                 stored.add(run_id)
             elif reason := ready(spec.data.name):
@@ -157,7 +169,8 @@ def plan_runs(
                 if run_id not in planned or place < planned[run_id][0]:
                     planned[run_id] = (place, PlannedRun(spec, cell, estimate.seconds(spec)))
     ordered = sorted(planned.values(), key=lambda item: item[0])
-    return Plan(tuple(run for _, run in ordered), len(stored), impossible)
+    runs = tuple(replace(run, record=tuple(record[run.spec.run_id])) for _, run in ordered)
+    return Plan(runs, len(stored), impossible)
 
 
 class Estimate:
@@ -203,14 +216,17 @@ def _split(name: str) -> tuple[str, str]:
     return paper, table
 
 
-def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> Iterator[PlannedCell]:
+def _cells_of(
+    paper: Paper, name: str, table: TableRule, request: Request, names: Sequence[str]
+) -> Iterator[PlannedCell]:
     profile = paper.protocol.profiles[request.profile]
     readings = tuple(r for r in request.readings or ("paper",) if r in profile.readings)
     if not readings:
         offered = ", ".join(profile.readings)
         raise UsageError(f"the {request.profile} profile of {paper.id} offers only the reading: {offered}.")
+    profile = profile.model_copy(update={"set": {**profile.set, **table.set.get(request.profile, {})}})
     overrides = parse_overrides(request.sets, paper)
-    guests = _guests(paper, table, request.methods)
+    guests = _guests(paper, table, names)
     for column_id, column in _columns(paper, table, request):
         for setting in _settings(table, request.profile):
             for row_id in dict.fromkeys((*table.rows, *table.reference, *guests)):
@@ -218,7 +234,7 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
                 if request.methods and row_id not in request.methods and row.method not in request.methods:
                     continue
                 for reading in readings:
-                    resolved, reason = _resolve(paper, row, column, reading, request.profile, setting, overrides)
+                    resolved, reason = _resolve(paper, row, column, reading, profile, setting, overrides)
                     yield PlannedCell(
                         paper.id,
                         name,
@@ -234,14 +250,19 @@ def _cells_of(paper: Paper, name: str, table: TableRule, request: Request) -> It
                         request.runs or profile.runs,
                         overrides.label,
                         (request.runs or profile.runs) < profile.runs,
+                        tuple(dict.fromkeys((*table.record, *request.record))),
                     )
 
 
 def _guests(paper: Paper, table: TableRule, names: Sequence[str]) -> list[str]:
     """Return the methods asked for by name that the table lacks, but whose parameters fit what it varies."""
-    own = {paper.method(row).method for row in (*table.rows, *table.reference)}
+    own = _own(paper, table)
     fit = [name for name in names if name in METHODS and name not in own]
     return [name for name in fit if all(applies(axis.path, METHODS[name]) for axis in table.grid)]
+
+
+def _own(paper: Paper, table: TableRule) -> set[str]:
+    return {paper.method(row).method for row in (*table.rows, *table.reference)}
 
 
 def _columns(paper: Paper, table: TableRule, request: Request) -> Iterator[tuple[str, ColumnRule]]:
@@ -265,15 +286,15 @@ def _resolve(
     row: MethodRule,
     column: ColumnRule,
     reading: Reading,
-    profile: str,
+    profile: ProfileRule,
     setting: Setting,
     overrides: Overrides,
 ) -> tuple[Resolved | None, str]:
     if not row.method:
-        return None, "not implemented"
+        return None, "quoted" if row.quoted else "not implemented"
     if column_data(column, reading, overrides).dataset not in DATASETS:
         return None, "no data"
-    return resolve(paper, row, column, reading, paper.protocol.profiles[profile], setting, overrides), ""
+    return resolve(paper, row, column, reading, profile, setting, overrides), ""
 
 
 def _check_names(request: Request) -> None:

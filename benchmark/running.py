@@ -54,7 +54,9 @@ def announce(plan: Plan, workers: int) -> None:
 
 def carry_out(plan: Plan, session: Session, workers: int, until: float | None, replace: bool) -> int:
     """Make the runs of a plan and return the exit code."""
-    jobs = [Job(run.spec, run.cell.context) for run in plan.runs]
+    jobs = [Job(run.spec, run.cell.context, run.record) for run in plan.runs]
+    # A run that is made again for an observer takes the place of the one without.
+    replace = replace or any(job.record for job in jobs)
     place = Place(session.results, session.data_dir, session.device, replace)
     workers = min(workers, len(jobs))
     events = processes(jobs, place, workers, until)

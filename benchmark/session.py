@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.assemble import assemble, data_table
+from benchmark.assemble import assemble, data_table, network_table
 from benchmark.cells import DataTable, TableResult
 from benchmark.execute import run_code_digest
+from benchmark.observers import recorded
 from benchmark.paper import PROFILES, READINGS, Paper, Reading, TableRule
 from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs, selected_tables
 from benchmark.provenance import device_name
@@ -73,10 +74,10 @@ class Session:
         """Return the records of a run, one for each device."""
         return tuple(self.records.get(spec.run_id, {}).values())
 
-    def done(self, spec: RunSpec) -> bool:
-        """Whether a run needs not be made."""
+    def done(self, spec: RunSpec, record: Collection[str] = ()) -> bool:
+        """Whether a run needs not be made; one whose history lacks what the observers `record` leave does."""
         held = self.records.get(spec.run_id, {})
-        counted = [r for d, r in held.items() if self._wanted in (None, d)]
+        counted = [r for d, r in held.items() if self._wanted in (None, d) and all(recorded(r, n) for n in record)]
         return any(not (self._rerun_stale and self.stale(r)) for r in counted)
 
     def stale(self, record: RunRecord) -> bool:
@@ -118,7 +119,11 @@ class Session:
     def plan(self, cells: Sequence[PlannedCell]) -> Plan:
         """Return what is missing of `cells`."""
         history = [record for by_device in self.records.values() for record in by_device.values()]
-        return plan_runs(cells, self.done, self.ready, history)
+        needed: dict[str, set[str]] = {}
+        for cell in cells:
+            for spec in cell.specs if cell.record else ():
+                needed.setdefault(spec.run_id, set()).update(cell.record)
+        return plan_runs(cells, lambda spec: self.done(spec, needed.get(spec.run_id, ())), self.ready, history)
 
     def tables(self, request: Request, *, profile: str | None = None) -> list[TableResult | DataTable]:
         """Return the tables of a request from stored records.
@@ -128,8 +133,8 @@ class Session:
         """
         drawn: list[TableResult | DataTable] = []
         for paper, name, rule in selected_tables(request):
-            if rule.kind == "data":
-                drawn.append(data_table(paper, name))
+            if rule.kind != "results":
+                drawn.append((data_table if rule.kind == "data" else network_table)(paper, name))
                 continue
             drawn += self._results_tables(paper, name, rule, request, (profile,) if profile else PROFILES)
         return drawn
@@ -168,4 +173,5 @@ def _only(request: Request, paper: Paper, table: str, profile: str, readings: tu
         readings=readings,
         sets=request.sets,
         runs=request.runs,
+        record=request.record,
     )

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.gradients import TermGradients, term_gradients
 from benchmark.spec import Clip, Optimiser, Phase, Protocol
 from benchmark.streams import Streams
 
@@ -88,7 +89,10 @@ class TrainingPhase:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What an observer sees of training: copies only. `assignments` (n,) are hard; `model` makes a private copy."""
+    """What an observer sees of training: copies only. `assignments` (n,) are hard; `model` makes a private copy.
+
+    `gradients` takes the gradients of all terms on the first so many evaluation batches, and leaves no trace.
+    """
 
     phase: str
     step: int
@@ -97,6 +101,7 @@ class Snapshot:
     terms: Mapping[str, float]
     assignments: np.ndarray
     model: Callable[[], nn.Module] | None = None
+    gradients: Callable[[int], TermGradients] | None = None
 
 
 @dataclass(frozen=True)
@@ -279,12 +284,18 @@ class _Loop:
             {name: float(value) for name, value in means.items()},
             assignments.cpu().numpy(),
             lambda: copy.deepcopy(self.phase.model),
+            self._gradients,
         )
         self.context.emit(snapshot)
         if not math.isfinite(total):
             raise Diverged(f"the loss is {total} at step {self.steps} of phase {self.phase.name!r}")
         self._remember(snapshot)
         return snapshot
+
+    def _gradients(self, batches: int) -> TermGradients:
+        chosen = [Batch(self.x.index_select(0, index), index) for index in self.evaluation[:batches]]
+        terms = self.phase.evaluate
+        return term_gradients(self.phase.model, lambda b: terms(b)[0], chosen, self.phase.objectives[0].weights)
 
     def _remember(self, snapshot: Snapshot) -> None:
         """Keep the weights of the lowest monitored loss; those before the first step never count."""

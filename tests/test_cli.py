@@ -106,7 +106,7 @@ def test_run_without_any_filter_asks_what_to_run(call):
     [
         (("run", "--table", "tkuco2024/tabel2"), "did you mean 'table2'"),
         (("run", "--paper", "tkuco"), "did you mean 'tkuco2024'"),
-        (("run", "--method", "dcc"), "did you mean 'ddc'"),
+        (("run", "--method", "ddcc"), "did you mean 'ddc'"),
         (("run", "--dataset", "digit"), "did you mean 'digits'"),
         (("run", "--all", "--profile", "quik"), "did you mean 'quick'"),
         (("run", "--all", "--set", "widht=1"), "did you mean 'width'"),
@@ -118,15 +118,15 @@ def test_run_without_any_filter_asks_what_to_run(call):
         (("ls", "method"), "did you mean 'methods'"),
         (("tables", "--format", "cvs"), "did you mean 'csv'"),
         (("tables", "--table", "table22"), "did you mean 'table2'"),
-        (("status", "--method", "dcc"), "did you mean 'ddc'"),
-        (("check", "--method", "dcc"), "did you mean 'ddc'"),
+        (("status", "--method", "ddcc"), "did you mean 'ddc'"),
+        (("check", "--method", "ddcc"), "did you mean 'ddc'"),
         (("check", "--method", "dynae"), "no cell of the quick profile"),
         (("data", "status", "msint"), "did you mean 'mnist'"),
         (("data", "fetch", "msint"), "did you mean 'mnist'"),
         (("explain", "table2", "ddc", "digits", "acc"), "PAPER/TABLE"),
         (("explain", "tkuco2024/table9", "ddc", "digits", "acc"), "did you mean 'table"),
         (("explain", "tkuco2024/table1", "ddc", "digits", "acc"), "no run stands behind it"),
-        (("explain", "tkuco2024/table2", "dcc", "digits", "acc"), "did you mean 'ddc'"),
+        (("explain", "tkuco2024/table2", "ddcc", "digits", "acc"), "did you mean 'ddc'"),
         (("explain", "tkuco2024/table2", "ddc", "digit", "acc"), "did you mean 'digits'"),
         (("explain", "tkuco2024/table2", "ddc", "digits", "accc"), "did you mean 'acc'"),
         (("explain", "tkuco2024/table4", "ddc-uco-t", "digits", "acc", "--setting", "x"), "lambda=0.010;"),
@@ -140,7 +140,7 @@ def test_a_wrong_name_is_exit_2_and_one_sentence_with_the_mend(call, arguments, 
 
 
 def test_a_wrong_name_gives_no_traceback_from_a_shell(tmp_path):
-    command = [sys.executable, "-m", "benchmark", "explain", "tkuco2024/table2", "dcc", "digits", "acc"]
+    command = [sys.executable, "-m", "benchmark", "explain", "tkuco2024/table2", "ddcc", "digits", "acc"]
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300, check=False

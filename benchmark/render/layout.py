@@ -193,7 +193,7 @@ def _lines(
 
 
 def _ours(result: CellResult, style: Style, decimals: int) -> Ink:
-    if is_incomplete(result):
+    if is_incomplete(result) and not (result.why and not result.n_ok):
         return Ink(f"incomplete {result.n_ok}/{result.n}", "reason")
     if result.value is None:
         return Ink(_reason(result), "reason")
@@ -205,6 +205,8 @@ def _stale(result: CellResult) -> tuple[str, ...]:
 
 
 def _reason(result: CellResult) -> str:
+    if result.why and not result.n_ok:
+        return result.why
     if result.verdict in REASONS:
         return result.verdict
     if result.n_ok:

@@ -14,16 +14,18 @@ TableFormat = Literal["md", "tex", "csv"]
 FORMATS: tuple[str, ...] = get_args(TableFormat)
 
 
-def render_table(table: TableResult | DataTable, format: TableFormat, *, decimals: int = 1) -> str:
+def render_table(table: TableResult | DataTable, format: TableFormat, *, decimals: int | None = None) -> str:
     """Return `table` as text in `format`, ending with a newline.
 
-    `decimals` rounds the values of Markdown and LaTeX, in the unit of the table; CSV is never rounded. An unknown
-    format raises UsageError.
+    `decimals` rounds the values of Markdown and LaTeX, in the unit of the table, in place of the table's own number;
+    CSV is never rounded. An unknown format raises UsageError.
     """
     return render_tables((table,), format, decimals=decimals)
 
 
-def render_tables(tables: Sequence[TableResult | DataTable], format: TableFormat, *, decimals: int = 1) -> str:
+def render_tables(
+    tables: Sequence[TableResult | DataTable], format: TableFormat, *, decimals: int | None = None
+) -> str:
     """Return all `tables` as one text in `format`, ending with a newline.
 
     Markdown and LaTeX keep the order given. In CSV the tables of results share one header and come first; each data
@@ -35,7 +37,9 @@ def render_tables(tables: Sequence[TableResult | DataTable], format: TableFormat
         return csv_table.write(tables)
     writer = markdown if format == "md" else latex
     texts = [
-        writer.draw_results(table, decimals) if isinstance(table, TableResult) else writer.draw_data(table)
+        writer.draw_results(table, table.decimals if decimals is None else decimals)
+        if isinstance(table, TableResult)
+        else writer.draw_data(table)
         for table in tables
     ]
     return "\n".join(texts)

@@ -1,0 +1,206 @@
+"""Commands that ask questions of stored runs and of the ledger, and start a method: compare, ledger, new-method."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.cli_options import (
+    DataDir,
+    Datasets,
+    Json,
+    ReadingChoice,
+    Results,
+    Runs,
+    Sets,
+    SomeProfile,
+    Workers,
+    cores,
+    request,
+)
+from benchmark.compare import MIN_DATASETS, as_text, compare_methods
+from benchmark.effects import Effect, checked_severity, draw_effects, measure_effects, plan_effects
+from benchmark.listing import print_list
+from benchmark.new_method import new_method
+from benchmark.paper import PROFILES, LedgerEntry, load_paper, paper_ids
+from benchmark.plan import PlannedCell
+from benchmark.registry import UsageError, did_you_mean
+from benchmark.render.plots import png_bytes, rank_diagram, svg_bytes
+from benchmark.running import announce, carry_out
+from benchmark.session import Session
+
+
+def compare(
+    methods: Annotated[list[str], typer.Argument(help="Two or more methods.")],
+    table: Annotated[str | None, typer.Option("--table", help="PAPER/TABLE; by default the most urgent one.")] = None,
+    dataset: Datasets = None,
+    metric: Annotated[str, typer.Option("--metric", help="A metric of the table.")] = "acc",
+    profile: SomeProfile = None,
+    reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
+    sets: Sets = None,
+    runs: Runs = None,
+    to: Annotated[Path | None, typer.Option("--out", help="Draw mean ranks (five data sets or more) here.")] = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Compare methods on stored runs: difference with interval, probability of improvement, test."""
+    if reading is ReadingChoice.both:
+        raise UsageError("a comparison is of one reading: --reading paper or --reading code.")
+    if profile is not None and profile not in PROFILES:
+        raise UsageError(did_you_mean("profile", profile, PROFILES))
+    asked = request(profile or "quick", None, [table or _urgent_table()], methods, dataset, reading, sets, runs)
+    answer = compare_methods(Session(results), asked, metric, profile)
+    typer.echo(json.dumps(answer, indent=2) if as_json else as_text(answer))
+    if to is not None and answer["ranks"]:
+        to.mkdir(parents=True, exist_ok=True)
+        figure = rank_diagram(answer["ranks"]["means"], answer["ranks"]["critical difference"])
+        (to / "ranks.svg").write_bytes(svg_bytes(figure, "Mean ranks and critical difference"))
+    elif to is not None:
+        typer.echo(f"no diagram: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
+
+
+def ledger(
+    name: Annotated[str | None, typer.Argument(help="An entry, such as K1; or a paper.")] = None,
+    effects: Annotated[str | None, typer.Option("--effects", help="Show what the entries of this paper do.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="With --effects: on this method.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="With --effects: on this data set.")] = None,
+    table: Annotated[str | None, typer.Option("--table", help="With --effects: as in this table.")] = None,
+    profile: Annotated[str, typer.Option("--profile", help="With --effects: quick, cpu or paper.")] = "quick",
+    severity: Annotated[str | None, typer.Option("--severity", help="Only entries A, B or C.")] = None,
+    metric: Annotated[str, typer.Option("--metric", help="With --effects: this metric.")] = "acc",
+    runs: Runs = None,
+    train: Annotated[bool, typer.Option("--run", help="With --effects: make the runs that are missing.")] = False,
+    workers: Workers = None,
+    to: Annotated[Path | None, typer.Option("--out", help="With --effects: draw them into this folder.")] = None,
+    results: Results = Path("results"),
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """List the documented disagreements, show one, or show what each of them does to the numbers."""
+    if effects is None:
+        _show(name, severity, as_json)
+        return
+    if method is None or dataset is None:
+        raise UsageError("--effects needs --method and --dataset.")
+    rules = load_paper(effects)
+    wanted = table or f"{effects}/{_first_table(effects)}"
+    asked = request(profile, [effects], [wanted], [method], [dataset], ReadingChoice.paper, None, runs)
+    base, planned = plan_effects(asked, checked_severity(severity or "A"))
+    session = Session(results, data_dir=data_dir)
+    code = _train(session, base, planned, workers) if train else 0
+    rule = rules.protocol.metrics.get(metric)
+    if rule is None:
+        raise UsageError(did_you_mean(f"metric of {effects}", metric, rules.protocol.metrics))
+    found = measure_effects(session, base, planned, rule)
+    print_list([_effect_line(effect, rule.label) for effect in found], as_json)
+    if not as_json:
+        _say_what_it_is(base, found)
+    if to is not None and any(effect.scores for effect in found):
+        to.mkdir(parents=True, exist_ok=True)
+        figure, title = draw_effects(found, rule.label), f"Effects of the ledger of {effects}: {method} on {dataset}"
+        (to / f"ledger-effects-{method}-{dataset}.svg").write_bytes(svg_bytes(figure, title))
+        (to / f"ledger-effects-{method}-{dataset}.png").write_bytes(png_bytes(figure, title))
+    raise typer.Exit(code)
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="Small letters and digits, joined by hyphens.")],
+    package: Annotated[Path | None, typer.Option("--package", help="Write a package of its own here.")] = None,
+) -> None:
+    """Write a method from a template, and its test: it runs and passes the contract tests as it is."""
+    module = name.replace("-", "_")
+    for path in new_method(name, package):
+        typer.echo(f"written: {path}")
+    if package is None:
+        typer.echo(f"next: python -m pytest tests/test_{module}.py tests/test_method_contract.py -k {name}")
+    else:
+        typer.echo(f"next: pip install -e {package} && python -m benchmark ls methods")
+    typer.echo(f"then: python -m benchmark run --table {_urgent_table()} --method {name}")
+
+
+def _urgent_table() -> str:
+    tables = [(rule.priority, f"{p}/{n}") for p in paper_ids() for n, rule in load_paper(p).tables.items() if rule.rows]
+    return min(tables)[1]
+
+
+def _first_table(paper: str) -> str:
+    rules = load_paper(paper).tables
+    return min((rule.priority, name) for name, rule in rules.items() if rule.rows)[1]
+
+
+def _show(name: str | None, severity: str | None, as_json: bool) -> None:
+    papers = [name] if name in paper_ids() else list(paper_ids())
+    entries = [(paper, entry) for paper in papers for entry in load_paper(paper).ledger.values()]
+    if name is not None and name not in paper_ids():
+        found = [(paper, entry) for paper, entry in entries if entry.id.lower() == name.lower()]
+        if not found:
+            raise UsageError(did_you_mean("ledger entry or paper", name, {e.id for _, e in entries} | set(paper_ids())))
+        facts = [_entry_facts(paper, entry) for paper, entry in found]
+        typer.echo(json.dumps(facts, indent=2) if as_json else "\n\n".join(map(_entry_text, facts)))
+        return
+    wanted = checked_severity(severity) if severity else None
+    chosen = [(p, e) for p, e in entries if wanted in (None, e.severity)]
+    lines = [
+        {"paper": p, "id": e.id, "severity": e.severity, "title": e.title, "fields": " ".join(e.fields) or "-"}
+        for p, e in chosen
+    ]
+    print_list(lines, as_json)
+
+
+def _entry_facts(paper: str, entry: LedgerEntry) -> dict[str, Any]:
+    return {"in": paper, **entry.model_dump(mode="json")}
+
+
+def _entry_text(facts: dict[str, Any]) -> str:
+    lines = [f"{facts['id']} ({facts['in']}, severity {facts['severity']}): {facts['title']}"]
+    names = {"what": "what", "paper": "paper", "code": "code", "choice": "our choice"}
+    lines += [f"  {label}: {facts[key]}" for key, label in names.items()]
+    lines.append(f"  evidence: {'; '.join(facts['evidence'])}")
+    lines.append(f"  fields: {', '.join(facts['fields']) or 'none: no effect on our numbers'}")
+    lines += ["  labels: a choice of the authors used the labels"] if facts["labels"] else []
+    lines += [f"  try it: python -m benchmark run ... --set {facts['id']}=code"] if facts["fields"] else []
+    return "\n".join(lines)
+
+
+def _train(session: Session, base: PlannedCell, planned: list[Effect], workers: int | None) -> int:
+    cells = [base, *(effect.cell for effect in planned if effect.cell)]
+    plan, crew = session.plan(cells), workers or cores()
+    announce(plan, crew)
+    code = carry_out(plan, session, crew, None, False) if plan.runs else 0
+    session.refresh()
+    return code
+
+
+def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
+    line = {"entry": effect.entry.id, "title": effect.entry.title}
+    if effect.scores is None or effect.losses is None:
+        state = effect.why or f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"
+        return {**line, "runs": "-", f"{label} code - paper": state, "interval": "-", "loss": "-", "loss interval": "-"}
+    low, high = effect.scores.interval
+    shown = {
+        "runs": f"{effect.scores.n_a} pairs" if effect.scores.paired else f"{effect.scores.n_a}+{effect.scores.n_b}",
+        f"{label} code - paper": f"{effect.scores.difference:+.2f}",
+        "interval": f"[{low:+.2f}, {high:+.2f}]",
+    }
+    if not effect.same_loss:
+        return {**line, **shown, "loss": "another loss function", "loss interval": "-"}
+    low, high = effect.losses.interval
+    return {
+        **line, **shown, "loss": f"{effect.losses.difference:+.4f}", "loss interval": f"[{low:+.4f}, {high:+.4f}]"
+    }  # fmt: skip
+
+
+def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
+    typer.echo(
+        f"\nEach entry alone put to the code's value, all others as the paper reads; means over runs of {base.row} on "
+        f"{base.column}, profile {base.profile}, 95 % bootstrap intervals (too short for few runs). No default follows."
+    )
+    missing = [effect for effect in found if effect.cell and effect.scores is None]
+    if missing:
+        typer.echo(
+            f"Runs are missing for {' '.join(effect.entry.id for effect in missing)} (or for the base): "
+            "the same command with --run makes them."
+        )

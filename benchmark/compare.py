@@ -1,0 +1,174 @@
+"""Methods against each other on stored runs: which cells, which runs pair up, and what the comparison says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from benchmark.assemble import cell_records, measured
+from benchmark.comparison import (
+    LEVEL,
+    Comparison,
+    average_ranks,
+    compare_paired,
+    compare_unpaired,
+    critical_difference,
+    holm,
+)
+from benchmark.paper import PROFILES, MetricRule, load_paper
+from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.record import RunRecord
+from benchmark.registry import UsageError, UserError, did_you_mean
+from benchmark.session import Session
+
+MIN_DATASETS = 5
+"""From so many data sets on, mean ranks and a critical difference are given."""
+
+_SHARED = ("init:", "batches:")
+
+
+def compare_methods(session: Session, request: Request, metric_id: str, profile: str | None) -> dict[str, Any]:
+    """Return what stored runs say about every pair of methods of `request`, on every data set they have in common.
+
+    The answer is plain values: `table`, `profile`, `metric`, `pairs` (a line for each pair and data set), `ranks` (mean
+    ranks with the critical difference, from five data sets up) and `notes`.
+    """
+    metric = _metric(request, metric_id)
+    reasons = []
+    for name in (profile,) if profile else tuple(reversed(PROFILES)):
+        cells = _cells(replace(request, profile=name))
+        values = {key: found for key, cell in cells.items() if (found := _values(session, cell, metric))}
+        pairs = _pairs(values, request.methods)
+        if pairs:
+            return _answer(request, name, metric, values, pairs)
+        reasons.append(_missing(name, cells, values))
+    raise UserError(reasons[-1])
+
+
+def as_text(answer: dict[str, Any]) -> str:
+    """Return the answer of `compare_methods` as text."""
+    lines = [f"{answer['metric']} of {answer['table']}, profile {answer['profile']}, reading {answer['reading']}", ""]
+    header = ("A", "B", "data set", "runs", "A mean", "B mean", "A - B", "95 % interval", "P(A > B)", "p", "p (Holm)")
+    rows = [header, *(_line(pair) for pair in answer["pairs"])]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
+    lines += ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if answer["ranks"]:
+        ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in answer["ranks"]["means"].items())
+        lines += ["", f"mean ranks: {ranks}; critical difference {answer['ranks']['critical difference']:.2f}"]
+    return "\n".join([*lines, "", *answer["notes"]])
+
+
+def _line(pair: dict[str, Any]) -> tuple[str, ...]:
+    low, high = pair["interval"]
+    runs = f"{pair['n_a']} pairs" if pair["paired"] else f"{pair['n_a']} and {pair['n_b']}"
+    p = f"not shown: {pair['smallest p']:.4g} at best" if pair["p"] is None else f"{pair['p']:.4f}"
+    adjusted = "-" if pair["p holm"] is None else f"{pair['p holm']:.4f}"
+    numbers = (f"{pair['mean_a']:.2f}", f"{pair['mean_b']:.2f}", f"{pair['difference']:+.2f}")
+    tail = (f"[{low:+.2f}, {high:+.2f}]", f"{pair['improvement']:.2f}", p, adjusted)
+    return (pair["a"], pair["b"], pair["dataset"], runs, *numbers, *tail)
+
+
+def _metric(request: Request, metric_id: str) -> MetricRule:
+    (table,) = request.tables
+    paper, _, name = table.partition("/")
+    rule = load_paper(paper).table(name)
+    if metric_id not in rule.metrics:
+        raise UsageError(did_you_mean(f"metric of {table}", metric_id, rule.metrics))
+    if len(request.methods) < 2 or len(set(request.methods)) < len(request.methods):
+        raise UsageError("name at least two different methods to compare.")
+    return load_paper(paper).protocol.metrics[metric_id]
+
+
+def _cells(request: Request) -> dict[tuple[str, str], PlannedCell]:
+    """Return by method and data set the cells of a request; a method is named by its row or its registered name."""
+    paper = load_paper(request.tables[0].partition("/")[0])
+    offered = paper.protocol.profiles[request.profile].readings
+    readings = tuple(r for r in request.readings or ("paper",) if r in offered)
+    cells = plan_cells(replace(request, readings=readings)) if readings else []
+    found: dict[tuple[str, str], PlannedCell] = {}
+    for cell in cells:
+        for name in request.methods:
+            if name in (cell.row, paper.method(cell.row).method):
+                found.setdefault((name, cell.column), cell)
+    return found
+
+
+def _values(session: Session, cell: PlannedCell, metric: MetricRule) -> dict[int, tuple[float, RunRecord]]:
+    """Return by replicate the value and the record of the runs that count."""
+    used, values, _ = measured(cell_records(cell.specs, session.find).values(), metric)
+    return {record.spec.replicate: (value, record) for record, value in zip(used, values, strict=True)}
+
+
+Values = dict[tuple[str, str], dict[int, tuple[float, RunRecord]]]
+
+
+def _pairs(values: Values, methods: Sequence[str]) -> list[dict[str, Any]]:
+    pairs: list[dict[str, Any]] = []
+    for dataset in dict.fromkeys(column for _, column in values):
+        for a, b in combinations(methods, 2):
+            if (a, dataset) in values and (b, dataset) in values:
+                found = compare_runs(values[a, dataset], values[b, dataset])
+                pairs.append({"a": a, "b": b, "dataset": dataset} | vars(found) | {"smallest p": found.smallest_p})
+    shown = [pair for pair in pairs if pair["p"] is not None]
+    for pair, adjusted in zip(shown, holm([pair["p"] for pair in shown]), strict=True):
+        pair["p holm"] = adjusted
+    return [{"p holm": None} | pair for pair in pairs]
+
+
+def compare_runs(a: dict[int, tuple[float, RunRecord]], b: dict[int, tuple[float, RunRecord]]) -> Comparison:
+    """Compare runs by replicate: paired where those that both have used the same random streams."""
+    both = sorted(a.keys() & b.keys())
+    if both and all(_share(a[r][1], b[r][1]) for r in both):
+        return compare_paired([a[r][0] for r in both], [b[r][0] for r in both])
+    return compare_unpaired([value for value, _ in a.values()], [value for value, _ in b.values()])
+
+
+def _share(a: RunRecord, b: RunRecord) -> bool:
+    """Whether two runs of a replicate drew from common streams: initial weights or batches."""
+    streams = [{name for name in r.environment.get("streams", ()) if name.startswith(_SHARED)} for r in (a, b)]
+    return a.spec.data.name == b.spec.data.name and bool(streams[0] & streams[1])
+
+
+def _answer(
+    request: Request, profile: str, metric: MetricRule, values: Values, pairs: list[dict[str, Any]]
+) -> dict[str, Any]:
+    notes = ["Intervals: percentile bootstrap of the mean over runs; of few runs they are too short."]
+    if any(pair["paired"] for pair in pairs):
+        notes.append("Paired by replicate: both methods start from the same weights or see the same batches.")
+    if any(pair["p"] is None for pair in pairs):
+        notes.append(f"No test is shown where the number of runs lets no p be below {LEVEL}.")
+    return {
+        "table": request.tables[0],
+        "profile": profile,
+        "reading": (request.readings or ("paper",))[0],
+        "metric": metric.label,
+        "pairs": pairs,
+        "ranks": _ranks(values, request.methods, metric),
+        "notes": notes,
+    }
+
+
+def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[str, Any]:
+    datasets = [d for d in dict.fromkeys(column for _, column in values) if all((m, d) in values for m in methods)]
+    if len(datasets) < MIN_DATASETS:
+        return {}
+    sign = 1.0 if metric.higher_is_better else -1.0
+    scores = [[sign * float(np.mean([v for v, _ in values[m, d].values()])) for m in methods] for d in datasets]
+    means = dict(zip(methods, average_ranks(scores).tolist(), strict=True))
+    gap = critical_difference(len(methods), len(datasets))
+    return {"means": means, "critical difference": gap, "data sets": datasets}
+
+
+def _missing(profile: str, cells: dict[tuple[str, str], PlannedCell], values: Values) -> str:
+    lacking = [cell for key, cell in cells.items() if key not in values]
+    if not lacking:
+        return f"no cell of the {profile} profile has all these methods: see `python -m benchmark ls tables`."
+    cell = lacking[0]
+    return (
+        f"no run of {cell.row} on {cell.column} is stored in the {profile} profile: make it with `python -m benchmark "
+        f"run --table {cell.paper}/{cell.table} --method {cell.row} --dataset {cell.column} --profile {profile}`."
+    )

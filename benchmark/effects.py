@@ -1,0 +1,140 @@
+"""Which disagreement between a paper and its code matters: one ledger entry flipped at a time, effect by effect.
+
+Nothing here chooses a default: the readings stay what they are declared to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from matplotlib.figure import Figure
+
+from benchmark.assemble import cell_records
+from benchmark.compare import compare_runs
+from benchmark.comparison import Comparison
+from benchmark.paper import LedgerEntry, MetricRule, load_paper
+from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.record import COUNTED, RunRecord
+from benchmark.registry import UsageError, did_you_mean
+from benchmark.render.plots import COLOURS, canvas
+from benchmark.session import Session
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What the code's value of one ledger entry does, against the paper reading.
+
+    `cell` is the flipped cell, None where the entry changes nothing of the method (`why` says so). `scores` and
+    `losses` compare flipped minus base; None where runs are missing. `same_loss` says that the flip leaves the loss
+    function as it was, so that its values compare.
+    """
+
+    entry: LedgerEntry
+    cell: PlannedCell | None
+    why: str
+    stored: int
+    scores: Comparison | None = None
+    losses: Comparison | None = None
+    same_loss: bool = True
+
+
+def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, list[Effect]]:
+    """Return the base cell of the paper reading, and for each entry of `severity` its flipped cell, without numbers.
+
+    `request` names one table, method and data set.
+    """
+    paper = load_paper(request.papers[0])
+    base = _cell(request)
+    effects = []
+    for entry in paper.ledger.values():
+        if entry.severity != severity:
+            continue
+        if not entry.fields:
+            effects.append(Effect(entry, None, "has no effect on our numbers", 0))
+            continue
+        cell = _cell(replace(request, sets=(*request.sets, f"{entry.id}=code")))
+        same = [a.run_id == b.run_id for a, b in zip(base.specs, cell.specs, strict=True)]
+        why = _same_because(entry, base) if all(same) else ""
+        effects.append(Effect(entry, None if why else cell, why, 0, same_loss=_keeps_loss(base, cell)))
+    return base, effects
+
+
+def measure_effects(session: Session, base: PlannedCell, effects: Sequence[Effect], metric: MetricRule) -> list[Effect]:
+    """Return the effects with their numbers, from stored runs."""
+    return [_measure(session, base, effect, metric) if effect.cell else effect for effect in effects]
+
+
+def draw_effects(effects: Sequence[Effect], label: str) -> Figure:
+    """Draw the effect of each entry on the metric and on the loss, with intervals; what is not run is left out."""
+    shown = [effect for effect in effects if effect.scores]
+    figure, panels = canvas(1, 2, width=7.6, height=1.4 + 0.38 * max(1, len(shown)))
+    for place, (axes, name) in enumerate(zip(panels, (f"{label} [points]", "loss"), strict=True)):
+        axes.axvline(0, color="#000000", linewidth=0.8)
+        for row, effect in enumerate(reversed(shown)):
+            found = effect.losses if place else effect.scores
+            if found is None or (place and not effect.same_loss):
+                axes.text(
+                    0.02, row, "another loss function", va="center", fontsize=8, transform=axes.get_yaxis_transform()
+                )
+                continue
+            axes.plot(found.interval, (row, row), color=COLOURS[place], linewidth=2)
+            axes.plot(found.difference, row, marker="os"[place], color=COLOURS[place])
+        axes.set_yticks(range(len(shown)), [f"{e.entry.id} {e.entry.title}" for e in reversed(shown)])
+        axes.set_ylim(-0.6, len(shown) - 0.4)
+        axes.set_xlabel(f"code minus paper, {name}")
+    panels[1].set_yticklabels([])
+    return figure
+
+
+def _cell(request: Request) -> PlannedCell:
+    cells = [cell for cell in plan_cells(request) if cell.specs]
+    if not cells:
+        raise UsageError(
+            f"{request.tables[0]} has no runs of {request.methods[0]} on {request.datasets[0]} in the "
+            f"{request.profile} profile: see `python -m benchmark status --profile {request.profile}`."
+        )
+    return cells[0]
+
+
+def _same_because(entry: LedgerEntry, base: PlannedCell) -> str:
+    own = [item.path for item in base.resolved.fields if entry.id in item.ledger] if base.resolved else []
+    if not own:
+        return "concerns no field of this method and data set"
+    return f"both readings have the same value; change it with --set {own[0]}=..."
+
+
+def _keeps_loss(base: PlannedCell, flipped: PlannedCell) -> bool:
+    """Whether method parameters, which make the loss, are the same: then only training or data differ."""
+    return (
+        base.resolved is not None
+        and flipped.resolved is not None
+        and (base.resolved.spec.params == flipped.resolved.spec.params)
+    )
+
+
+def _measure(session: Session, base: PlannedCell, effect: Effect, metric: MetricRule) -> Effect:
+    assert effect.cell is not None
+    before, after = _records(session, base), _records(session, effect.cell)
+    if not before or not after:
+        return replace(effect, stored=len(after))
+    scores = [{r: (metric.scale * x.metrics[metric.column], x) for r, x in part.items()} for part in (after, before)]
+    losses = [{r: (float(x.loss or 0.0), x) for r, x in part.items()} for part in (after, before)]
+    return replace(
+        effect,
+        stored=len(after),
+        scores=compare_runs(scores[0], scores[1]),
+        losses=compare_runs(losses[0], losses[1]),
+    )
+
+
+def _records(session: Session, cell: PlannedCell) -> dict[int, RunRecord]:
+    found = cell_records(cell.specs, session.find).values()
+    return {r.spec.replicate: r for r in found if r.status in COUNTED and r.loss is not None}
+
+
+def checked_severity(name: str) -> str:
+    """Return A, B or C, or raise UsageError."""
+    if name.upper() not in ("A", "B", "C"):
+        raise UsageError(did_you_mean("severity", name, ("A", "B", "C")))
+    return name.upper()

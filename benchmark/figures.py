@@ -1,0 +1,238 @@
+"""Figures from stored numbers: finds those that the papers declare, gives them numbers, and writes SVG and PNG."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import importlib.resources
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.assemble import cell_records
+from benchmark.paper import PROFILES, Reading, load_paper
+from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.record import COUNTED, RunRecord
+from benchmark.registry import UsageError, did_you_mean
+from benchmark.render.figures import CellTraces, Drawing, Embedding, Figure, Floats, NoNumbers, Trace
+from benchmark.render.plots import png_bytes, svg_bytes
+from benchmark.session import Session
+from benchmark.store import SHIPPED
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure of a folder of paper_tables: drawn in a profile, or `missing` with the reason."""
+
+    folder: str
+    rule: Figure
+    drawing: Drawing | None = None
+    profile: str = ""
+    missing: str = ""
+
+    @property
+    def name(self) -> str:
+        """``FOLDER/ID``, as the option --figure takes it."""
+        return f"{self.folder}/{self.rule.id}"
+
+    @property
+    def caption(self) -> str:
+        """Title, the published message, whether ours agrees, and what it is made of."""
+        own = "" if self.rule.published else " (ours; not in the paper)"
+        sentences = [f"{self.rule.published or self.rule.id}{own}. {self.rule.title}."]
+        sentences += [f"The published picture's message: {self.rule.message}"] if self.rule.message else []
+        if self.drawing is None:
+            return " ".join((*sentences, f"Not drawn: {self.missing}"))
+        sentences += [f"Ours: {self.drawing.finding}"] if self.drawing.finding else []
+        sentences += [f"Made of: {'; '.join(self.drawing.facts)}."] if self.drawing.facts else []
+        return " ".join(sentences)
+
+
+def figure_folders() -> tuple[str, ...]:
+    """Return the folders of paper_tables that declare figures."""
+    root = importlib.resources.files("paper_tables")
+    return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("figures.py").is_file()))
+
+
+@cache
+def load_figures(folder: str) -> dict[str, Figure]:
+    """Return the figures that a folder declares, by id."""
+    if folder not in figure_folders():
+        raise UsageError(did_you_mean("folder with figures", folder, figure_folders()))
+    declared: Sequence[Figure] = importlib.import_module(f"paper_tables.{folder}.figures").FIGURES
+    return {figure.id: figure for figure in declared}
+
+
+def selected_figures(names: Sequence[str], papers: Sequence[str]) -> list[tuple[str, Figure]]:
+    """Return folder and rule of the figures asked for, as ``FOLDER/ID``; of all `papers` (or folders) without names."""
+    if names:
+        found = []
+        for name in names:
+            folder, slash, figure = name.rpartition("/")
+            if not slash:
+                raise UsageError(
+                    f"write the figure as PAPER/ID, not {name!r}: see `python -m benchmark figures --list`."
+                )
+            known = load_figures(folder)
+            if figure not in known:
+                raise UsageError(did_you_mean(f"figure of {folder}", figure, known))
+            found.append((folder, known[figure]))
+        return found
+    return [(folder, rule) for folder in papers or figure_folders() for rule in load_figures(folder).values()]
+
+
+def draw_figure(session: Session, folder: str, rule: Figure, profile: str | None, reading: Reading) -> DrawnFigure:
+    """Draw one figure in `profile`, or without one in the fullest profile that has its numbers."""
+    reason = ""
+    for name in (profile,) if profile else tuple(reversed(PROFILES)):
+        try:
+            drawing = rule.draw(StoredNumbers(session, folder, name, reading))
+        except NoNumbers as error:
+            reason = str(error)
+        else:
+            return DrawnFigure(folder, rule, drawing, name)
+    return DrawnFigure(folder, rule, missing=reason)
+
+
+def write_figure(drawn: DrawnFigure, out: Path) -> list[Path]:
+    """Write SVG, PNG and caption below `out`/FOLDER, and return the paths."""
+    if drawn.drawing is None:
+        return []
+    place = out / drawn.folder
+    place.mkdir(parents=True, exist_ok=True)
+    files = {
+        place / f"{drawn.rule.id}.svg": svg_bytes(drawn.drawing.figure, drawn.rule.title),
+        place / f"{drawn.rule.id}.png": png_bytes(drawn.drawing.figure, drawn.rule.title),
+        place / f"{drawn.rule.id}.txt": f"{drawn.caption}\n".encode(),
+    }
+    for path, data in files.items():
+        path.write_bytes(data)
+    return list(files)
+
+
+class StoredNumbers:
+    """The `Numbers` of one folder, profile and reading, from the records and tracked files of a session."""
+
+    def __init__(self, session: Session, folder: str, profile: str, reading: Reading = "paper") -> None:
+        self.session, self.folder, self.profile, self.reading = session, folder, profile, reading
+
+    def traces(
+        self, table: str, methods: Sequence[str], dataset: str, needs: Sequence[str] = ()
+    ) -> tuple[CellTraces, ...]:
+        """Return the runs of `methods` on `dataset` or the profile's stand-in; see `Numbers`."""
+        cells = self._cells(table, methods, dataset)
+        found, lacking = [], []
+        for cell in cells:
+            traces = _traces(cell_records(cell.specs, self.session.find).values())
+            whole = [t for t in traces if all(any(name.startswith(need) for name in t.values) for need in needs)]
+            if traces and not whole:
+                lacking.append(cell.row)
+            if whole:
+                found.append(_cell_traces(cell, _select(whole)))
+        if found:
+            return tuple(found)
+        command = _command(self.folder, table, self.profile, cells[0].column if cells else dataset)
+        if lacking:
+            kind = ", ".join(need.rstrip(":") for need in needs)
+            raise NoNumbers(f"history has no drift ({kind}): rerun with `{command} --record drift`.")
+        raise NoNumbers(f"no run is stored in the {self.profile} profile: `{command}`.")
+
+    def rows(self, file: str) -> tuple[dict[str, str], ...]:
+        """Return the rows of a committed CSV file; see `Numbers`."""
+        beside = importlib.resources.files("paper_tables").joinpath(self.folder).joinpath(file)
+        places = [self.session.results / "stored" / self.folder / file, SHIPPED / self.folder / file]
+        for place in (beside, *places):
+            if place.is_file():
+                return tuple(csv.DictReader(place.read_text(encoding="utf-8").splitlines()))
+        raise NoNumbers(f"there is no file {file} in paper_tables/{self.folder} or results/stored/{self.folder}.")
+
+    def embeddings(
+        self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str
+    ) -> tuple[Embedding, ...]:
+        """Return stored embeddings of the best runs; see `Numbers`."""
+        found, commands = [], []
+        for cell in self._cells(table, methods, dataset):
+            commands.append(
+                f"python -m benchmark embed {self.folder}/{table} {cell.row} {cell.column} --profile {self.profile} "
+                f"--tap {tap} --projection {projection}"
+            )
+            traces = _select(_traces(cell_records(cell.specs, self.session.find).values()))
+            if traces:
+                run_id = next(trace.run_id for trace in traces if trace.selected)
+                try:
+                    rows = self.rows(f"embeddings/{run_id}-{tap}-{projection}.csv")
+                except NoNumbers:
+                    continue
+                found.append(_embedding(cell, run_id, rows, traces))
+        if found:
+            return tuple(found)
+        raise NoNumbers(f"no embedding is stored in the {self.profile} profile: `{(commands or ['-'])[0]}`.")
+
+    def _cells(self, table: str, methods: Sequence[str], dataset: str) -> list[PlannedCell]:
+        paper = load_paper(self.folder)
+        offered = paper.protocol.profiles[self.profile].readings
+        if self.reading not in offered:
+            raise NoNumbers(f"the {self.profile} profile offers only the reading {', '.join(offered)}.")
+        asked = Request(
+            self.profile, (self.folder,), (f"{self.folder}/{table}",), tuple(methods), readings=(self.reading,)
+        )
+        cells = [cell for cell in plan_cells(asked) if cell.specs]
+        columns = list(dict.fromkeys(cell.column for cell in cells))
+        column = dataset if dataset in columns else next(iter(columns), "")
+        mine = [cell for cell in cells if cell.column == column]
+        # Where the table varies settings, the figure shows those of the first.
+        return [cell for cell in mine if cell.setting == mine[0].setting]
+
+
+def _command(paper: str, table: str, profile: str, column: str) -> str:
+    return f"python -m benchmark run --table {paper}/{table} --dataset {column} --profile {profile}"
+
+
+def _traces(records: Iterable[RunRecord]) -> list[Trace]:
+    used = [record for record in records if record.status in COUNTED and record.loss is not None]
+    return [_trace(record) for record in used if len(record.history) > 1]
+
+
+def _trace(record: RunRecord) -> Trace:
+    history = record.history
+    columns: dict[str, list[float]] = {"total": [e.total for e in history]}
+    for prefix, parts in (("term:", [e.terms for e in history]), ("", [e.metrics for e in history])):
+        for name in sorted({name for part in parts for name in part}):
+            columns[f"{prefix}{name}"] = [part.get(name, np.nan) for part in parts]
+    values: dict[str, Floats] = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
+    epochs = np.asarray([e.epoch for e in history], dtype=np.float64)
+    return Trace(record.run_id, record.spec.replicate, float(record.loss or 0.0), False, epochs, values)
+
+
+def _select(traces: Sequence[Trace]) -> list[Trace]:
+    """Mark the run with the lowest loss."""
+    if not traces:
+        return []
+    best = min(traces, key=lambda trace: (trace.loss, trace.replicate))
+    return [Trace(t.run_id, t.replicate, t.loss, t is best, t.epochs, t.values) for t in traces]
+
+
+def _cell_traces(cell: PlannedCell, traces: Sequence[Trace]) -> CellTraces:
+    paper = load_paper(cell.paper)
+    rule = paper.protocol.columns[cell.column]
+    label = f"{rule.label} (stand-in)" if rule.stand_in else rule.label
+    return CellTraces(
+        cell.row, paper.method(cell.row).label, cell.column, label, cell.reading, cell.runs, tuple(traces)
+    )
+
+
+def _embedding(cell: PlannedCell, run_id: str, rows: Sequence[dict[str, str]], traces: Sequence[Trace]) -> Embedding:
+    shown = _cell_traces(cell, traces)
+    return Embedding(
+        cell.row,
+        shown.label,
+        shown.dataset_label,
+        run_id,
+        np.asarray([[float(row["x"]), float(row["y"])] for row in rows]),
+        np.asarray([int(row["class"]) for row in rows], dtype=np.int64),
+        np.asarray([int(row["cluster"]) for row in rows], dtype=np.int64),
+        f"best of {len(traces)}/{cell.runs} runs",
+    )

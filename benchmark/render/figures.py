@@ -1,0 +1,141 @@
+"""What a figure of a paper is: declared in ``paper_tables/<id>/figures.py``, drawn from stored numbers only.
+
+That module lists its figures as ``FIGURES``, a tuple of `Figure`. Each has a function that takes `Numbers` (what is
+stored) and returns a `Drawing`, or raises `NoNumbers` with the command that would make what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import matplotlib.figure
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.registry import UserError
+
+Floats = npt.NDArray[np.float64]
+
+
+class NoNumbers(UserError):
+    """What a figure needs is not stored; the message says why, and how to make it."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The history of one run: `epochs` (t,) and by name what was recorded at each, as (t,) floats, NaN where absent.
+
+    Names are "total", the loss terms as "term:NAME", the metrics as the record has them ("acc"), and what observers
+    recorded ("gram:A,B"). `selected` marks the run with the lowest loss of its cell.
+    """
+
+    run_id: str
+    replicate: int
+    loss: float
+    selected: bool
+    epochs: Floats
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class CellTraces:
+    """The runs of one method on one data set; `planned` counts the runs that the profile asks for."""
+
+    method: str
+    label: str
+    dataset: str
+    dataset_label: str
+    reading: str
+    planned: int
+    traces: tuple[Trace, ...]
+
+    @property
+    def best(self) -> Trace:
+        """The run with the lowest loss."""
+        return next(trace for trace in self.traces if trace.selected)
+
+    def stacked(self, name: str) -> tuple[Floats, Floats]:
+        """Return the epochs (t,) that all runs share and the values of `name` there, (runs, t)."""
+        shared = sorted(set.intersection(*(set(trace.epochs.tolist()) for trace in self.traces)))
+        rows = []
+        for trace in self.traces:
+            at = dict(zip(trace.epochs.tolist(), trace.values[name].tolist(), strict=True))
+            rows.append([at[epoch] for epoch in shared])
+        return np.asarray(shared), np.asarray(rows)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Points (n, 2) of one run's representation, with the class and the cluster of each, (n,) integers."""
+
+    method: str
+    label: str
+    dataset_label: str
+    run_id: str
+    points: Floats
+    classes: npt.NDArray[np.int64]
+    clusters: npt.NDArray[np.int64]
+    note: str = ""
+
+
+class Numbers(Protocol):
+    """What is stored, for one profile and reading. Every method raises `NoNumbers` where nothing is."""
+
+    @property
+    def profile(self) -> str:
+        """The profile that the numbers are of."""
+        ...
+
+    def traces(
+        self, table: str, methods: Sequence[str], dataset: str, needs: Sequence[str] = ()
+    ) -> tuple[CellTraces, ...]:
+        """Return the runs of `methods` (rows of `table`) on `dataset`, or on the profile's stand-in for it.
+
+        `needs` are prefixes of names, each of which every history must have ("gram:"). Methods without runs are left
+        out; without any, `NoNumbers`.
+        """
+        ...
+
+    def rows(self, file: str) -> tuple[dict[str, str], ...]:
+        """Return the rows of a CSV `file` beside figures.py, or below results/stored/<folder of the figure>/."""
+        ...
+
+    def embeddings(
+        self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str
+    ) -> tuple[Embedding, ...]:
+        """Return stored embeddings of the best runs at the layer `tap`, made by `projection` ("tsne", "umap")."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn figure; `finding` says what ours shows beside the published message, `facts` what it is made of."""
+
+    figure: matplotlib.figure.Figure
+    finding: str = ""
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure as declared: `published` is its name in the paper, "" for one of ours; `message` what theirs shows.
+
+    `alt` describes the picture to those who cannot see it.
+    """
+
+    id: str
+    title: str
+    draw: Callable[[Numbers], Drawing]
+    alt: str
+    published: str = ""
+    message: str = ""
+
+
+def facts_of(cells: Sequence[CellTraces], profile: str) -> tuple[str, ...]:
+    """State profile, reading, data set and runs of what a figure shows."""
+    readings = " and ".join(dict.fromkeys(cell.reading for cell in cells))
+    data = ", ".join(dict.fromkeys(cell.dataset_label for cell in cells))
+    runs = ", ".join(f"{cell.label} {len(cell.traces)}/{cell.planned}" for cell in cells)
+    return (f"profile {profile}", f"reading {readings}", f"data {data}", f"runs {runs}")

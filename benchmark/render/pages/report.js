@@ -1,0 +1,46 @@
+// Choosers, toggles and sorting. Without it, every table is shown whole.
+"use strict";
+
+function choose(box) {
+  const wanted = {};
+  for (const select of box.querySelectorAll("select")) wanted[select.name] = select.value;
+  const views = [...box.querySelectorAll("section[data-profile]")];
+  let shown = views.filter((v) => Object.keys(wanted).every((key) => v.dataset[key] === wanted[key]));
+  box.querySelector(".none").hidden = shown.length > 0;
+  for (const view of views) view.hidden = !shown.includes(view);
+}
+
+function toggle(button) {
+  const pressed = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(pressed));
+  button.closest(".views").classList.toggle("hide-" + button.dataset.part, !pressed);
+}
+
+function sort(header) {
+  const table = header.closest("table");
+  const column = [...header.parentNode.children].indexOf(header);
+  const ascending = header.getAttribute("aria-sort") !== "ascending";
+  for (const other of table.querySelectorAll("th[aria-sort]")) other.removeAttribute("aria-sort");
+  header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+  const body = table.tBodies[0];
+  const key = (row) => row.children[column].dataset.value ?? row.children[column].textContent.trim();
+  const rows = [...body.rows].sort((a, b) => {
+    const [x, y] = [key(a), key(b)];
+    if (x === "" || y === "") return (x === "") - (y === ""); // what has no number stays below
+    const [p, q] = [Number(x), Number(y)];
+    const order = Number.isNaN(p) || Number.isNaN(q) ? x.localeCompare(y) : p - q;
+    return ascending ? order : -order;
+  });
+  body.append(...rows);
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll(".views")) {
+    for (const select of box.querySelectorAll("select")) select.addEventListener("change", () => choose(box));
+    for (const button of box.querySelectorAll("button[data-part]")) button.addEventListener("click", () => toggle(button));
+    if (box.querySelector("select")) choose(box);
+  }
+  for (const header of document.querySelectorAll("th button")) {
+    header.addEventListener("click", () => sort(header.closest("th")));
+  }
+});

@@ -1,0 +1,163 @@
+"""Drawing with matplotlib in one style: readable in grey and by colour-blind people, equal bytes for equal numbers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f")
+"""The palette of Okabe and Ito, which people with every kind of colour blindness tell apart."""
+
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)), (0, (3, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#d0d0d0",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "reclust",
+}
+
+
+def canvas(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: float = 3.6) -> tuple[Canvas, list[Axes]]:
+    """Return a figure of `width` x `height` inches and its axes, row by row."""
+    with matplotlib.rc_context(STYLE):
+        figure = Canvas(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def curve(axes: Axes, x: npt.ArrayLike, runs: npt.ArrayLike, label: str, place: int) -> None:
+    """Draw the mean over `runs` (r, t) against `x` (t,), in a band from the lowest to the highest run.
+
+    `place` picks colour, dashes and marker together, so that lines differ without colour too.
+    """
+    at, values = np.asarray(x, dtype=float), np.asarray(runs, dtype=float)
+    colour = COLOURS[place % len(COLOURS)]
+    every = max(1, len(at) // 8)
+    axes.plot(
+        at,
+        values.mean(axis=0),
+        color=colour,
+        linestyle=DASHES[place % len(DASHES)],
+        marker=MARKERS[place % len(MARKERS)],
+        markevery=every,
+        markersize=4,
+        label=f"{label} (n={len(values)})",
+    )
+    if len(values) > 1:
+        axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+
+
+def classes(axes: Axes, points: npt.ArrayLike, labels: npt.ArrayLike) -> None:
+    """Draw `points` (n, 2), each as the number of its class (n,): to be read without colour."""
+    where, kinds = np.asarray(points, dtype=float), np.asarray(labels)
+    names = np.unique(kinds)
+    for place, kind in enumerate(names):
+        mine = where[kinds == kind]
+        axes.scatter(
+            mine[:, 0],
+            mine[:, 1],
+            s=14 if len(names) <= 20 else 4,
+            marker=f"${kind}$" if len(names) <= 20 else ".",
+            color=COLOURS[place % len(COLOURS)],
+            linewidths=0.2,
+        )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+
+
+def box(axes: Axes, x: float, y: float, width: float, height: float, text: str, place: int = 7) -> None:
+    """Draw a labelled box with its lower left corner at (x, y), its edge in the colour of `place`."""
+    colour = COLOURS[place % len(COLOURS)]
+    patch = FancyBboxPatch(
+        (x, y), width, height, boxstyle="round,pad=0.02", facecolor="#f4f4f4", edgecolor=colour, linewidth=1.6
+    )
+    axes.add_patch(patch)
+    axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=8)
+
+
+def arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], place: int = 7, dashed: bool = False
+) -> None:
+    """Draw an arrow from `start` to `end`."""
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=11,
+            color=COLOURS[place % len(COLOURS)],
+            linestyle="--" if dashed else "-",
+            linewidth=1.4,
+            shrinkA=0,
+            shrinkB=0,
+        )
+    )
+
+
+def blank(axes: Axes, width: float, height: float) -> None:
+    """Make `axes` an empty sheet from (0, 0) to (width, height), for schematic drawings."""
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, height)
+    axes.set_aspect("equal")
+    axes.axis("off")
+
+
+def legend(axes: Axes, columns: int = 1) -> None:
+    """Put the legend where it hides least."""
+    axes.legend(fontsize=8, ncols=columns)
+
+
+def rank_diagram(ranks: Mapping[str, float], gap: float) -> Canvas:
+    """Draw mean ranks on a line, the best to the right; methods within the critical difference `gap` share a bar."""
+    ordered = sorted(ranks.items(), key=lambda item: item[1])
+    figure, (axes,) = canvas(width=6.4, height=1.2 + 0.25 * len(ordered))
+    for place, (name, rank) in enumerate(ordered):
+        axes.plot([rank, rank], [0, -1 - place], color="#000000", linewidth=0.8)
+        axes.text(rank, -1.1 - place, f"{name} {rank:.2f}", ha="center", va="top", fontsize=8)
+    bars = [(low, max(r for _, r in ordered if r - low <= gap)) for _, low in ordered]
+    bars = [bar for bar in bars if bar[1] > bar[0] and not any(o[0] < bar[0] and o[1] >= bar[1] for o in bars)]
+    for place, (low, high) in enumerate(bars):
+        axes.plot([low, high], [0.35 + 0.25 * place] * 2, color=COLOURS[0], linewidth=4)
+    axes.set_xlim(len(ordered) + 0.3, 0.7)
+    axes.set_ylim(-2 - len(ordered), 1 + 0.25 * len(bars))
+    axes.set_yticks([])
+    axes.set_xlabel(f"mean rank (1 is best); critical difference {gap:.2f}")
+    return figure
+
+
+def svg_bytes(figure: Canvas, title: str) -> bytes:
+    """Return `figure` as SVG with text as text; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Title": title, "Date": None, "Creator": "reclust"})
+    # Lines that end with spaces would differ after an editor has touched them.
+    return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
+
+
+def png_bytes(figure: Canvas, title: str, dpi: int = 160) -> bytes:
+    """Return `figure` as PNG."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Title": title, "Software": "reclust"})
+    return buffer.getvalue()

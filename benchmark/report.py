@@ -1,0 +1,261 @@
+"""The report: a static folder that shows every table, figure, cell, method and data set from stored numbers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark import __version__
+from benchmark.assemble import assemble
+from benchmark.cells import Cell, CellResult, Row, TableResult
+from benchmark.figures import draw_figure, figure_folders, load_figures
+from benchmark.paper import PROFILES, Paper, Reading, TableRule, load_paper, paper_ids
+from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.registry import DATASETS, METHODS
+from benchmark.render import notes
+from benchmark.render.layout import Style, highlights, is_incomplete, result_of
+from benchmark.render.plots import svg_bytes
+from benchmark.render.site import Site, inline_svg, slug
+from benchmark.report_cells import CellPages, dataset_page, method_page
+from benchmark.session import Session
+
+STATES = (
+    *("equivalent", "consistent", "higher", "lower", "no verdict", "incomplete", "not run"),
+    *("no data", "not implemented", "quoted"),
+)
+"""What can be said of a cell: the verdicts, and why there is none."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a report came to: its start page, the number of pages, and the seconds it took."""
+
+    index: Path
+    pages: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class View:
+    """One table in one profile and reading: the planned cells and what they came to."""
+
+    profile: str
+    reading: Reading
+    cells: tuple[PlannedCell, ...]
+    result: TableResult
+
+
+def build_report(session: Session, out: Path, progress: Callable[[str], None] = lambda text: None) -> Built:
+    """Write the report of everything stored below `out`."""
+    started = time.monotonic()
+    papers = paper_ids()
+    folders = tuple(dict.fromkeys((*papers, *figure_folders())))
+    site = Site(out, {"papers": folders, "version": __version__})
+    site.write_assets()
+    pages = CellPages(session, site)
+    counts: list[dict[str, Any]] = []
+    for name in folders:
+        progress(name)
+        views = {t: list(_views(session, load_paper(name), t)) for t in _result_tables(name)} if name in papers else {}
+        for table, found in views.items():
+            for view in found:
+                pages.write(view.cells, table)
+        counts += _counts(name, views)
+        _paper_page(session, site, pages, name, views)
+    for method in METHODS:
+        method_page(session, site, pages, method)
+    for dataset in DATASETS:
+        dataset_page(site, dataset)
+    ledgers = [(name, list(load_paper(name).ledger.values())) for name in papers]
+    site.write("ledger.html", "ledger.html.j2", "Ledger of disagreements", ledgers=ledgers)
+    _start_page(session, site, counts)
+    return Built(out / "index.html", site.pages, time.monotonic() - started)
+
+
+def _result_tables(name: str) -> list[str]:
+    return [table for table, rule in load_paper(name).tables.items() if rule.kind == "results"]
+
+
+def _views(session: Session, paper: Paper, table: str) -> Iterator[View]:
+    """Yield every profile and reading of a table that has stored runs; without any, the quick one, empty."""
+    found = False
+    for profile in reversed(PROFILES):
+        for reading in paper.protocol.profiles[profile].readings:
+            asked = Request(profile, (paper.id,), (f"{paper.id}/{table}",), readings=(reading,))
+            cells = plan_cells(asked)
+            own = [cell for cell in cells if not cell.reference]
+            if any(session.find(spec) for cell in own for spec in cell.specs):
+                found = True
+                yield _view(session, paper, table, profile, reading, cells)
+    if not found:
+        asked = Request("paper", (paper.id,), (f"{paper.id}/{table}",), readings=("paper",))
+        yield _view(session, paper, table, "paper", "paper", plan_cells(asked))
+
+
+def _view(session: Session, paper: Paper, table: str, profile: str, reading: Reading, cells: list[PlannedCell]) -> View:
+    result = assemble(paper, table, cells, session.find, session.stale, (reading,))
+    return View(profile, reading, tuple(cells), result)
+
+
+def _counts(name: str, views: dict[str, list[View]]) -> list[dict[str, Any]]:
+    """Count the cells of a paper by profile and reading: what has a number, and every verdict and reason."""
+    lines = []
+    found = [view for part in views.values() for view in part]
+    for profile, reading in dict.fromkeys((view.profile, view.reading) for view in found):
+        counter: Counter[str] = Counter()
+        for view in found:
+            if (view.profile, view.reading) == (profile, reading):
+                counter.update(_state(cell.results[reading]) for row in view.result.rows for cell in row.cells)
+        states = {state: counter[state] for state in STATES}
+        lines.append({"paper": name, "profile": profile, "reading": reading, **states})
+    return lines
+
+
+def _state(result: CellResult) -> str:
+    if result.verdict:
+        return result.verdict
+    return "no verdict" if result.value is not None else "not run"
+
+
+def _paper_page(session: Session, site: Site, pages: CellPages, name: str, views: dict[str, list[View]]) -> None:
+    paper = load_paper(name) if name in paper_ids() else None
+    tables = []
+    drawn = {t.table: t for t in session.tables(Request(papers=(name,)), profile="quick")} if paper else {}
+    for table, rule in paper.tables.items() if paper else ():
+        if table in views:
+            tables.append(_table(rule, table, views[table], pages))
+        else:
+            facts = drawn[table]
+            assert not isinstance(facts, TableResult)
+            lines = [dict(zip(facts.header, row, strict=True)) for row in facts.rows]
+            tables.append(_heading(rule, table) | {"lines": lines, "views": []})
+    site.write(
+        f"papers/{name}.html",
+        "paper.html.j2",
+        name,
+        heading=paper.protocol.title if paper else "Figures of our own",
+        citation=paper.protocol.citation if paper else "",
+        tables=tables,
+        figures=[_figure(session, name, figure_id) for figure_id in _figures_of(name)],
+    )
+
+
+def _figures_of(name: str) -> list[str]:
+    return list(load_figures(name)) if name in figure_folders() else []
+
+
+def _figure(session: Session, folder: str, figure_id: str) -> dict[str, Any]:
+    drawn = draw_figure(session, folder, load_figures(folder)[figure_id], None, "paper")
+    svg = ""
+    if drawn.drawing is not None:
+        data = svg_bytes(drawn.drawing.figure, drawn.rule.title)
+        svg = inline_svg(data, slug(folder, figure_id), f"{drawn.rule.title}. {drawn.rule.alt}")
+    return {"id": figure_id, "svg": svg, "caption": drawn.caption, "missing": drawn.missing}
+
+
+def _heading(rule: TableRule, table: str) -> dict[str, Any]:
+    title = f"{rule.published}. {rule.title}"
+    return {"id": table, "published": rule.published, "title": title, "footnotes": rule.footnotes, "lines": []}
+
+
+def _table(rule: TableRule, table: str, views: list[View], pages: CellPages) -> dict[str, Any]:
+    return _heading(rule, table) | {
+        "profiles": list(dict.fromkeys(view.profile for view in views)),
+        "readings": list(dict.fromkeys(view.reading for view in views)),
+        "views": [_shown_view(view, pages) for view in views],
+    }
+
+
+def _shown_view(view: View, pages: CellPages) -> dict[str, Any]:
+    result, reading = view.result, view.reading
+    styles = highlights(result)
+    apart = result.published_apart
+    return {
+        "profile": view.profile,
+        "reading": reading,
+        "reduced": notes.REDUCED if notes.is_reduced(result) else "",
+        "circumstances": notes.circumstances(result),
+        "settings": any(row.setting for row in result.rows),
+        "columns": [f"{notes.dataset_label(column)} {column.metric_label}" for column in result.columns],
+        "rows": [_shown_row(view, number, row, styles, pages) for number, row in enumerate(result.rows)],
+        "apart": [dict(zip(apart[0], row, strict=True)) for row in apart[1:]],
+    }
+
+
+def _shown_row(
+    view: View, number: int, row: Row, styles: dict[tuple[int, int, str], Style], pages: CellPages
+) -> dict[str, Any]:
+    cells = []
+    for place, (column, cell) in enumerate(zip(view.result.columns, row.cells, strict=True)):
+        style = styles.get((number, place, view.reading), "plain")
+        page = pages.page(view.result.paper, view.result.table, row.method, column.dataset, row.setting, view)
+        cells.append(_shown_cell(cell, view.reading, view.result.decimals, style, page))
+    method = load_paper(view.result.paper).method(row.method).method
+    return {
+        "label": row.label,
+        "setting": row.setting,
+        "method": method if method in METHODS else "",
+        "reference": row.reference,
+        "cells": cells,
+    }
+
+
+def _shown_cell(cell: Cell, reading: str, decimals: int, style: Style, page: str) -> dict[str, Any]:
+    result = result_of(cell, reading)
+    partial = is_incomplete(result)
+    text = _number(result.value, result.sd, decimals)
+    if result.value is None:
+        text = result.why or result.verdict or "not run"
+    published = _number(cell.published.value, cell.published.sd, decimals) if cell.published else ""
+    difference = ""
+    if result.value is not None and cell.published and not partial:
+        difference = f"{result.value - cell.published.value:+.{decimals}f}"
+    beside = {**result.counts, "stale": result.stale}
+    extra = ", ".join(f"{n} {s}" for s, n in beside.items() if n and s not in ("ok",))
+    return {
+        "text": text,
+        "sort": "" if result.value is None else repr(float(result.value)),
+        "style": "partial" if partial and result.value is not None else style,
+        "page": page,
+        "published": published,
+        "difference": difference,
+        "verdict": result.verdict if result.value is not None else "",
+        "runs": f"{result.n_ok}/{result.n} runs" + (f" ({extra})" if extra else "") if result.run_ids else "",
+    }
+
+
+def _number(value: float | None, sd: float | None, decimals: int) -> str:
+    if value is None:
+        return ""
+    return f"{value:z.{decimals}f}" + ("" if sd is None else f" ({sd:.{decimals}f})")
+
+
+def _start_page(session: Session, site: Site, counts: list[dict[str, Any]]) -> None:
+    records = [record for by_device in session.records.values() for record in by_device.values()]
+    newest = sorted(records, key=lambda r: str(r.environment.get("date", "")), reverse=True)[:12]
+    latest = [
+        {
+            "made": str(r.environment.get("date", ""))[:16].replace("T", " "),
+            "method": r.spec.method,
+            "data set": r.spec.data.name,
+            "replicate": r.spec.replicate,
+            "profile": r.context.profile,
+            "status": r.status,
+            "loss": r.loss,
+            "ACC [%]": 100 * r.metrics["acc"] if "acc" in r.metrics else None,
+            "run": r.run_id,
+        }
+        for r in newest
+    ]
+    methods = [(name, _first_line(method)) for name, method in METHODS.items()]
+    datasets = [(name, source.title) for name, source in DATASETS.items()]
+    values = {"counts": counts, "latest": latest, "methods": methods, "datasets": datasets}
+    site.write("index.html", "index.html.j2", f"What {len(records)} stored runs say", **values)
+
+
+def _first_line(thing: Any) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""

@@ -1,0 +1,144 @@
+"""The commands compare and ledger, on stored runs made up here. Nothing trains."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from benchmark import cli
+from benchmark.plan import Request, plan_cells
+from benchmark.record import RunRecord
+from benchmark.registry import UserError, load_plugins
+from benchmark.store import Store
+
+
+@pytest.fixture(autouse=True)
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_plugins()
+    monkeypatch.setattr("benchmark.store.SHIPPED", tmp_path / "nothing")
+
+
+def call(results: Path, *words: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(cli.app, [*words, "--results", str(results)])
+    if isinstance(result.exception, UserError):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+def keep(results: Path, method: str, accs: list[float], sets: tuple[str, ...] = (), streams: Any = ("init:a",)) -> None:
+    asked = Request(tables=("tkuco2024/table2",), methods=(method,), runs=len(accs), sets=sets)
+    (cell,) = plan_cells(asked)
+    for spec, acc in zip(cell.specs, accs, strict=True):
+        values = {"status": "ok", "loss": 1 - acc, "metrics": {"acc": acc, "nmi_geometric": acc}}
+        environment = {"device": "cpu", "streams": list(streams)}
+        Store(results).save(RunRecord(run_id=spec.run_id, spec=spec, environment=environment, **values))
+
+
+def test_runs_that_share_streams_are_compared_pair_by_pair(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
+    keep(tmp_path, "ddc-uco-t", [0.6, 0.7, 0.8])
+    answer = json.loads(call(tmp_path, "compare", "ddc-uco-t", "ddc", "--json").output)
+    (pair,) = answer["pairs"]
+    assert pair["paired"] and pair["n_a"] == 3
+    assert pair["difference"] == pytest.approx(10.0)
+    assert pair["interval"] == pytest.approx([10.0, 10.0])
+    assert pair["p"] is None and pair["smallest p"] == 0.25
+
+
+def test_runs_without_common_streams_are_compared_as_two_groups(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
+    keep(tmp_path, "k-means", [0.9, 0.91], streams=("kmeans",))
+    (pair,) = json.loads(call(tmp_path, "compare", "ddc", "k-means", "--json").output)["pairs"]
+    assert not pair["paired"] and (pair["n_a"], pair["n_b"]) == (3, 2)
+    assert pair["improvement"] == 0.0
+
+
+def test_the_means_shown_are_those_of_the_pairs(tmp_path):
+    keep(tmp_path, "ddc", [0.1, 0.6, 0.7])
+    keep(tmp_path, "ddc-uco-t", [0.2, 0.7])
+    (pair,) = json.loads(call(tmp_path, "compare", "ddc", "ddc-uco-t", "--json").output)["pairs"]
+    assert pair["mean_a"] - pair["mean_b"] == pytest.approx(pair["difference"])
+    assert pair["mean_a"] == pytest.approx(35.0)
+
+
+def test_text_names_the_smallest_p_where_no_test_is_shown(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
+    keep(tmp_path, "ddc-uco-t", [0.6, 0.7, 0.8])
+    text = call(tmp_path, "compare", "ddc", "ddc-uco-t").output
+    assert "not shown: 0.25 at best" in text and "3 pairs" in text and "profile quick" in text
+
+
+def test_missing_runs_are_named_with_the_command_that_makes_them(tmp_path):
+    keep(tmp_path, "ddc", [0.5])
+    with pytest.raises(UserError, match="run --table tkuco2024/table2 --method ddc-uco-t --dataset digits"):
+        call(tmp_path, "compare", "ddc", "ddc-uco-t")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ddc"], "at least two"),
+        (["ddc", "ddc"], "at least two"),
+        (["ddc", "ddd"], "did you mean 'ddc'"),
+        (["ddc", "ddc-ae", "--metric", "accc"], "did you mean 'acc'"),
+        (["ddc", "ddc-ae", "--profile", "quik"], "did you mean 'quick'"),
+    ],
+)
+def test_wrong_calls_say_what_to_do(tmp_path, words, message):
+    with pytest.raises(UserError, match=message):
+        call(tmp_path, "compare", *words)
+
+
+def test_the_ledger_lists_entries_by_severity_and_shows_one(tmp_path):
+    lines = json.loads(call(tmp_path, "ledger", "tkuco2024", "--severity", "a", "--json").output)
+    assert {line["severity"] for line in lines} == {"A"} and {"K1", "C1"} <= {line["id"] for line in lines}
+    text = call(tmp_path, "ledger", "c1").output
+    assert "learning rate" in text and "evidence" in text and "--set C1=code" in text
+    with pytest.raises(UserError, match="no ledger entry or paper named 'K99'"):
+        call(tmp_path, "ledger", "K99")
+
+
+EFFECTS = ("ledger", "--effects", "tkuco2024", "--method", "ddc", "--dataset", "digits", "--runs", "3")
+
+
+def effects(results: Path, *more: str) -> dict[str, dict[str, str]]:
+    lines = json.loads(call(results, *EFFECTS, "--json", *more).output)
+    return {line["entry"]: line for line in lines}
+
+
+def test_an_effect_is_the_flipped_runs_minus_those_of_the_paper_reading(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
+    keep(tmp_path, "ddc", [0.55, 0.65, 0.75], sets=("K1=code",))
+    found = effects(tmp_path)
+    assert found["K1"]["ACC code - paper"] == "+5.00" and found["K1"]["runs"] == "3 pairs"
+    assert found["K1"]["loss"] == "another loss function"
+
+
+def test_an_entry_that_leaves_the_loss_alone_has_an_effect_on_it(tmp_path):
+    keep(tmp_path, "ddc-uco-t", [0.5, 0.6, 0.7])
+    # The value of the code, written out: the run is the same.
+    keep(tmp_path, "ddc-uco-t", [0.4, 0.5, 0.6], sets=("phases.train.optimiser.lr=0.0001",))
+    lines = json.loads(call(tmp_path, *EFFECTS[:4], "ddc-uco-t", *EFFECTS[5:], "--json").output)
+    found = {line["entry"]: line for line in lines}
+    assert found["C1"]["loss"] == "+0.1000" and found["C1"]["ACC code - paper"] == "-10.00"
+
+
+def test_entries_without_runs_or_without_effect_say_so(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
+    found = effects(tmp_path)
+    assert found["K1"]["ACC code - paper"] == "0/3 runs stored"
+    assert found["K3"]["ACC code - paper"] == "concerns no field of this method and data set"
+    assert "both readings have the same value" in found["K9"]["ACC code - paper"]
+    assert found["N1"]["ACC code - paper"] == "has no effect on our numbers"
+
+
+def test_effects_are_drawn(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
+    keep(tmp_path, "ddc", [0.55, 0.65, 0.75], sets=("K1=code",))
+    effects(tmp_path, "--out", str(tmp_path / "out"))
+    assert "K1 kernel width" in (tmp_path / "out" / "ledger-effects-ddc-digits.svg").read_text(encoding="utf-8")

@@ -1,0 +1,110 @@
+"""Embeddings for figures: the best run made again, a layer's outputs, and a stored file that figures read."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmark.embedding import PROJECTIONS, embed_best, layer_outputs
+from benchmark.executors import Job, Place, serial
+from benchmark.figures import StoredNumbers
+from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.registry import UsageError, UserError, load_plugins
+from benchmark.session import Session
+from benchmark.store import Store
+
+load_plugins()
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def cell() -> PlannedCell:
+    """Two runs of uco2021's quick profile, on 240 digits."""
+    (found,) = plan_cells(Request(tables=("uco2021/table3",), methods=("ddc",)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def results(cell, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    list(serial([Job(spec, cell.context) for spec in cell.specs], Place(folder)))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.store.SHIPPED", tmp_path / "nothing")
+    monkeypatch.setattr("benchmark.figures.SHIPPED", tmp_path / "nothing")
+
+
+def test_the_best_run_is_embedded_and_a_figure_finds_it(cell, results):
+    file = embed_best(Session(results), cell, "block1_pool", "pca")
+    losses = {spec.run_id: Store(results).get(spec.run_id).loss for spec in cell.specs}
+    assert file.name == f"{min(losses, key=losses.get)}-block1_pool-pca.csv"
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 240
+    numbers = StoredNumbers(Session(results), "uco2021", "quick")
+    (found,) = numbers.embeddings("table3", ("ddc",), "digits", "block1_pool", "pca")
+    assert found.points.shape == (240, 2)
+    assert set(found.classes) == set(range(10))
+    assert found.run_id in file.name and found.note == "best of 2/2 runs"
+
+
+def test_the_same_command_writes_the_same_bytes(cell, results):
+    first = embed_best(Session(results), cell, "block1_pool", "tsne").read_bytes()
+    assert embed_best(Session(results), cell, "block1_pool", "tsne").read_bytes() == first
+
+
+def test_a_run_that_no_longer_gives_its_loss_is_refused(cell, results, tmp_path):
+    for spec in cell.specs:
+        record = Store(results).get(spec.run_id)
+        Store(tmp_path).save(record.model_copy(update={"loss": record.loss + 0.1}))
+    with pytest.raises(UserError, match=r"but .* is stored: renew it"):
+        embed_best(Session(tmp_path), cell, "block1_pool", "pca")
+
+
+def test_wrong_names_and_missing_runs_are_one_sentence(cell, results, tmp_path):
+    with pytest.raises(UsageError, match="did you mean 'tsne'"):
+        embed_best(Session(results), cell, "block1_pool", "tsnee")
+    with pytest.raises(UsageError, match="did you mean 'block1_pool'"):
+        embed_best(Session(results), cell, "block1_pol", "pca")
+    with pytest.raises(UserError, match="run it first"):
+        embed_best(Session(tmp_path), cell, "block1_pool", "pca")
+
+
+class Twice:
+    """An estimator whose network doubles its input, then adds one."""
+
+    model_ = nn.Sequential()
+
+    def __init__(self) -> None:
+        first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2)
+        for layer in (first, second):
+            nn.init.eye_(layer.weight)
+        first.weight.data *= 2
+        nn.init.ones_(second.bias)
+        self.model_ = nn.Sequential()
+        self.model_.add_module("first", first)
+        self.model_.add_module("second", second)
+
+    def assign(self, model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return model(x)
+
+
+def test_the_outputs_are_those_of_the_named_layer():
+    x = np.arange(6.0).reshape(3, 2)
+    np.testing.assert_array_equal(layer_outputs(Twice(), x, "first"), 2 * x)
+    np.testing.assert_array_equal(layer_outputs(Twice(), x, "second"), 2 * x + 1)
+
+
+def test_projections_keep_two_groups_apart():
+    x = np.random.default_rng(0).standard_normal((60, 8)) + 20 * np.repeat([0, 1], 30)[:, None]
+    for name in ("pca", "tsne"):
+        points = PROJECTIONS[name](x)
+        first, second = points[:30], points[30:]
+        assert np.linalg.norm(first.mean(0) - second.mean(0)) > max(first.std(), second.std())
