@@ -45,7 +45,7 @@ from benchmark.plan import plan_cells
 from benchmark.progress import duration
 from benchmark.registry import DATASETS, UsageError, UserError, did_you_mean, load_plugins
 from benchmark.render.tables import FORMATS, render_tables
-from benchmark.running import announce, carry_out, draw, refuse_impossible, refuse_nothing
+from benchmark.running import announce, carry_out, draw, missing_readings, refuse_impossible, refuse_nothing
 from benchmark.session import Session
 from benchmark.store import merge as merge_folders
 
@@ -93,6 +93,8 @@ def run(
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
     cells = plan_cells(asked)
     refuse_nothing(cells, asked)
+    if lacking := missing_readings(cells, asked):
+        typer.echo(f"note: {lacking}", err=True)
     plan = session.plan(cells)
     refuse_impossible(plan, cells)
     crew = workers or (1 if session.device != "cpu" else cores())

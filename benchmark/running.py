@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -23,6 +24,12 @@ def refuse_nothing(cells: list[PlannedCell], request: Request) -> None:
         raise UsageError(
             f"no cell of the {request.profile} profile fits these options: see `python -m benchmark ls tables`."
         )
+
+
+def missing_readings(cells: Sequence[PlannedCell], request: Request) -> str:
+    """Return a sentence about readings that were asked for and have no cell, "" where all have."""
+    lacking = [r for r in request.readings if all(cell.reading != r for cell in cells)]
+    return f"the {request.profile} profile has no {' and no '.join(lacking)} reading here." if lacking else ""
 
 
 def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:

@@ -16,7 +16,9 @@ import pytest
 from benchmark import __version__
 from benchmark.check import Checked
 from benchmark.cli import main
+from benchmark.plan import Request, plan_cells
 from benchmark.render.tables import FORMATS
+from benchmark.running import missing_readings
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [
@@ -294,3 +296,16 @@ def test_data_status_lists_every_set_and_verify_fails_where_a_named_one_is_missi
     assert call("data", "verify", "digits")[0] == 0
     assert call("data", "verify", "usps")[0] == 1
     assert call("data", "verify")[0] == 0, "what is not here is not wrong"
+
+
+@pytest.mark.parametrize(
+    ("profile", "readings", "said"),
+    [
+        ("quick", ("paper", "code"), "the quick profile has no code reading here."),
+        ("cpu", ("paper", "code"), ""),
+        ("quick", (), ""),
+    ],
+)
+def test_a_reading_that_a_profile_lacks_is_named(profile, readings, said):
+    asked = Request(profile, tables=("tkuco2024/table2",), methods=("ddc",), readings=readings)
+    assert missing_readings(plan_cells(asked), asked) == said
