@@ -52,8 +52,9 @@ def discard(results: Path, run: str) -> None:
 class RunCheckpoints:
     """The checkpoints of one run: a `benchmark.resume.Checkpoints`.
 
-    `identity` is what must be equal for a checkpoint to be used. `asked` says whether the run is to stop; `note` is
-    called with one sentence where a checkpoint cannot be written or read, which costs time and nothing else.
+    `identity` is what must be equal for a checkpoint to be used; with `every` None there are none. `asked` says whether
+    the run is to stop; `note` is called with one sentence where a checkpoint cannot be written or read, which costs
+    time and nothing else.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class RunCheckpoints:
         results: Path,
         run: str,
         identity: Mapping[str, str],
-        every: Frequency,
+        every: Frequency | None,
         asked: Callable[[], bool] = lambda: False,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -74,7 +75,7 @@ class RunCheckpoints:
     def begin(self, phase: str) -> SavedState | None:
         """Enter the next phase; return its last state, or None where it has none that can be used."""
         self._phase, self._name, self._epoch = self._phase + 1, phase, 0
-        for path in self._files():
+        for path in self._files() if self.every else ():
             values = self._read(path)
             if values is not None:
                 state, kept = values
@@ -85,6 +86,8 @@ class RunCheckpoints:
 
     def due(self, epoch: int) -> bool:
         """Return whether it is time for a checkpoint, or the run is to stop."""
+        if self.every is None:
+            return False
         late = self.every.seconds is not None and time.monotonic() - self._saved >= self.every.seconds
         enough = self.every.epochs is not None and epoch - self._epoch >= self.every.epochs
         if late or enough:
@@ -93,6 +96,8 @@ class RunCheckpoints:
 
     def save(self, state: SavedState, *, finished: bool, step: int) -> None:
         """Write a state and remove the older ones of its phase; where that fails, say so and go on."""
+        if self.every is None:
+            return
         kept = {"identity": self.identity, "phase": self._name, "resumed": self.resumed, "epoch": self._epoch}
         kept |= {"seconds": self.seconds + time.monotonic() - self._opened, "state": state.values}
         tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.tensors.items()}

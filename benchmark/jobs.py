@@ -132,7 +132,7 @@ def train(job: Job, place: Place, report: Callable[[Event], None], asked: Callab
     def note(text: str) -> None:
         report(Noted(f"run {run_id}: {text}"))
 
-    every = place.checkpoints or Frequency(None, None)
+    every = place.checkpoints
     opened = partial(RunCheckpoints, place.results, place.run_name(job.spec), every=every, asked=asked, note=note)
     torch.set_num_threads(1)
     with threadpool_limits(1):

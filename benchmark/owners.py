@@ -34,7 +34,12 @@ def machine() -> str:
 
 def this_process() -> str:
     """Return the owner that this process is, as ``<machine>-<process id>-<moment of its beginning>``."""
-    return f"{machine()}-{os.getpid()}-{_began(os.getpid())}"
+    return process(os.getpid())
+
+
+def process(pid: int) -> str:
+    """Return the owner that the process `pid` of this machine is."""
+    return f"{machine()}-{pid}-{_began(pid)}"
 
 
 def alive(owner: str) -> bool | None:

@@ -45,20 +45,29 @@ class Mapped:
 @contextmanager
 def shared_folder() -> Iterator[Path | None]:
     """Give a folder of this machine for the time of a command; None where there is none to be had."""
+    folder = folder_of(this_process(), uuid.uuid4().hex)
+    try:
+        yield folder
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_of(owner: str, name: str) -> Path | None:
+    """Return a folder of this machine that lives with its owner, None where there is none to be had.
+
+    Folders whose owners are gone are removed.
+    """
     parent = Path(tempfile.gettempdir())
     for left in parent.glob(f"{_HEAD}*"):
         if alive(left.name.removeprefix(_HEAD).partition(".")[0]) is False:
             shutil.rmtree(left, ignore_errors=True)
-    folder = parent / f"{_HEAD}{this_process()}.{uuid.uuid4().hex}"
+    folder = parent / f"{_HEAD}{owner}.{name}"
     try:
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError:
-        yield None
-        return
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return folder
 
 
 def shared_data(spec: RunSpec, data_dir: Path | None, folder: Path) -> LoadedData:
