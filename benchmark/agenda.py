@@ -56,8 +56,8 @@ class Agenda:
 
     @property
     def open(self) -> bool:
-        """Whether there are runs that did not end."""
-        return bool(self._open)
+        """Whether there are runs that did not end, or whose end was not told."""
+        return bool(self._open or self._settled)
 
     def take(self, *, idle: bool = True) -> Job | None:
         """Return the next run to make, claimed, or None where none can be begun now.
