@@ -15,9 +15,13 @@ from benchmark import __version__
 from benchmark.check import check as check_cells
 from benchmark.cli_drawing import embed, figures, report
 from benchmark.cli_options import (
+    Address,
+    Checkpoint,
     DataDir,
     Datasets,
     Device,
+    Executor,
+    GpuShare,
     Json,
     Methods,
     Papers,
@@ -32,7 +36,9 @@ from benchmark.cli_options import (
     Tables,
     Workers,
     check_device,
+    check_executor,
     cores,
+    frequency,
     request,
     until,
 )
@@ -43,11 +49,13 @@ from benchmark.listing import LISTS, print_list, status_line
 from benchmark.paper import PROFILES
 from benchmark.plan import plan_cells
 from benchmark.progress import duration
+from benchmark.quarantine import QUARANTINE, quarantined
 from benchmark.registry import DATASETS, UsageError, UserError, did_you_mean, load_plugins
 from benchmark.render.tables import FORMATS, render_tables
-from benchmark.running import announce, carry_out, draw, missing_readings, refuse_impossible, refuse_nothing
+from benchmark.running import How, announce, carry_out, draw, missing_readings, refuse_impossible, refuse_nothing
 from benchmark.session import Session
 from benchmark.store import merge as merge_folders
+from benchmark.upkeep import damage, refuse_unwritable, tidy
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Where the data sets are: status, fetch, verify.")
@@ -79,6 +87,10 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Train here whatever is already in results/stored.")] = False,
     stale: Stale = "keep",
     record: Record = None,
+    executor: Executor = "processes",
+    address: Address = "auto",
+    gpus_per_run: GpuShare = 1.0,
+    checkpoint: Checkpoint = "60s",
     results: Results = Path("results"),
     data_dir: DataDir = None,
 ) -> None:
@@ -87,7 +99,8 @@ def run(
         raise UsageError("say what to run: --all, or some of --paper, --table, --method, --dataset.")
     if stale not in ("keep", "rerun"):
         raise UsageError(did_you_mean("choice for --stale", stale, ("keep", "rerun")))
-    end = until(budget)
+    check_executor(executor)
+    end, every = until(budget), frequency(checkpoint)
     asked = request(profile, paper, table, method, dataset, reading, sets, runs, record)
     check_device(device)
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
@@ -95,11 +108,16 @@ def run(
     refuse_nothing(cells, asked)
     if lacking := missing_readings(cells, asked):
         typer.echo(f"note: {lacking}", err=True)
+    for text in tidy(session.store):
+        typer.echo(f"warning: {text}", err=True)
     plan = session.plan(cells)
     refuse_impossible(plan, cells)
-    crew = workers or (1 if session.device != "cpu" else cores())
+    crew = 1 if executor == "serial" else workers or (1 if session.device != "cpu" else cores())
     announce(plan, crew)
-    code = carry_out(plan, session, crew, end, stale == "rerun") if plan.runs else 0
+    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run)
+    if plan.runs:
+        refuse_unwritable(results)
+    code = carry_out(plan, session, how) if plan.runs else 0
     session.refresh()
     draw(session, asked)
     raise typer.Exit(code)
@@ -272,9 +290,11 @@ def results_verify(results: Results = Path("results")) -> None:
     records = sum(len(by_device) for by_device in session.records.values())
     if not records and not results.is_dir():
         raise UserError(f"there is no folder {results}: name a results folder with --results.")
-    problems = session.store.problems()
+    problems = damage(session.store)
     for problem in problems:
         typer.echo(problem, err=True)
+    if aside := quarantined(results):
+        typer.echo(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
     typer.echo(f"{records} records read, {len(problems)} problems.")
     raise typer.Exit(1 if problems else 0)
 

@@ -13,9 +13,14 @@ from typing import Annotated
 import torch
 import typer
 
+from benchmark.checkpoints import Frequency
 from benchmark.observers import OBSERVERS
 from benchmark.plan import Request
 from benchmark.registry import UsageError, UserError, did_you_mean
+
+EXECUTORS = ("serial", "processes", "ray")
+
+_TIME = r"(\d+(?:\.\d+)?)([smh])"
 
 
 class ReadingChoice(StrEnum):
@@ -44,6 +49,14 @@ Results = Annotated[Path, typer.Option("--results", help="The folder to which re
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of data sets; or set RECLUST_DATA.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core.")]
+Executor = Annotated[str, typer.Option("--executor", help="Who makes the runs: serial, processes or ray.")]
+Address = Annotated[str, typer.Option("--address", help="The Ray cluster, for --executor ray: auto or HOST:PORT.")]
+GpuShare = Annotated[
+    float, typer.Option("--gpus-per-run", min=0.01, max=1, help="With --executor ray --device cuda: share of a GPU.")
+]
+Checkpoint = Annotated[
+    str, typer.Option("--checkpoint", help="How often a run saves where it is: 90s, 5m, 10e (epochs), or never.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Stale = Annotated[str, typer.Option("--stale", help="Runs made by other code: keep or rerun.")]
 
@@ -79,10 +92,31 @@ def until(budget: str | None) -> float | None:
     """Return the monotonic time at which a budget such as 20m is spent, None without one."""
     if budget is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", budget)
+    match = re.fullmatch(_TIME, budget)
     if match is None:
         raise UsageError(f"--budget {budget!r} is no time: write 90s, 20m or 2h.")
-    return time.monotonic() + float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    return time.monotonic() + _seconds(match)
+
+
+def _seconds(match: re.Match[str]) -> float:
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def frequency(text: str) -> Frequency | None:
+    """Return how often checkpoints are saved; None for never, UsageError for what is no time and no epochs."""
+    if text == "never":
+        return None
+    if match := re.fullmatch(r"([1-9]\d*)e", text):
+        return Frequency(None, int(match[1]))
+    if match := re.fullmatch(_TIME, text):
+        return Frequency(_seconds(match))
+    raise UsageError(f"--checkpoint {text!r} is no time: write 90s, 5m, 10e for every ten epochs, or never.")
+
+
+def check_executor(name: str) -> None:
+    """Raise UsageError for an executor that there is not."""
+    if name not in EXECUTORS:
+        raise UsageError(did_you_mean("executor", name, EXECUTORS))
 
 
 def check_device(name: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmark.checkpoints import Frequency
 from benchmark.cli_options import (
     DataDir,
     Datasets,
@@ -29,7 +30,7 @@ from benchmark.paper import PROFILES, LedgerEntry, load_paper, paper_ids
 from benchmark.plan import PlannedCell
 from benchmark.registry import UsageError, did_you_mean
 from benchmark.render.plots import png_bytes, rank_diagram, svg_bytes
-from benchmark.running import announce, carry_out
+from benchmark.running import How, announce, carry_out
 from benchmark.session import Session
 
 
@@ -169,7 +170,7 @@ def _train(session: Session, base: PlannedCell, planned: list[Effect], workers: 
     cells = [base, *(effect.cell for effect in planned if effect.cell)]
     plan, crew = session.plan(cells), workers or cores()
     announce(plan, crew)
-    code = carry_out(plan, session, crew, None, False) if plan.runs else 0
+    code = carry_out(plan, session, How(workers=crew, checkpoints=Frequency())) if plan.runs else 0
     session.refresh()
     return code
 

@@ -7,8 +7,9 @@ first and the rest by keyword. It builds no optimiser, loop, seed or file.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,10 +17,11 @@ import torch
 from pydantic import Field
 from pydantic_core import PydanticUndefined
 from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from benchmark.registry import UsageError
-from benchmark.spec import Frozen, Protocol, validated
+from benchmark.spec import Frozen, Phase, Protocol, validated
 from benchmark.streams import Streams
 from benchmark.training import PhaseResult, RunContext, TrainingPhase, run_phase
 
@@ -49,6 +51,29 @@ class Outcome:
     first_losses: tuple[float, ...] = ()
     epochs: int = 0
     steps: int = 0
+
+
+class _Phases(dict[str, Phase]):
+    """The phases of a protocol, which say in one sentence that one is missing."""
+
+    method = ""
+
+    def __missing__(self, name: str) -> Phase:
+        known = ", ".join(map(repr, self)) or "none"
+        raise UsageError(f"{self.method} needs the phase {name!r}, but its protocol has {known}.")
+
+
+@contextmanager
+def _own_generators(context: RunContext) -> Iterator[None]:
+    """Seed the global generators of the CPU and of the device from the stream `torch`, and restore them at the end."""
+    devices = [context.device] if context.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        seed = context.streams.seed("torch")
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            index = torch.cuda.current_device() if device.index is None else device.index
+            torch.cuda.default_generators[index].manual_seed(seed)
+        yield
 
 
 def _constructor(model: type[ClusterParams]) -> Any:
@@ -91,6 +116,8 @@ class Clusterer(ClusterMixin, BaseEstimator):
     labels_: np.ndarray
     embedding_: np.ndarray
     outcome_: Outcome
+    sample_shape_: tuple[int, ...]
+    device_: torch.device
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Derive the constructor of the subclass from its parameters."""
@@ -105,18 +132,22 @@ class Clusterer(ClusterMixin, BaseEstimator):
         ------
         ValueError
             For parameters out of range, NaN or infinite samples, fewer samples than clusters or than a batch, and
-            shapes that the network cannot take.
+            shapes that the network cannot take. In a `run`, what is the protocol's fault is a UsageError.
         """
         try:
             params = self.checked_params()
-            context = run if run is not None else self._standalone()
+            context = self._with_phases(run if run is not None else self._standalone())
             x = as_samples(X, params.n_clusters)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(context.streams.seed("torch"))
-                self.labels_, self.embedding_, self.outcome_ = self.cluster(x, params, context)
+            with _own_generators(context):
+                self.labels_, embedding, self.outcome_ = self.cluster(x, params, context)
         except UsageError as error:
+            if run is not None:
+                raise
             raise ValueError(str(error)) from None
+        # What is the caller's may change later.
+        self.embedding_ = embedding.copy() if np.may_share_memory(embedding, x) else embedding
         self.n_features_in_ = int(np.prod(x.shape[1:]))
+        self.sample_shape_, self.device_ = x.shape[1:], context.device
         return self
 
     def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
@@ -127,6 +158,22 @@ class Clusterer(ClusterMixin, BaseEstimator):
         """Return the validated parameters, an instance of `Params`; raise UsageError for a wrong one."""
         values = {name: getattr(self, name) for name in self.Params.model_fields}
         return validated(self.Params, values, self.method_name or type(self).__name__)
+
+    def _with_phases(self, context: RunContext) -> RunContext:
+        """Return the context with phases that say in one sentence when the method asks for one that is not there."""
+        phases = _Phases(context.protocol.phases)
+        phases.method = self.method_name or type(self).__name__
+        return replace(context, protocol=context.protocol.model_copy(update={"phases": phases}))
+
+    def _new_samples(self, X: Any) -> np.ndarray:
+        """Return new samples (n, ...) as float32; NotFittedError before fit, ValueError for another shape."""
+        check_is_fitted(self, "labels_")
+        x = as_samples(X, 1)
+        if x.shape[1:] != self.sample_shape_:
+            raise ValueError(
+                f"the samples have the shape {x.shape[1:]}, but those of the fit had {self.sample_shape_}."
+            )
+        return x
 
     def _standalone(self) -> RunContext:
         values = {name: getattr(self, name) for name in CommonArguments.model_fields}
@@ -185,13 +232,13 @@ class DeepClusterer(Clusterer):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the hard assignments (n,) of new samples."""
-        soft, _ = self._embed(self._samples(as_samples(X, 1), device_named(self.device)))
+        soft, _ = self._embed(self._samples(self._new_samples(X), self.device_))
         labels: np.ndarray = soft.argmax(axis=1)
         return labels
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the embedding (n, d) of new samples."""
-        return self._embed(self._samples(as_samples(X, 1), device_named(self.device)))[1]
+        return self._embed(self._samples(self._new_samples(X), self.device_))[1]
 
     def _samples(self, x: np.ndarray, device: torch.device) -> Tensor:
         # Torch warns of read-only arrays (such as memory maps), though nothing here writes into samples.
@@ -218,7 +265,8 @@ def device_named(name: str) -> torch.device:
 def as_samples(X: Any, n_clusters: int) -> np.ndarray:
     """Return `X` as a C-contiguous float32 array (n, ...), or raise ValueError with one sentence."""
     try:
-        x = np.ascontiguousarray(X, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused below
+            x = np.ascontiguousarray(X, dtype=np.float32)
     except (TypeError, ValueError):
         raise ValueError("the samples must be an array of numbers with one shape for all samples.") from None
     if x.ndim < 2:
@@ -228,5 +276,5 @@ def as_samples(X: Any, n_clusters: int) -> np.ndarray:
             f"{len(x)} samples cannot form {n_clusters} clusters: give more samples or a smaller n_clusters."
         )
     if not np.isfinite(x).all():
-        raise ValueError("the samples contain NaN or infinite values: clean them first.")
+        raise ValueError("the samples contain NaN or infinite values, or some beyond float32: clean them first.")
     return x

@@ -22,10 +22,11 @@ import torch
 
 from benchmark.estimator import device_named
 from benchmark.metrics import evaluate_clustering
-from benchmark.provenance import code_digest, environment
+from benchmark.provenance import code_digest, environment, machine_kind
 from benchmark.record import Context, Evaluation, RunRecord
-from benchmark.registry import DATASETS, METHODS, NETWORKS, DataError, LoadedData
-from benchmark.spec import RunSpec
+from benchmark.registry import DATASETS, METHODS, NETWORKS, DataError, LoadedData, UserError
+from benchmark.resume import Checkpoints
+from benchmark.spec import DataSpec, RunSpec
 from benchmark.streams import Streams
 from benchmark.training import Diverged, RunContext, Snapshot
 
@@ -41,6 +42,26 @@ class RunResult:
     labels: np.ndarray | None = None
 
 
+class _History:
+    """The observer that compares each snapshot with the labels, and records what `measures` say of it."""
+
+    def __init__(self, data: LoadedData, estimator: Any, measures: Sequence[Measure]) -> None:
+        self._data, self._estimator, self._measures = data, estimator, measures
+        self.rows: list[Evaluation] = []
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        found: dict[str, float] = {}
+        for measure in self._measures:
+            found |= measure(snapshot, self._estimator, self._data)
+        self.rows.append(_evaluation(snapshot, self._data.y, found))
+
+    def memory(self) -> Any:
+        return [row.model_dump() for row in self.rows]
+
+    def recall(self, memory: Any) -> None:
+        self.rows = [Evaluation.model_validate(row) for row in memory]
+
+
 def execute(
     spec: RunSpec,
     *,
@@ -49,68 +70,102 @@ def execute(
     device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     measures: Sequence[Measure] = (),
+    data: LoadedData | None = None,
+    checkpoints: Callable[[Mapping[str, str]], Checkpoints] | None = None,
 ) -> RunResult:
     """Train and evaluate one run; what `measures` return of each snapshot goes into the history.
+
+    `data` are the prepared data, where somebody else holds them already. `checkpoints` opens the checkpoints of a run
+    by what must be equal for it to be resumed to the last bit.
 
     Raises
     ------
     DataError
         When the data are missing, damaged, or have another digest than the spec asks for.
     UsageError
-        When the method, the data set or a preprocessing step is unknown.
+        When the method, the data set or a preprocessing step is unknown, or the protocol does not fit the method.
+    UserError
+        When the machine's memory is too small: that says nothing about the method.
     """
     digest = run_code_digest(spec)  # now: later the files may no longer be those that Python has read
     estimator = METHODS[spec.method](**spec.params)
-    data = prepared_data(spec, data_dir)
-    history: list[Evaluation] = []
-
-    def observe(snapshot: Snapshot) -> None:
-        found = {name: value for measure in measures for name, value in measure(snapshot, estimator, data).items()}
-        history.append(_evaluation(snapshot, data.y, found))
-
+    data = prepared_data(spec, data_dir) if data is None else data
+    history = _History(data, estimator, measures)
     streams = Streams(spec.data.name, spec.replicate)
-    run = RunContext(streams, spec.protocol, device_named(device), (observe,), progress)
+    kept = checkpoints(_identity(spec, digest, device, measures)) if checkpoints else None
+    run = RunContext(streams, spec.protocol, device_named(device), (history,), progress, kept)
     started = time.perf_counter()
-    found: dict[str, Any]
-    labels = None
-    try:
-        estimator.fit(data.x, run=run)
-        labels = np.asarray(estimator.labels_)
-        found = _success(estimator, labels, data)
-    except Diverged as error:
-        found = {"status": "diverged", "error": str(error)}
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        found = {"status": "failed", "error": text, "traceback": traceback.format_exc()}
+    found, labels = _fitted(estimator, data, run)
     record = RunRecord(
         run_id=spec.run_id,
         spec=spec,
         context=context or Context(),
-        history=tuple(history),
+        history=tuple(history.rows),
         n_samples=len(data.x),
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - started + (kept.seconds if kept else 0.0),
         peak_mib=_peak_mib(device),
         code_digest=digest,
-        environment={**environment(device, torch.get_num_threads()), "streams": sorted(streams.used)},
+        environment={**environment(device, torch.get_num_threads()), "streams": sorted(streams.used), **_resumed(kept)},
         **found,
     )
     return RunResult(record, labels)
 
 
+def _fitted(estimator: Any, data: LoadedData, run: RunContext) -> tuple[dict[str, Any], np.ndarray | None]:
+    """Fit, and return what the record says of it, with the labels (n,) where there are any."""
+    labels = None
+    try:
+        estimator.fit(data.x, run=run)
+        labels = np.asarray(estimator.labels_)
+        return _success(estimator, labels, data), labels
+    except Diverged as error:
+        return {"status": "diverged", "error": str(error)}, labels
+    except UserError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        if _out_of_memory(error):
+            raise UserError(
+                f"the machine has too little memory left for the run ({text}); use fewer --workers."
+            ) from None
+        return {"status": "failed", "error": text, "traceback": traceback.format_exc()}, labels
+
+
+def _identity(spec: RunSpec, digest: str, device: str, measures: Sequence[Measure]) -> dict[str, str]:
+    """Return what must be equal for two processes to give the same bits, and the same columns of the history."""
+    versions = {"torch": str(torch.__version__), "numpy": np.__version__, "threads": str(torch.get_num_threads())}
+    names = ",".join(sorted(getattr(measure, "__name__", repr(measure)) for measure in measures))
+    return {"run_id": spec.run_id, "code": digest, "machine": machine_kind(device), "measures": names, **versions}
+
+
+def _resumed(kept: Checkpoints | None) -> dict[str, int]:
+    return {"resumed": kept.resumed} if kept and kept.resumed else {}
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # On the CPU, torch says it in words.
+    words = isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    return words or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
 def prepared_data(spec: RunSpec, data_dir: Path | None) -> LoadedData:
     """Return the data of a run, loaded, checked, subset and preprocessed; the last two stay in memory."""
-    source = DATASETS[spec.data.name]
-    if source.digest != spec.data.digest:
-        raise DataError(
-            f"the run asks for {source.name} with the digest {spec.data.digest}, "
-            f"but this version declares {source.digest}."
-        )
-    return _prepared(spec.data.name, spec.data.preprocess, spec.data.samples, data_dir)
+    return _prepared(spec.data, data_dir)
 
 
 @lru_cache(maxsize=2)
-def _prepared(name: str, preprocess: tuple[str, ...], samples: int | None, data_dir: Path | None) -> LoadedData:
-    return DATASETS[name].load(data_dir).prepare(preprocess, samples)
+def _prepared(data: DataSpec, data_dir: Path | None) -> LoadedData:
+    return load_prepared(data, data_dir)
+
+
+def load_prepared(data: DataSpec, data_dir: Path | None) -> LoadedData:
+    """Return data, loaded, checked, subset and preprocessed; DataError where they are not those asked for."""
+    source = DATASETS[data.name]
+    if source.digest != data.digest:
+        raise DataError(
+            f"the run asks for {source.name} with the digest {data.digest}, but this version declares {source.digest}."
+        )
+    return source.load(data_dir).prepare(data.preprocess, data.samples)
 
 
 def run_code_digest(spec: RunSpec) -> str:
@@ -141,8 +196,10 @@ def _success(estimator: Any, labels: np.ndarray, data: LoadedData) -> dict[str, 
     outcome = estimator.outcome_
     if not math.isfinite(outcome.loss):
         raise Diverged(f"the method ended with the loss {outcome.loss}")
+    collapsed = len(np.unique(labels)) == 1
     return {
-        "status": "ok" if len(np.unique(labels)) > 1 else "collapsed",
+        "status": "collapsed" if collapsed else "ok",
+        "error": "all samples are in one cluster" if collapsed else "",
         "loss": outcome.loss,
         "final_loss": outcome.final_loss,
         "losses": dict(outcome.losses),

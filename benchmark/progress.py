@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from benchmark.executors import Event, Finished, Progress, Started
+from benchmark.jobs import Event, Finished, Noted, Progress, Started
 from benchmark.plan import Estimate, Plan, PlannedRun
 
 
@@ -110,7 +110,9 @@ class _Lines:
             self.clock.started_now(event.run_id)
         elif isinstance(event, Progress):
             self.clock.reached(event.run_id, event.step / max(1, event.total))
-        else:
+        elif isinstance(event, Noted):
+            self.console.print(event.text, markup=False, highlight=False)
+        elif isinstance(event, Finished):
             self._end(event)
 
     def _end(self, event: Finished) -> None:
@@ -182,4 +184,5 @@ def ended_line(event: Finished) -> str:
     if record.status in ("failed", "diverged"):
         return f"{name}: {record.status}: {record.error}"
     acc, seconds = 100 * record.metrics["acc"], duration(record.seconds)
-    return f"{name}: {record.status}, ACC {acc:.1f} %, loss {record.loss:.4g}, {seconds}"
+    made = ", made by another command" if event.elsewhere else ""
+    return f"{name}: {record.status}, ACC {acc:.1f} %, loss {record.loss:.4g}, {seconds}{made}"

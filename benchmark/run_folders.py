@@ -1,26 +1,28 @@
 """Records of this machine: one folder for each run, whole or not there at all.
 
 A folder is written under another name, synced to disk and then renamed, so that a writer that dies leaves no half run.
-It holds `record.json`, `history.csv`, and where they were saved `labels.npz` and `model.safetensors`.
+It holds `record.json`, `history.csv`, where they were saved `labels.npz` and `model.safetensors`, and `seal.json` with
+size and digest of each of these (folders of before there were seals have none). What is damaged is found by them.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
 import re
 import shutil
-import time
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
 
+from benchmark.owners import dead_drafts, draft
+from benchmark.quarantine import set_aside
 from benchmark.record import RunRecord
 from benchmark.registry import UserError
 from benchmark.rows import EVALUATION_COLUMNS, Key, csv_bytes, device_of, evaluation_cells, evaluation_of, strict
@@ -30,11 +32,9 @@ if TYPE_CHECKING:
     import torch
 
 RECORD, HISTORY, LABELS, MODEL = "record.json", "history.csv", "labels.npz", "model.safetensors"
+SEAL = "seal.json"
 
 _NAME = re.compile(r"[0-9a-f]{16}(\.[a-z0-9-]+)?")
-_DRAFT, _BROKEN = ".writing-", ".broken-"
-# A folder takes seconds to write. Age, unlike a process id, means the same on every machine that shares the disk.
-_DEAD_AFTER_SECONDS = 3600
 
 
 class RunFolders:
@@ -58,8 +58,6 @@ class RunFolders:
         for name in sorted(names):
             if name in known:
                 self._take(name, known[name])
-            elif name.startswith(_BROKEN):
-                self._broken[name] = f"{self.path / name} could not be read and was set aside; delete it."
             elif _NAME.fullmatch(name):
                 self._look(name)
 
@@ -89,7 +87,7 @@ class RunFolders:
 
         A folder of yet another device than `device` is seen at the next scan.
         """
-        for name in _names((run_id, device or "cpu")):
+        for name in run_names(run_id, device or "cpu"):
             if name not in self._read and name not in self._broken and (self.path / name).is_dir():
                 self._look(name)
         return list(self._places.get(run_id, ()))
@@ -121,32 +119,52 @@ class RunFolders:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._clean()
-        draft = self.path / f"{_DRAFT}{uuid.uuid4().hex}"
+        written = draft(self.path)
         try:
-            write_run(draft, record, labels, state)
-            for name in _names((record.run_id, device_of(record))):
-                held = self._claim(draft, name)
+            write_run(written, record, labels, state)
+            for name in run_names(record.run_id, device_of(record)):
+                held = self._claim(written, name)
                 if held is not None and replace and device_of(held) == device_of(record):
                     self._discard(name)
-                    held = self._claim(draft, name)
+                    held = self._claim(written, name)
                 if held is None or device_of(held) == device_of(record):
                     return held is None
             return False
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(written, ignore_errors=True)
 
-    def _claim(self, draft: Path, name: str) -> RunRecord | None:
-        """Rename `draft` to `name`, or return the record that is there; one that cannot be read is set aside."""
+    def damaged(self, *, everything: bool = False) -> list[str]:
+        """Return one sentence for each folder that is damaged; with `everything`, all files of all are read."""
+        self.scan()
+        for name in list(self._read) if everything else ():
+            try:
+                check_seal(self.path / name)
+            except UserError as error:
+                self._broken[name] = str(error)
+        return self.problems()
+
+    def quarantine(self, *, everything: bool = False) -> list[str]:
+        """Set the `damaged` folders aside and return one sentence for each."""
+        self.damaged(everything=everything)
+        said = []
+        for name, reason in sorted(self._broken.items()):
+            place = set_aside(self.path.parent, self.path / name, reason)
+            said += [f"{self.path / name} was damaged and is now in {place}; the run is made again."] if place else []
+        self.scan()
+        return said
+
+    def _claim(self, written: Path, name: str) -> RunRecord | None:
+        """Rename `written` to `name`, or return the record that is there; one that cannot be read is set aside."""
         target = self.path / name
         while True:
             try:
-                os.rename(draft, target)
+                os.rename(written, target)
             except OSError:
                 if not target.exists():
                     raise
                 if held := self._look(name):
                     return held
-                os.rename(target, self.path / f"{_BROKEN}{name}-{uuid.uuid4().hex[:8]}")
+                set_aside(self.path.parent, target, self._broken.get(name, "it could not be read"))
             else:
                 _sync_folder(self.path)
                 self._look(name)
@@ -154,7 +172,7 @@ class RunFolders:
 
     def _discard(self, name: str) -> None:
         """Take the folder `name` away: renamed first, so that it never stands there in part."""
-        gone = self.path / f"{_DRAFT}{uuid.uuid4().hex}"
+        gone = draft(self.path)
         os.rename(self.path / name, gone)
         shutil.rmtree(gone)
         self._read.pop(name, None)
@@ -164,17 +182,12 @@ class RunFolders:
         if self._cleaned:
             return
         self._cleaned = True
-        for draft in self.path.glob(f"{_DRAFT}*"):
-            try:
-                dead = time.time() - draft.stat().st_mtime > _DEAD_AFTER_SECONDS
-            except FileNotFoundError:
-                continue
-            if dead:
-                shutil.rmtree(draft, ignore_errors=True)
+        for left in dead_drafts(self.path):
+            shutil.rmtree(left, ignore_errors=True)
 
 
-def _names(key: Key) -> tuple[str, str]:
-    run_id, device = key
+def run_names(run_id: str, device: str) -> tuple[str, str]:
+    """Return the names that the folder of a run on a device may have, the first where no other device holds it."""
     return run_id, f"{run_id}.{re.sub(r'[^a-z0-9]+', '-', device.lower()).strip('-') or 'other'}"
 
 
@@ -184,30 +197,60 @@ def write_run(
     """Create `folder` with the files of a run, synced to disk."""
     if record.run_id != record.spec.run_id:
         raise ValueError(f"the record is named {record.run_id}, but its spec has the run id {record.spec.run_id}")
-    folder.mkdir()
+    files: dict[str, bytes] = {}
     plain = record.model_dump(exclude={"history", "spec"})
-    plain |= {"spec": record.spec.canonical(), "evaluations": len(record.history)}
-    write_synced(folder / RECORD, json.dumps(strict(plain), indent=1, allow_nan=False).encode())
-    write_synced(folder / HISTORY, csv_bytes(EVALUATION_COLUMNS, map(evaluation_cells, record.history)))
+    plain |= {"spec": record.spec.canonical(), "evaluations": len(record.history), "sealed": True}
+    files[RECORD] = json.dumps(strict(plain), indent=1, allow_nan=False).encode()
+    files[HISTORY] = csv_bytes(EVALUATION_COLUMNS, map(evaluation_cells, record.history))
     if labels is not None:
         whole = np.asarray(labels)
         if whole.dtype.kind not in "iu" or whole.ndim != 1:
             raise ValueError(f"labels are (n,) integers, not {whole.shape} {whole.dtype}")
         packed = io.BytesIO()
         np.savez_compressed(packed, labels=whole)
-        write_synced(folder / LABELS, packed.getvalue())
+        files[LABELS] = packed.getvalue()
     if state is not None:
         from safetensors.torch import save
 
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        write_synced(folder / MODEL, save(contiguous))
+        files[MODEL] = save(contiguous)
+    seal = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    files[SEAL] = json.dumps(seal, indent=1).encode()
+    folder.mkdir()
+    for name, data in files.items():
+        write_synced(folder / name, data)
     _sync_folder(folder)
+
+
+def check_seal(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Raise UserError where a file of a sealed folder is not as it was written: `names` are read, all are measured."""
+    try:
+        if not (folder / SEAL).exists():
+            return  # a folder from before there were seals; a record that was sealed says so itself
+        seal = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        for name, facts in seal.items():
+            file = folder / name
+            if file.stat().st_size != facts["bytes"]:
+                raise ValueError(f"{name} has {file.stat().st_size} bytes, not the {facts['bytes']} that were written")
+            read = names is None or name in names
+            if read and hashlib.sha256(file.read_bytes()).hexdigest() != facts["sha256"]:
+                raise ValueError(f"{name} was changed after it was written")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(folder, error) from None
+
+
+def _unreadable(folder: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{folder} cannot be read ({reason}); the next run moves it to quarantine and makes it again.")
 
 
 def read_run(folder: Path) -> RunRecord:
     """Return the record in `folder`; UserError where it is not whole or is not the run that the folder names."""
+    check_seal(folder, (RECORD, HISTORY))
     try:
         plain = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if plain.pop("sealed", False) and not (folder / SEAL).exists():
+            raise ValueError(f"{SEAL} is missing")
         with (folder / HISTORY).open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
         if tuple(header) != EVALUATION_COLUMNS or len(rows) != plain.pop("evaluations"):
@@ -216,7 +259,7 @@ def read_run(folder: Path) -> RunRecord:
         if not folder.name[:16] == record.run_id == record.spec.run_id:
             raise ValueError(f"it holds the record {record.run_id} of a spec with the run id {record.spec.run_id}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise UserError(f"{folder} cannot be read ({' '.join(str(error).split())[:200]}); delete it.") from None
+        raise _unreadable(folder, error) from None
     return record
 
 
@@ -225,6 +268,7 @@ def read_labels(folder: Path) -> np.ndarray | None:
     file = folder / LABELS
     if not file.exists():
         return None
+    check_seal(folder, (LABELS,))
     try:
         with file.open("rb") as packed, np.load(packed, allow_pickle=False) as arrays:
             return np.asarray(arrays["labels"])
@@ -241,6 +285,7 @@ def read_state(folder: Path) -> dict[str, torch.Tensor] | None:
     file = folder / MODEL
     if not file.exists():
         return None
+    check_seal(folder, (MODEL,))
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:

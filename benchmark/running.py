@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
-from benchmark.executors import Job, Place, processes
+from benchmark.checkpoints import Frequency
+from benchmark.executors import Event, Job, Place, processes, serial
 from benchmark.plan import Plan, PlannedCell, Request
 from benchmark.progress import duration, follow
 from benchmark.record import COUNTED
 from benchmark.registry import UsageError, UserError
 from benchmark.render.tables import FORMATS, render_tables
 from benchmark.session import Session
+from benchmark.stopping import Stopping
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -59,25 +62,53 @@ def announce(plan: Plan, workers: int) -> None:
         out.print("Nothing to train; --fresh trains everything here, without the tracked rows.", markup=False)
 
 
-def carry_out(plan: Plan, session: Session, workers: int, until: float | None, replace: bool) -> int:
+@dataclass(frozen=True)
+class How:
+    """How runs are made: by which executor, with how many workers, until when, and how often checkpoints are saved.
+
+    `address` and `gpus` are for a Ray cluster: where it is, and the share of a GPU that a run takes.
+    """
+
+    executor: str = "processes"
+    workers: int = 1
+    until: float | None = None
+    checkpoints: Frequency | None = None
+    replace: bool = False
+    address: str = "auto"
+    gpus: float = 1.0
+
+
+def carry_out(plan: Plan, session: Session, how: How) -> int:
     """Make the runs of a plan and return the exit code."""
     jobs = [Job(run.spec, run.cell.context, run.record) for run in plan.runs]
     # A run that is made again for an observer takes the place of the one without.
-    replace = replace or any(job.record for job in jobs)
-    place = Place(session.results, session.data_dir, session.device, replace)
-    workers = min(workers, len(jobs))
-    events = processes(jobs, place, workers, until)
-    try:
-        tally = follow(events, plan, workers, out)
-    except KeyboardInterrupt:
-        out.print("Interrupted: finished runs are stored; the same command goes on with the next.", markup=False)
-        return 130
+    how = replace(how, workers=min(how.workers, len(jobs)), replace=how.replace or any(job.record for job in jobs))
+    place = Place(session.results, session.data_dir, session.device, how.replace, checkpoints=how.checkpoints)
+    with Stopping() as stopping:
+        try:
+            tally = follow(_events(jobs, place, how, stopping), plan, how.workers, out)
+        except KeyboardInterrupt:
+            out.print("Stopped: finished runs are stored; the same command goes on from the checkpoints.", markup=False)
+            return stopping.exit_code if stopping.asked() else 130
     out.print(f"Runs made: {tally.text()}; records in {session.results / 'runs'}.", markup=False)
     left = len(jobs) - sum(tally.by_status.values())
+    if stopping.asked():
+        out.print(f"Stopped: {left} runs are left; the same command goes on from their checkpoints.", markup=False)
+        return stopping.exit_code
     if left:
         out.print(f"The budget is spent: {left} runs are left; the same command goes on with them.", markup=False)
     fruitless = tally.by_status and not any(tally.by_status.get(status) for status in COUNTED)
     return 1 if tally.errors or fruitless else 0
+
+
+def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iterator[Event]:
+    if how.executor == "serial":
+        return serial(jobs, place, how.until, stopping.asked)
+    if how.executor == "ray":
+        from benchmark.ray_executor import on_ray
+
+        return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked)
+    return processes(jobs, place, how.workers, how.until, stopping.asked)
 
 
 def draw(session: Session, request: Request) -> None:

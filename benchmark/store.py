@@ -153,6 +153,17 @@ class Store:
         """
         return self._runs.save(record, labels, state, replace=replace)
 
+    def quarantine(self) -> list[str]:
+        """Read every file of the run folders, set damaged folders aside, and return one sentence for each."""
+        said = self._runs.quarantine(everything=True)
+        self.__dict__.pop("_scanned", None)
+        return said
+
+    def verify(self) -> list[str]:
+        """Return one sentence, with the mend, for each thing on disk that is damaged, after reading all of it."""
+        tracked = [problem for folder in self._folders for problem in folder.problems()]
+        return self._runs.damaged(everything=True) + tracked
+
     def problems(self) -> list[str]:
         """Return one sentence, with the mend, for each thing on disk that should hold records and cannot be read."""
         self._runs.scan()

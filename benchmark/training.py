@@ -11,14 +11,22 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.batches import batches_per_epoch, evaluation_batches
 from benchmark.gradients import TermGradients, term_gradients
-from benchmark.spec import Clip, Optimiser, Phase, Protocol
+from benchmark.optimisation import build_optimiser, clip_gradients
+from benchmark.registry import UsageError
+from benchmark.resume import Carry, Checkpoints, Remembers, SavedState, captured, part, prefixed, restored
+from benchmark.spec import Optimiser, Phase, Protocol
 from benchmark.streams import Streams
+
+__all__ = ["Batch", "Carry", "Diverged", "Hook", "Objective", "PhaseResult", "RunContext", "Snapshot", "TrainingPhase"]
+__all__ += ["batches_per_epoch", "build_optimiser", "clip_gradients", "evaluation_batches", "run_phase"]
 
 Terms = dict[str, Tensor]
 
@@ -75,7 +83,8 @@ class TrainingPhase:
 
     `evaluate` maps a batch to the unweighted terms of the first objective and the assignments (b, k), soft or one-hot.
     It is called in inference mode and without gradients. `stop` is asked after every step with the number of
-    steps done, and ends the phase by returning True.
+    steps done, and ends the phase by returning True. `carry` gives what the phase remembers beside its model and
+    streams; a phase with hooks or a stop rule but without it is not resumed within, but begun again.
     """
 
     name: str
@@ -85,6 +94,15 @@ class TrainingPhase:
     evaluate: Callable[[Batch], tuple[Terms, Tensor]]
     hooks: Sequence[Hook] = ()
     stop: Callable[[int], bool] | None = None
+    carry: Carry | None = None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the state within the phase is known: all that trains is in the model, all else in `carry`."""
+        known = {id(parameter) for parameter in self.model.parameters()}
+        trained = [parameter for objective in self.objectives for parameter in objective.parameters]
+        plain = not self.hooks and self.stop is None
+        return all(id(p) in known for p in trained) and (plain or self.carry is not None)
 
 
 @dataclass(frozen=True)
@@ -106,9 +124,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the harness gives a fit: streams, protocol, device, observers and a progress callback.
+    """What the harness gives a fit: streams, protocol, device, observers, a progress callback and checkpoints.
 
-    `progress` is called with the phase, the step and the number of steps.
+    `progress` is called with the phase, the step and the number of steps. A run is resumed from its `checkpoints` only
+    where every observer remembers (`benchmark.resume.Remembers`).
     """
 
     streams: Streams
@@ -116,10 +135,11 @@ class RunContext:
     device: torch.device = CPU
     observers: tuple[Callable[[Snapshot], None], ...] = ()
     progress: Callable[[str, int, int], None] | None = None
+    checkpoints: Checkpoints | None = None
 
     def emit(self, snapshot: Snapshot) -> None:
         """Show a snapshot to every observer, and restore the global generator afterwards."""
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             for observer in self.observers:
                 observer(replace(snapshot, terms=dict(snapshot.terms), assignments=snapshot.assignments.copy()))
 
@@ -144,48 +164,14 @@ def run_phase(phase: TrainingPhase, x: Tensor, context: RunContext) -> PhaseResu
         When a loss is NaN or infinite; noticed at the latest at the end of the epoch.
     ValueError
         When there are fewer samples than a full batch needs.
+    UsageError
+        When the phase monitors a term that its first objective lacks.
     """
+    terms = tuple(phase.objectives[0].weights)
+    if phase.spec.monitor not in ("total", *terms):
+        known = ", ".join(("total", *terms))
+        raise UsageError(f"phase {phase.name!r} monitors {phase.spec.monitor!r}, which is none of its losses: {known}.")
     return _Loop(phase, x, context).run()
-
-
-def batches_per_epoch(spec: Phase, n: int) -> int:
-    """Return the number of batches in an epoch over `n` samples, or raise ValueError where there is none."""
-    if spec.sampler == "full":
-        return 1
-    count = n // spec.batch_size if spec.drop_last else math.ceil(n / spec.batch_size)
-    if count == 0:
-        raise ValueError(f"{n} samples do not fill one batch of {spec.batch_size}: use a smaller batch_size.")
-    return count
-
-
-def evaluation_batches(spec: Phase, n: int, streams: Streams) -> list[Tensor]:
-    """Return index batches that cover all samples in one fixed, shuffled order, all of the same size.
-
-    Where the batch size does not divide n, a last batch is filled up with samples of the one before.
-    """
-    size = n if spec.sampler == "full" else min(spec.batch_size, n)
-    order = torch.randperm(n, generator=streams.torch("evaluation"))
-    whole = order[: n - n % size]
-    return [*torch.split(whole, size), *([order[-size:]] if n % size else [])]
-
-
-def clip_gradients(parameters: Sequence[nn.Parameter], clip: Clip) -> None:
-    """Scale gradients in place to at most `clip.norm`: each tensor alone, or all together. No host synchronisation."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if clip.kind == "none" or not gradients:
-        return
-    norms = torch.stack(list(torch._foreach_norm(gradients)))
-    if clip.kind == "global":
-        norms = torch.linalg.vector_norm(norms).expand_as(norms)
-    scales = (clip.norm / norms.clamp_min(clip.norm)).unbind()
-    torch._foreach_mul_(gradients, list(scales))
-
-
-def build_optimiser(spec: Optimiser, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser that `spec` names."""
-    if spec.name == "adam":
-        return torch.optim.Adam(parameters, lr=spec.lr, betas=(spec.beta1, spec.beta2), eps=spec.eps)
-    return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.momentum)
 
 
 class _Loop:
@@ -203,9 +189,16 @@ class _Loop:
         self.finite = torch.ones((), dtype=torch.bool, device=x.device)
         self.first: list[Tensor] = []
         self.best: tuple[Snapshot, dict[str, Tensor]] | None = None
+        self.epoch_state = self.batches.get_state()
+        self.last: Snapshot | None = None
+        self.resumable = phase.resumable and all(isinstance(o, Remembers) for o in context.observers)
 
     def run(self) -> PhaseResult:
-        last = self._evaluate()
+        keeper = self.context.checkpoints
+        saved = keeper.begin(self.phase.name) if keeper else None
+        if saved is not None and self.resumable and self._resume(saved) and saved.values["finished"]:
+            return self._result()
+        last = self.last or self._evaluate()
         every = self.spec.evaluate_every * (self.per_epoch if self.spec.budget.unit == "epochs" else 1)
         stopped = self.total_steps == 0
         while not stopped:
@@ -219,14 +212,78 @@ class _Loop:
                     stopped = stopped or self._out_of_patience(last)
                 if stopped:
                     break
+                self._keep(finished=False)
             self._guard()
             self._report()
-        kept = last
         if self.spec.keep == "best" and self.best is not None:
-            kept, state = self.best
-            self.phase.model.load_state_dict(state)
+            self.phase.model.load_state_dict(self.best[1])
+        self._keep(finished=True)
+        return self._result()
+
+    def _result(self) -> PhaseResult:
+        assert self.last is not None
+        kept = self.best[0] if self.spec.keep == "best" and self.best is not None else self.last
         first = tuple(float(value) for value in self.first)
-        return PhaseResult(kept, last, first, self.steps // self.per_epoch, self.steps)
+        return PhaseResult(kept, self.last, first, self.steps // self.per_epoch, self.steps)
+
+    def _keep(self, *, finished: bool) -> None:
+        """Save a checkpoint where one is due, and stop where the run was asked to."""
+        keeper = self.context.checkpoints
+        if keeper is None:
+            return
+        if self.resumable and (finished or keeper.due(self.steps // self.per_epoch)) and bool(self.finite):
+            keeper.save(self._state(finished), finished=finished, step=self.steps)
+        if not finished:
+            keeper.stop_if_asked()
+
+    def _state(self, finished: bool) -> SavedState:
+        assert self.last is not None
+        context, optimisers = self.context, () if finished else self.optimisers
+        inner = captured(self.phase.model, optimisers, context.streams, self.x.device, self.phase.carry)
+        # At the end of an epoch the next order is still to be drawn; within one, its own is drawn again.
+        drawn = self.steps % self.per_epoch and not finished
+        tensors = {"finite": self.finite, "epoch": self.epoch_state if drawn else self.batches.get_state()}
+        tensors |= {"assignments/last": torch.from_numpy(self.last.assignments)}
+        if self.best is not None:
+            tensors |= {"assignments/best": torch.from_numpy(self.best[0].assignments)}
+            tensors |= {} if finished else prefixed("best", self.best[1])
+        values = {
+            "finished": finished,
+            "steps": self.steps,
+            "first": [float(value) for value in self.first],
+            "last": _plain(self.last),
+            "best": _plain(self.best[0]) if self.best else None,
+            "observers": [observer.memory() for observer in self._remembering()],
+        }
+        return SavedState(tensors | inner.tensors, values | inner.values)
+
+    def _resume(self, saved: SavedState) -> bool:
+        """Go on from a state; return False, and change nothing, where it is not of this model."""
+        values, tensors = saved.values, saved.tensors
+        optimisers = () if values["finished"] else self.optimisers
+        if not restored(saved, self.phase.model, optimisers, self.context.streams, self.x.device, self.phase.carry):
+            return False
+        self.batches.set_state(tensors["epoch"])
+        self.steps, self.finite = values["steps"], tensors["finite"].to(self.x.device)
+        self.first = [torch.tensor(value, dtype=torch.float64) for value in values["first"]]
+        self.last = self._snapshot(values["last"], tensors["assignments/last"])
+        if values["best"] is not None:
+            self.best = self._snapshot(values["best"], tensors["assignments/best"]), part("best", tensors)
+        for observer, memory in zip(self._remembering(), values["observers"], strict=True):
+            observer.recall(memory)
+        return True
+
+    def _remembering(self) -> list[Remembers]:
+        observers: tuple[Any, ...] = self.context.observers
+        return [observer for observer in observers if isinstance(observer, Remembers)]
+
+    def _snapshot(self, plain: dict[str, Any], assignments: Tensor) -> Snapshot:
+        return Snapshot(
+            **plain,
+            assignments=assignments.numpy(),
+            model=lambda: copy.deepcopy(self.phase.model),
+            gradients=self._gradients,
+        )
 
     def _epoch(self) -> Iterator[Tensor]:
         n, size = len(self.x), self.spec.batch_size
@@ -235,9 +292,10 @@ class _Loop:
         elif self.spec.sampler == "fixed":
             order = torch.arange(n)
         else:
+            self.epoch_state = self.batches.get_state()
             order = torch.randperm(n, generator=self.batches)
         order = order.to(self.x.device)
-        for number in range(self.per_epoch):
+        for number in range(self.steps % self.per_epoch, self.per_epoch):
             yield order[number * size : (number + 1) * size]
 
     def _step(self, index: Tensor) -> None:
@@ -276,20 +334,14 @@ class _Loop:
             means = {name: value / whole for name, value in sums.items()}
             total = float(objective.total(means))
         epoch = self.steps // self.per_epoch
-        snapshot = Snapshot(
-            self.phase.name,
-            self.steps,
-            epoch,
-            total,
-            {name: float(value) for name, value in means.items()},
-            assignments.cpu().numpy(),
-            lambda: copy.deepcopy(self.phase.model),
-            self._gradients,
-        )
+        plain = {"phase": self.phase.name, "step": self.steps, "epoch": epoch, "total": total}
+        plain["terms"] = {name: float(value) for name, value in means.items()}
+        snapshot = self._snapshot(plain, assignments.cpu())
         self.context.emit(snapshot)
         if not math.isfinite(total):
             raise Diverged(f"the loss is {total} at step {self.steps} of phase {self.phase.name!r}")
         self._remember(snapshot)
+        self.last = snapshot
         return snapshot
 
     def _gradients(self, batches: int) -> TermGradients:
@@ -321,3 +373,9 @@ class _Loop:
     def _report(self) -> None:
         if self.context.progress is not None:
             self.context.progress(self.phase.name, self.steps, self.total_steps)
+
+
+def _plain(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot without its arrays and its model, as values that JSON can hold."""
+    where = {"phase": snapshot.phase, "step": snapshot.step, "epoch": snapshot.epoch}
+    return {**where, "total": snapshot.total, "terms": dict(snapshot.terms)}

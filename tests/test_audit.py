@@ -17,12 +17,13 @@ from methods import DDCUCOT
 from paper_tables.audit import figures
 
 FOLDER = Path(figures.__file__).parent
+SCRIPT = Path(__file__).parent / "bench" / "measure_kernel_gradient.py"
 
 
 @pytest.fixture(scope="module")
 def measure() -> ModuleType:
     """Return the script as a module."""
-    spec = importlib.util.spec_from_file_location("measure_kernel_gradient", FOLDER / "measure_kernel_gradient.py")
+    spec = importlib.util.spec_from_file_location("measure_kernel_gradient", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import benchmark
+from benchmark.owners import process, this_process
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.registry import UserError
 from benchmark.spec import DataSpec, Protocol, RunSpec
@@ -115,7 +116,7 @@ def test_the_run_folder_holds_files_that_other_programs_read(results: Path) -> N
     record = make_record(loss=math.inf, status="diverged")
     opened(results).save(record, np.array([1, 0]))
     folder = results / "runs" / record.run_id
-    assert {path.name for path in folder.iterdir()} == {"record.json", "history.csv", "labels.npz"}
+    assert {path.name for path in folder.iterdir()} == {"record.json", "history.csv", "labels.npz", "seal.json"}
 
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is no JSON")
@@ -194,7 +195,9 @@ def test_a_damaged_run_folder_counts_as_absent_and_is_reported(results: Path, fi
     assert len(store.problems()) == 1 and broken.run_id in store.problems()[0]
     assert store.save(broken)
     assert opened(results).get(broken.run_id) == broken
-    assert any("set aside" in problem for problem in opened(results).problems())
+    (aside,) = (results / "quarantine").iterdir()
+    assert (aside / broken.run_id).is_dir() and file in json.loads((aside / "reason.json").read_text())["reason"]
+    assert opened(results).problems() == []
 
 
 def test_a_folder_whose_record_is_of_another_run_is_refused(results: Path) -> None:
@@ -218,28 +221,66 @@ def test_labels_that_are_no_assignments_are_not_saved(results: Path, labels: np.
     assert opened(results).ids() == [] and list((results / "runs").iterdir()) == []
 
 
-def test_damaged_labels_and_weights_are_errors_that_name_the_file(results: Path) -> None:
+@pytest.mark.parametrize("name", ["record.json", "history.csv", "labels.npz", "model.safetensors", "seal.json"])
+def test_a_file_that_is_shorter_or_gone_is_seen_without_reading_it(results: Path, name: str) -> None:
+    record = make_record()
+    for damage in (lambda path: path.write_bytes(path.read_bytes()[:30]), Path.unlink):
+        opened(results).save(record, np.arange(5), {"w": torch.zeros(3)})
+        damage(results / "runs" / record.run_id / name)
+        store = opened(results)
+        assert store.get(record.run_id) is None and len(store.problems()) == 1
+        (said,) = store.quarantine()
+        assert record.run_id in said and "made again" in said
+        assert store.problems() == [] and store.verify() == [] and store.ids() == []
+
+
+@pytest.mark.parametrize("name", ["record.json", "history.csv", "labels.npz", "model.safetensors"])
+def test_a_file_that_was_edited_is_found_by_its_digest(results: Path, name: str) -> None:
     record = make_record()
     opened(results).save(record, np.arange(5), {"w": torch.zeros(3)})
-    for name in ("labels.npz", "model.safetensors"):
-        path = results / "runs" / record.run_id / name
-        path.write_bytes(path.read_bytes()[:30])
-    with pytest.raises(UserError, match=r"labels\.npz"):
-        opened(results).labels(record.run_id)
-    with pytest.raises(UserError, match=r"model\.safetensors"):
-        opened(results).state(record.run_id)
+    path = results / "runs" / record.run_id / name
+    data = bytearray(path.read_bytes())
+    place = data.index(b"0.1") if name in ("record.json", "history.csv") else len(data) // 2
+    data[place + 2] ^= 2  # 0.1 becomes 0.3
+    path.write_bytes(data)
+    (problem,) = opened(results).verify()
+    assert name in problem and "changed" in problem and "\n" not in problem
+    reads = {"labels.npz": "labels", "model.safetensors": "state"}
+    if name in reads:
+        with pytest.raises(UserError, match=name):
+            getattr(opened(results), reads[name])(record.run_id)
+    else:
+        assert opened(results).get(record.run_id) is None
+    assert len(opened(results).quarantine()) == 1
+    (aside,) = (results / "quarantine").iterdir()
+    assert (aside / record.run_id / name).read_bytes() == data, "nothing is thrown away"
 
 
-def test_drafts_of_dead_writers_are_no_runs_and_go_when_they_are_old(results: Path) -> None:
+def test_a_folder_from_before_there_were_seals_is_read(results: Path) -> None:
+    record = make_record()
+    opened(results).save(record, np.arange(5))
+    folder = results / "runs" / record.run_id
+    plain = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").write_text(json.dumps({name: plain[name] for name in plain if name != "sealed"}))
+    (folder / "seal.json").unlink()
+    assert opened(results).get(record.run_id) == record and opened(results).verify() == []
+
+
+def test_drafts_go_when_their_writers_are_gone_whatever_the_clock_says(results: Path) -> None:
     runs = results / "runs"
-    for name, age in (("old", 7200), ("new", 5)):
-        draft = runs / f".writing-{name}"
-        draft.mkdir(parents=True)
-        (draft / "record.json").write_text("{")
-        os.utime(draft, (time.time() - age,) * 2)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    owners = {"mine": this_process(), "gone": process(dead.pid), "far": "elsewhere-1-1", "old": "elsewhere-1-2"}
+    dead.wait()
+    drafts = {name: runs / f".writing-{owner}.{name}" for name, owner in owners.items()}
+    for path in drafts.values():
+        path.mkdir(parents=True)
+        (path / "record.json").write_text("{")
+    os.utime(drafts["mine"], (time.time() + 10**7,) * 2)  # the clock was set back
+    os.utime(drafts["old"], (time.time() - 8 * 86400,) * 2)
     assert opened(results).ids() == [] and opened(results).problems() == []
     opened(results).save(make_record())
-    assert sorted(path.name for path in runs.iterdir()) == [".writing-new", make_record().run_id]
+    left = {path.name for path in runs.iterdir()}
+    assert left == {drafts["mine"].name, drafts["far"].name, make_record().run_id}
 
 
 WRITER = """
@@ -290,8 +331,8 @@ def check_whole(results: Path, records: list[RunRecord]) -> int:
     return len(store.ids())
 
 
-# A save syncs record, history, labels, the draft folder and, after the rename, the folder of all runs.
-@pytest.mark.parametrize(("dies_at", "whole"), [(6, 1), (8, 1), (9, 1), (10, 2)])
+# A save syncs record, history, labels, seal, the draft folder and, after the rename, the folder of all runs.
+@pytest.mark.parametrize(("dies_at", "whole"), [(7, 1), (9, 1), (11, 1), (12, 2)])
 def test_a_writer_killed_within_a_save_leaves_whole_records_only(results: Path, dies_at: int, whole: int) -> None:
     records = [make_record(replicate, seconds=0.0) for replicate in range(3)]
     writer = start_writer(results, records, dies_at=dies_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -76,11 +77,11 @@ class Command:
         return code, self.output.read_text()
 
 
-def run(folder: Path, workers: int) -> Command:
+def run(folder: Path, workers: int, *more: str) -> Command:
     options = [word for name in METHODS for word in ("--method", name)]
     options += [word for text in SETS for word in ("--set", text)]
     table = ("--table", "tkuco2024/table2", "--runs", str(RUNS))
-    return Command(folder, "run", *table, *options, "--workers", str(workers), "--results", "results")
+    return Command(folder, "run", *table, *options, *more, "--workers", str(workers), "--results", "results")
 
 
 def stat(pid: int) -> list[str]:
@@ -175,19 +176,93 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, undisturbed, moment):
     assert Store(results, use_stored=False).problems() == []
 
 
-@pytest.mark.slow
-def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_worker(tmp_path, undisturbed):
+def stopped(tmp_path: Path, number: int, *options: str) -> tuple[Path, int, str]:
+    """Start a long plan, send a signal (to all its processes, as a terminal or SLURM does), and wait for its end."""
     results = tmp_path / "results"
-    command = run(tmp_path, 2)
-    random_moment(command, results, random.Random(5))
+    command = run(tmp_path, 1, *options)
+    wait_until(lambda: any(results.glob("checkpoints/*/*")), "a checkpoint is written")
     workers = command.workers()
-    os.killpg(command.process.pid, signal.SIGINT)  # as a terminal sends it: to the workers, too
+    os.killpg(command.process.pid, number)
     code, text = command.end()
-    assert code == 130, text
-    assert "the same command goes on" in text
-    assert "Traceback" not in text
     wait_until(lambda: not any(map(alive, workers)), "the workers have ended")
+    assert not list((results / "claims").iterdir()), "claims are given back"
+    return results, code, text
+
+
+LONG = ("--set", "phases.train.budget.amount=4", "--checkpoint", "0.01s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_signal_stops_runs_at_a_checkpoint_and_the_same_command_goes_on_from_it(tmp_path, number):
+    results, code, text = stopped(tmp_path, number, *LONG)
+    assert code == 128 + number, text
+    assert "the same command goes on" in text and "Traceback" not in text
+    assert len(whole(results)) < PLANNED and any(results.glob("checkpoints/*/*"))
     assert Store(results, use_stored=False).problems() == []
-    code, text = run(tmp_path, 1).end()
+    code, text = run(tmp_path, 1, *LONG).end()
     assert code == 0, text
+    assert len(whole(results)) == PLANNED and not any(results.glob("checkpoints/*"))
+    store = Store(results, use_stored=False)
+    assert max(store.get(run_id).environment.get("resumed", 0) for run_id in store.ids()) == 1
+
+
+@pytest.mark.slow
+def test_the_second_signal_stops_at_once(tmp_path):
+    results = tmp_path / "results"
+    command = run(tmp_path, 1, "--set", "phases.train.budget.amount=4", "--checkpoint", "never")
+    random_moment(command, results, random.Random(7))
+    workers = command.workers()
+    os.kill(workers[0], signal.SIGSTOP)  # it will reach no checkpoint
+    os.kill(command.process.pid, signal.SIGINT)
+    wait_until(lambda: "second signal" in command.output.read_text(), "the first signal is heard")
+    os.kill(command.process.pid, signal.SIGINT)
+    started = time.monotonic()
+    code, text = command.end()
+    assert code == 130 and "Traceback" not in text, text
+    assert time.monotonic() - started < 20
+    wait_until(lambda: not any(map(alive, workers)), "the workers have ended")
+
+
+@pytest.mark.parametrize("kill", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_two_commands_on_one_folder_make_each_run_once_and_lose_none(tmp_path, undisturbed, kill):
+    results = tmp_path / "results"
+    commands = [run(tmp_path, 1), run(tmp_path, 1)]
+    if kill:
+        random_moment(commands[0], results, random.Random(11))
+        os.kill(commands[0].process.pid, signal.SIGKILL)
+    ends = [command.end() for command in commands]
+    assert ends[1][0] == 0 and "Traceback" not in ends[1][1], ends[1][1]
     assert numbers(results) == undisturbed
+    assert f"Runs made: {PLANNED} ok" in ends[1][1]
+    if not kill:
+        lines = [line for _, text in ends for line in text.splitlines() if line.startswith("[")]
+        here = [line for line in lines if "made by another command" not in line]
+        assert len(here) == PLANNED and len(lines) == 2 * PLANNED, lines
+        assert all(f"Runs made: {PLANNED} ok" in text for _, text in ends)
+
+
+def kills(tmp_path: Path, number: int, seed: int) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.killed_runs", str(tmp_path), str(number), str(seed)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("number", [8, pytest.param(100, marks=pytest.mark.slow)])
+def test_runs_killed_at_random_moments_end_with_the_bits_of_undisturbed_ones(tmp_path, number):
+    said = kills(tmp_path, number, seed=number)
+    assert sum(said["kills"].values()) == number and said["wrong"] == []
+    if number == 100:
+        struck = set(said["kills"])
+        assert "a moment in time" in struck and said["resumed"] >= 10
+        assert {part for part in ("checkpoints", "runs", "claims") if any(part in place for place in struck)} == {
+            "checkpoints",
+            "runs",
+            "claims",
+        }

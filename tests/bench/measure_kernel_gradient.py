@@ -1,13 +1,14 @@
 """Measure the gradient of the tensor kernel's two solvers along a real training (ledger K13), for the audit's figure.
 
-    python paper_tables/audit/measure_kernel_gradient.py usps mnist --data-dir DATA
+    python tests/bench/measure_kernel_gradient.py usps mnist --data-dir DATA
 
 trains DDC-UCO_T once on each data set (paper reading, cpu profile, replicate 0, exact solver). At every evaluation one
 batch of 120 samples goes through the network as it is then; for each tap, the gradient of its companion with respect
 to the tap is computed in float32 with both solvers and compared with that of the exact solver in float64: relative
 error ||g - g*|| / ||g*|| and cosine. Each data set is measured under the conventions of both readings: `paper` taps
 after the pool, transposes and compares projectors with the narrow width; `code` taps before it, does not transpose and
-uses traces with the wide one. Rows are written to kernel-gradient.csv beside this file, after each data set.
+uses traces with the wide one. Rows are written to
+paper_tables/audit/kernel-gradient.csv after each data set.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent.parent))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
 
 from benchmark.execute import prepared_data  # noqa: E402
 from benchmark.plan import Request, plan_cells  # noqa: E402
@@ -35,7 +36,7 @@ from methods.divergence import cauchy_schwarz  # noqa: E402
 from methods.kernels import gaussian_kernel, tensor_distances  # noqa: E402
 
 TABLE, METHOD, PROFILE = "tkuco2024/table2", "ddc-uco-t", "cpu"
-FILE = HERE / "kernel-gradient.csv"
+FILE = ROOT / "paper_tables" / "audit" / "kernel-gradient.csv"
 COLUMNS = ("dataset", "reading", "tap", "epoch", "step", "solver", "relative_error", "cosine", "rank", "rows")
 RANK_TOLERANCE = 1e-6
 """Eigenvalues of a Gram matrix below this share of its largest do not count for the rank."""

@@ -1,0 +1,116 @@
+"""Claims: which process makes which run, so that several commands share one results folder and make each run once.
+
+A claim is a file ``<results>/claims/<run>``, created in one step, that names its owner. The owner touches it every few
+seconds. A claim is dead when its owner is a process of this machine that is gone, or when it was not touched for
+`patience` seconds of the observer's own monotonic clock: no two clocks are compared, and a clock may be set back.
+
+Two owners of one run cost time and nothing else: equal runs give equal records, and the first that is stored stays.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from benchmark.owners import alive, dead_drafts, draft, this_process
+
+CLAIMS = "claims"
+BEAT_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
+
+Seen = tuple[str, int]
+"""The text of a claim and the time of its last touch, in nanoseconds of whatever clock."""
+
+
+class Claims:
+    """The claims of this process on runs of a results folder; a context that gives all back at its end."""
+
+    def __init__(self, results: Path, *, beat: float = BEAT_SECONDS, patience: float = PATIENCE_SECONDS) -> None:
+        self.folder, self.beat, self.patience = results / CLAIMS, beat, patience
+        self._mine: dict[str, str] = {}
+        self._seen: dict[str, tuple[Seen, float]] = {}
+        self._over = threading.Event()
+        self._heart = threading.Thread(target=self._touch_all, daemon=True)
+
+    def __enter__(self) -> Claims:
+        """Begin to touch what is claimed, and remove what dead writers left."""
+        for left in dead_drafts(self.folder):
+            left.unlink(missing_ok=True)
+        self._heart.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give all claims back."""
+        self._over.set()
+        for run in list(self._mine):
+            self.give_back(run)
+
+    def take(self, run: str) -> bool:
+        """Claim a run; return False where another process has it. Raises OSError where no file can be written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / run
+        seen = _look(path)
+        if seen is not None and not (self._dead(run, seen) and self._remove(path, seen[0])):
+            return False
+        text = f"{this_process()} {uuid.uuid4().hex}"
+        written = draft(self.folder)
+        try:
+            written.write_text(text, encoding="ascii")
+            os.link(written, path)  # unlike a rename, it fails where somebody else was faster
+        except FileExistsError:
+            return False
+        finally:
+            written.unlink(missing_ok=True)
+        self._mine[run] = text
+        return True
+
+    def give_back(self, run: str) -> None:
+        """Give up a claim, unless another process has taken it over."""
+        text = self._mine.pop(run, None)
+        path = self.folder / run
+        seen = _look(path)
+        if text is not None and seen is not None and seen[0] == text:
+            path.unlink(missing_ok=True)
+
+    def _dead(self, run: str, seen: Seen) -> bool:
+        living = alive(seen[0].partition(" ")[0])
+        if living is not None:
+            return not living
+        now = time.monotonic()
+        before, since = self._seen.get(run, (None, now))
+        if before != seen:
+            self._seen[run] = (seen, now)
+            return False
+        return now - since >= self.patience
+
+    def _remove(self, path: Path, text: str) -> bool:
+        """Take a dead claim away; return False where another process did, or has claimed the run meanwhile."""
+        gone = draft(self.folder)
+        try:
+            os.rename(path, gone)
+            if (_look(gone) or ("", 0))[0] != text:  # a new claim: give it its place again
+                os.link(gone, path)
+                return False
+        except (FileNotFoundError, FileExistsError):
+            return False
+        finally:
+            gone.unlink(missing_ok=True)
+        return True
+
+    def _touch_all(self) -> None:
+        while not self._over.wait(self.beat):
+            for run in list(self._mine):
+                try:
+                    os.utime(self.folder / run)
+                except OSError:  # lost, or the disk is away: the run is made all the same
+                    continue
+
+
+def _look(path: Path) -> Seen | None:
+    try:
+        return path.read_text(encoding="ascii"), path.stat().st_mtime_ns
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None

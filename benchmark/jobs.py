@@ -1,0 +1,160 @@
+"""Jobs and events: what executors are given, how one run is made, and what executors tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmark.checkpoints import Frequency, RunCheckpoints, discard
+from benchmark.execute import RunResult, execute
+from benchmark.faults import sentence
+from benchmark.observers import OBSERVERS
+from benchmark.provenance import device_name
+from benchmark.record import Context, RunRecord
+from benchmark.registry import UserError
+from benchmark.resume import Stopped
+from benchmark.run_folders import run_names
+from benchmark.shared_data import shared_data
+from benchmark.spec import RunSpec
+from benchmark.store import Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to make, how its record is labelled, the observers that record beside it, and the runs needed before.
+
+    `parents` are the ids of runs that must be stored first.
+    """
+
+    spec: RunSpec
+    context: Context
+    record: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how runs are made; nothing of it decides a number.
+
+    `replace` renews records that are there. `shared` is a folder of this machine in which workers share prepared data,
+    None where each run loads its own. `checkpoints` says how often they are saved, None for never.
+    """
+
+    results: Path
+    data_dir: Path | None = None
+    device: str = "cpu"
+    replace: bool = False
+    shared: Path | None = None
+    checkpoints: Frequency | None = field(default_factory=Frequency)
+
+    def run_name(self, spec: RunSpec) -> str:
+        """Return the name under which a run is claimed and its checkpoints are kept: one for each device."""
+        device = device_name(self.device)
+        return run_names(spec.run_id, device)[device != "cpu"]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run began."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A run reached `step` of `total` in a phase."""
+
+    run_id: str
+    phase: str
+    step: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something to be told in one sentence, which costs no result."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Paused:
+    """A run was asked to stop and did, at a checkpoint where its method has any."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run ended: with a record, or with the one sentence why there is none.
+
+    `elsewhere` says that another command on the same results folder made it.
+    """
+
+    job: Job
+    record: RunRecord | None
+    error: str = ""
+    elsewhere: bool = False
+
+
+Event = Started | Progress | Noted | Paused | Finished
+
+
+def never() -> bool:
+    """Return False: nobody asks to stop."""
+    return False
+
+
+def make_run(
+    job: Job, place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never
+) -> Finished | Paused:
+    """Execute one job with one thread, store its record, and return how it ended."""
+    try:
+        result = train(job, place, report, asked)
+        save(result, place)
+    except Stopped:
+        return Paused(job)
+    except UserError as error:
+        return Finished(job, None, str(error))
+    except OSError as error:
+        return Finished(job, None, sentence(error))
+    return Finished(job, result.record)
+
+
+def train(job: Job, place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never) -> RunResult:
+    """Execute one job with one thread. Raises UserError, OSError, or Stopped where it was `asked` to stop."""
+    run_id = job.spec.run_id
+    report(Started(run_id))
+
+    def progress(phase: str, step: int, total: int) -> None:
+        report(Progress(run_id, phase, step, total))
+
+    def note(text: str) -> None:
+        report(Noted(f"run {run_id}: {text}"))
+
+    every = place.checkpoints
+    opened = partial(RunCheckpoints, place.results, place.run_name(job.spec), every=every, asked=asked, note=note)
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        data = shared_data(job.spec, place.data_dir, place.shared) if place.shared else None
+        return execute(
+            job.spec,
+            context=job.context,
+            data_dir=place.data_dir,
+            device=place.device,
+            progress=progress,
+            measures=[OBSERVERS[name] for name in job.record],
+            data=data,
+            checkpoints=opened,
+        )
+
+
+def save(result: RunResult, place: Place) -> None:
+    """Store the record of a run, then remove its checkpoints."""
+    Store(place.results).save(result.record, result.labels, replace=place.replace)
+    discard(place.results, place.run_name(result.record.spec))

@@ -1,0 +1,45 @@
+"""The condition of a results folder: what is damaged, what is set aside, and what is left over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmark.checkpoints import CHECKPOINTS, damaged_checkpoints, discard
+from benchmark.faults import sentence
+from benchmark.owners import draft
+from benchmark.registry import UserError
+from benchmark.store import Store
+
+
+def refuse_unwritable(results: Path) -> None:
+    """Raise UserError where nothing can be written to the results folder, before hours are spent."""
+    try:
+        (results / "runs").mkdir(parents=True, exist_ok=True)
+        trial = draft(results / "runs")
+        trial.mkdir()
+        trial.rmdir()
+    except OSError as error:
+        raise UserError(sentence(error)) from None
+
+
+def tidy(store: Store) -> list[str]:
+    """Set damaged run folders aside, remove checkpoints of runs that are stored; return one sentence for each damage.
+
+    Raises UserError where what is damaged cannot be moved.
+    """
+    try:
+        said = store.quarantine()
+    except OSError as error:
+        raise UserError(sentence(error)) from None
+    for folder in (store.results / CHECKPOINTS).glob("*/"):
+        if (store.results / "runs" / folder.name).is_dir():
+            discard(store.results, folder.name)
+    return said
+
+
+def damage(store: Store) -> list[str]:
+    """Return one sentence, with the mend, for each thing in a store that is damaged, after reading all of it."""
+    found = damaged_checkpoints(store.results)
+    return store.verify() + [
+        f"{path}: {reason}; the next run sets it aside and does without it." for path, reason in found
+    ]

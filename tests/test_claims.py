@@ -1,0 +1,151 @@
+"""Claims: one owner for each run, taken over from the dead, whatever the clocks say."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark.claims import Claims
+from benchmark.owners import alive, machine, process, this_process
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Give the claims a monotonic clock that stands still."""
+    now = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr("benchmark.claims.time", SimpleNamespace(monotonic=lambda: now.seconds))
+    return now
+
+
+def dead_process() -> str:
+    """Return the owner that a process was that is gone."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    owner = process(child.pid)
+    assert alive(owner) is True
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert alive(owner) is False, "a zombie is dead, too"
+    child.wait()
+    assert alive(owner) is False
+    return owner
+
+
+def claimed_by(owner: str, results: Path, run: str = "run") -> Path:
+    path = results / "claims" / run
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{owner} token")
+    return path
+
+
+def test_a_run_has_one_owner_until_it_is_given_back(tmp_path):
+    with Claims(tmp_path) as first, Claims(tmp_path) as second:
+        assert first.take("run") and not second.take("run") and second.take("other")
+        second.give_back("run")
+        assert not second.take("run"), "only the owner gives back"
+        first.give_back("run")
+        assert second.take("run")
+    assert list((tmp_path / "claims").iterdir()) == [], "all is given back at the end"
+
+
+def test_the_claim_of_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path):
+    claimed_by(dead_process(), tmp_path)
+    with Claims(tmp_path) as claims:
+        assert claims.take("run")
+
+
+def test_a_process_id_that_was_given_again_is_not_the_owner():
+    now = this_process()
+    assert alive(now) is True
+    head, _, began = now.rpartition("-")
+    assert alive(f"{head}-{int(began) - 1}") is False
+    assert alive(f"elsewhere-{os.getpid()}-{began}") is None
+    assert alive("") is None and "-" not in machine()
+
+
+@pytest.mark.parametrize("owner", ["elsewhere-1-1", ""])
+def test_a_claim_of_another_machine_is_dead_when_it_was_not_touched_for_long(tmp_path, clock, owner):
+    claimed_by(owner, tmp_path)
+    with Claims(tmp_path, patience=60) as claims:
+        for seconds in (0, 59):
+            clock.seconds = 1000 + seconds
+            assert not claims.take("run")
+        clock.seconds += 1
+        assert claims.take("run")
+
+
+@pytest.mark.parametrize("wall", [1.0, 2e9], ids=["set back", "set forward"])
+def test_a_claim_that_is_touched_lives_whatever_its_clock_says(tmp_path, clock, wall):
+    path = claimed_by("elsewhere-1-1", tmp_path)
+    with Claims(tmp_path, patience=60) as claims:
+        for beat in range(10):
+            assert not claims.take("run")
+            clock.seconds += 50
+            os.utime(path, (wall - beat,) * 2)
+        clock.seconds += 61
+        assert not claims.take("run"), "the last touch is seen now"
+        clock.seconds += 61
+        assert claims.take("run")
+
+
+def test_the_owner_touches_its_claims(tmp_path):
+    with Claims(tmp_path, beat=0.02) as claims:
+        claims.take("run")
+        path = tmp_path / "claims" / "run"
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 20
+        while path.stat().st_mtime == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_claim_that_was_taken_over_is_not_given_back_by_its_first_owner(tmp_path):
+    first = Claims(tmp_path)
+    assert first.take("run")
+    path = claimed_by("elsewhere-1-1", tmp_path)
+    first.give_back("run")
+    assert path.exists()
+
+
+def test_a_claim_renewed_between_the_look_and_the_takeover_keeps_its_owner(tmp_path, monkeypatch):
+    path = claimed_by(dead_process(), tmp_path)
+    claims, original = Claims(tmp_path), os.rename
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", original)
+        path.write_text(f"{this_process()} faster")
+        original(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    assert not claims.take("run")
+    assert path.read_text().endswith("faster")
+
+
+def _take_all(results: str, start: float, taken: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    claims = Claims(Path(results))
+    while time.monotonic() < start:
+        pass
+    taken.put([run for run in range(200) if claims.take(str(run))])
+
+
+def test_of_processes_at_once_exactly_one_takes_each_run(tmp_path):
+    for run in range(0, 200, 2):
+        claimed_by("gone-owner", tmp_path, str(run))
+    for path in (tmp_path / "claims").iterdir():
+        path.write_text(f"{machine()}-{2**22 + 1}-1 token")  # of this machine, and dead
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    taken = context.Queue()
+    start = time.monotonic() + 0.3
+    crew = [context.Process(target=_take_all, args=(str(tmp_path), start, taken)) for _ in range(3)]
+    for member in crew:
+        member.start()
+    got = [taken.get(timeout=60) for _ in crew]
+    for member in crew:
+        member.join()
+    assert sorted(run for runs in got for run in runs) == list(range(200))
