@@ -120,6 +120,7 @@ def test_what_is_stored_is_counted_and_not_planned():
 
 def test_runs_come_table_by_table_data_set_by_data_set_and_replicate_by_replicate():
     order = ["mnist", "fashion-mnist", "coil-100", "coil100-32px", "usps"]  # as in the table
+    order += ["reuters", "rcv1-23405", "10x73k", "pbmc-facs-3774"]
     runs = planned(Request("cpu", runs=2)).runs
     places = [(run.cell.table, order.index(run.cell.column), run.spec.replicate) for run in runs]
     assert places == sorted(places)
