@@ -155,7 +155,7 @@ class Source(ABC):
         if not all(file.urls for file in absent):
             raise DataError(self._missing(paths, data_dir))
         with staging(target) as folder:
-            fresh = {file.name: download(file, folder) for file in absent}
+            fresh = {file.name: download(file, folder, target) for file in absent}
             self._read(paths | fresh)
             for path in fresh.values():
                 os.replace(path, target / path.name)
