@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from datasets.arrays import Array
-from datasets.files import DAMAGE, LIMIT, damaged, probe, too_large
+from datasets.files import DAMAGE, LIMIT, damaged, probe, read_at_most, too_large
 
 MOST_MEMBERS = 100_000
 
@@ -22,7 +22,7 @@ MOST_MEMBERS = 100_000
 def opened(path: Path, limit: int = LIMIT) -> Iterator[zipfile.ZipFile]:
     """Give the zip archive `path`, its table of contents checked; what goes wrong while it is read is DataError.
 
-    A member never gives more bytes than the table of contents declares, so that the sum of these bounds memory.
+    A member read by `read_member` gives no more bytes than the table of contents declares; their sum bounds memory.
 
     Raises
     ------
@@ -37,6 +37,12 @@ def opened(path: Path, limit: int = LIMIT) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (*DAMAGE, NotImplementedError) as error:
         raise damaged(path, error) from None
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the content of a member, at most as many bytes as the table of contents declares."""
+    with archive.open(name) as stream:
+        return read_at_most(stream, archive.getinfo(name).file_size)
 
 
 def read_npz(path: Path, names: Iterable[str], limit: int = LIMIT) -> dict[str, Array]:
@@ -72,7 +78,7 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
         shape, columns_first, dtype = header(stream)
         if dtype.hasobject:
             raise damaged(path, f"{name} holds Python objects, and no pickle is read")
-        content = stream.read()
+        content = read_at_most(stream, archive.getinfo(f"{name}.npy").file_size)
     if len(content) != math.prod(shape) * dtype.itemsize or min(shape, default=0) < 0:
         raise damaged(path, f"{name} should have the shape {shape} of {dtype}, but has {len(content)} bytes")
     array: Array = np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if columns_first else "C")

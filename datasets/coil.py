@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from datasets.archives import opened
+from datasets.archives import opened, read_member
 from datasets.base import Images, Raw, Source
 from datasets.files import DAMAGE, LIMIT, damaged
 
@@ -38,7 +38,7 @@ def read_views(
         for key in ((o, p) for o in objects for p in positions):
             if key not in views:
                 raise damaged(path, "it lacks obj{}__{}.png".format(*key))
-            yield decode_image(archive.read(views[key]), path / views[key], "PNG", mode, (size, size))
+            yield decode_image(read_member(archive, views[key]), path / views[key], "PNG", mode, (size, size))
 
 
 def decode_image(content: bytes, place: Path, kind: str, mode: str, size: tuple[int, int]) -> Pixels:

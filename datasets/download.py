@@ -22,8 +22,9 @@ ARCHIVE_MEMBER = "#"
 
 
 def download(file: OfficialFile, folder: Path, target: Path) -> Path:
-    """Download `file` into `folder`, on its way to the folder `target`, from the first mirror that gives it with the published hash.
+    """Download `file` into `folder` from the first mirror that gives it with the published hash.
 
+    `target` is the folder to which the caller will move it.
     A download that breaks off is taken up again where it stopped: at once, a few times, and in a later call, where a
     published hash guards the joined parts. Proxies are those of the environment (HTTPS_PROXY, NO_PROXY).
 

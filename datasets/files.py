@@ -26,6 +26,8 @@ COMPRESSIONS: dict[str, tuple[bytes, Any]] = {
 ARCHIVES = (".zip", ".npz")
 LIMIT = 2**30
 """Bytes that a file may hold after decompression, where it does not say otherwise."""
+CHUNK = 2**20
+"""Bytes that are read at once."""
 DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What the standard library raises for a file that is truncated, damaged, encrypted or of another format."""
 
@@ -77,12 +79,24 @@ def read_decompressed(path: Path, limit: int = LIMIT) -> bytes:
     """
     with decompressed(path) as stream:
         try:
-            content = stream.read(limit + 1)
+            content = read_at_most(stream, limit + 1)
         except DAMAGE as error:
             raise damaged(path, error) from None
     if len(content) > limit:
         raise too_large(path, limit)
     return content
+
+
+def read_at_most(stream: IO[bytes], limit: int) -> bytes:
+    """Return the next `limit` bytes of `stream`, or all where there are fewer.
+
+    Piece by piece: a single read of so many bytes takes memory for all of them, or unpacks without an end.
+    """
+    pieces = []
+    while limit > 0 and (piece := stream.read(min(CHUNK, limit))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
 
 
 @contextlib.contextmanager

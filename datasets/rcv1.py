@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from datasets.arrays import Labels
-from datasets.files import DAMAGE, damaged, decompressed, too_large
+from datasets.files import CHUNK, DAMAGE, damaged, decompressed, too_large
 from datasets.term_weights import frequent_terms
 
 ROOTS = ("CCAT", "GCAT", "MCAT", "ECAT")
@@ -27,7 +27,6 @@ ROOTS = ("CCAT", "GCAT", "MCAT", "ECAT")
 WORD = re.compile(r"\b\w\w+\b")
 """What scikit-learn's CountVectorizer counts as a word."""
 
-CHUNK = 2**20
 LONGEST_STORY = 2**20
 BLOCK = 2**22
 """Counts gathered before they are packed: few enough to be small, enough to make packing rare."""

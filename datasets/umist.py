@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.registry import register_dataset
-from datasets.archives import opened
+from datasets.archives import opened, read_member
 from datasets.arrays import Array
 from datasets.base import Images, Raw, Source
 from datasets.coil import channels_first, decode_image
@@ -65,7 +65,7 @@ class CroppedFaces(Source):
         with opened(path, self.files[0].limit) as archive:
             for name in sorted(archive.namelist()):
                 if face := FACE.fullmatch(name):
-                    image = decode_image(archive.read(name), path / name, "PPM", "L", (width, height))
+                    image = decode_image(read_member(archive, name), path / name, "PPM", "L", (width, height))
                     people.setdefault(face[1], []).append(image)
         if len(people) != self.n_clusters:
             raise damaged(path, f"it holds {len(people)} people where {self.n_clusters} should be")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
 from benchmark.record import RunRecord
-from benchmark.registry import UsageError, load_plugins
+from benchmark.registry import DATASETS, UsageError, load_plugins
 from benchmark.spec import RunSpec
 from benchmark.store import SHIPPED
 from benchmark.stored import stored_folders
@@ -128,7 +128,9 @@ def test_runs_come_table_by_table_data_set_by_data_set_and_replicate_by_replicat
     assert set(first) == OURS
 
 
-def test_cells_without_a_method_or_a_data_set_of_ours_say_so_and_plan_nothing():
+def test_cells_without_a_method_or_a_data_set_of_ours_say_so_and_plan_nothing(monkeypatch):
+    known = {name: source for name, source in DATASETS.items() if name != "reuters"}
+    monkeypatch.setattr("benchmark.plan.DATASETS", known)
     cells = plan_cells(Request("cpu", tables=(TABLE2,), datasets=("usps", "reuters"), methods=("ddc", "dynae")))
     reasons = {(cell.row, cell.column): cell.reason for cell in cells}
     assert reasons == {
