@@ -52,6 +52,8 @@ def _reason(error: Exception) -> str:
         return str(error).rstrip(".")
     if isinstance(error, ValueError):
         return "what came has not the published hash" if "hash" in str(error) else str(error)
+    if isinstance(error, requests.TooManyRedirects):
+        return "the server redirects without end"
     response = getattr(error, "response", None)
     if response is not None:
         return f"the server answers {response.status_code}"

@@ -26,7 +26,8 @@ SLOWEST = 2**10
 """Bytes in a second, on average over a minute, below which a server counts as stuck."""
 
 MINUTE = 60.0
-CHUNK = 2**16
+CHUNK = 2**14
+"""Bytes that are gathered at once, and the most that a transfer that breaks off loses."""
 PARTIAL, BEYOND = 206, 416
 
 
@@ -74,11 +75,11 @@ class Transfer:
         # Compressed transfers have no byte ranges, and a length that is not that of the file.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={known}-"} if known else {})
         with requests.get(url, headers=headers, stream=True, timeout=SILENCE) as answer:
-            if answer.status_code == BEYOND and known:
+            going_on = answer.status_code == PARTIAL
+            if known and (answer.status_code == BEYOND or (going_on and _start(answer) != known)):
                 self.part.unlink()
-                raise ConnectionError("the part that is here does not belong to this file")
+                raise ConnectionError("what comes does not follow the part that is here")
             answer.raise_for_status()
-            going_on = answer.status_code == PARTIAL and _start(answer) == known
             known = known if going_on else 0
             self.resumed |= known > 0
             announced = _length(answer)
