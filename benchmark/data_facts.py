@@ -14,6 +14,7 @@ MOST = 10_000
 
 def facts(source: DataSource) -> dict[str, Any]:
     """Return what a source declares, by the name that people see."""
+    recipes: dict[str, tuple[str, ...]] = getattr(source, "recipes", {})
     urls = [url for file in getattr(source, "files", ()) for url in file.urls[:1]]
     shown = {
         "name": source.name,
@@ -29,6 +30,7 @@ def facts(source: DataSource) -> dict[str, Any]:
         "note": getattr(source, "note", ""),
         "files": [file.name for file in getattr(source, "files", ())],
         "from": urls,
+        "preprocessing": [f"{who}: {', '.join(steps) or 'none'}" for who, steps in recipes.items()],
     }
     return {key: value for key, value in shown.items() if value not in ("", [])}
 

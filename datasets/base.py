@@ -16,6 +16,7 @@ from datasets import cache
 from datasets.arrays import Array, Dataset, Images, Labels, Lengths, Raw, Samples, array_digest, subset_indices
 from datasets.download import download, staging
 from datasets.files import OfficialFile, cache_root, probe, search_roots
+from datasets.recipes import recipes_of
 
 __all__ = ["Dataset", "Images", "Labels", "Lengths", "Raw", "Samples", "Source", "array_digest", "subset_indices"]
 
@@ -72,6 +73,11 @@ class Source(ABC):
     def n_clusters(self) -> int:
         """The number of classes."""
         return len(self.class_counts) if self.totals is None else self.totals[1]
+
+    @property
+    def recipes(self) -> dict[str, tuple[str, ...]]:
+        """The preprocessing steps that papers take with it, by ``PAPER`` or ``PAPER/READING``."""
+        return recipes_of(self.name)
 
     @property
     def embedded(self) -> bool:

@@ -44,7 +44,7 @@ class FirstVectors(HashedFiles):
         content = read_decompressed(paths[file.name], file.limit)
         try:
             x, numbers = load_svmlight_file(io.BytesIO(content), n_features=VOCABULARY, zero_based=False)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise damaged(paths[file.name], f"a line is not LIBSVM's, {error}") from None
         rows = np.flatnonzero(np.isin(numbers, list(topics)))[: self.n_samples]
         return Raw(sparse.csr_array(x)[rows], labels_of(numbers[rows].astype(np.int64).tolist(), topics))

@@ -41,7 +41,7 @@ def read_libsvm(
     content = read_decompressed(path, limit)
     try:
         x, y = load_svmlight_file(io.BytesIO(content), n_features=n_features, zero_based=False)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise damaged(path, f"a line is not LIBSVM's, {error}") from None
     if not np.isin(y, np.arange(1, n_classes + 1)).all():
         raise damaged(path, f"labels should be 1 to {n_classes}, but are {y.min():g} to {y.max():g}")

@@ -228,3 +228,35 @@ def test_the_quick_profile_takes_at_most_ten_minutes_on_two_cores_by_the_stored_
     for run in seconds:
         heapq.heapreplace(free_at, free_at[0] + run)
     assert max(free_at) <= 600, f"{len(seconds)} runs, at the median {median(seconds):.1f} s"
+
+
+VECTORS = ("rcv1-23405", "pbmc-facs-3774")
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_stand_ins_for_vectors_are_in_quick_tables_only_when_asked_for_by_name(name):
+    assert name not in {cell.column for cell in plan_cells(Request("quick"))}
+    asked = plan_cells(Request("quick", tables=(TABLE2,), datasets=(name,)))
+    assert {cell.column for cell in asked} == {name}
+    assert name in {cell.column for cell in plan_cells(Request("cpu"))}
+    assert name not in {cell.column for cell in plan_cells(Request("paper", datasets=(name, "mnist")))}
+
+
+@pytest.mark.parametrize("reading", ["paper", "code"])
+@pytest.mark.parametrize("name", [*VECTORS, "reuters", "10x73k"])
+def test_columns_of_vectors_take_the_network_for_vectors_and_transpose_its_taps(name, reading):
+    cells = plan_cells(Request("cpu", tables=(TABLE2,), datasets=(name,), readings=(reading,)))
+    params = {cell.row: cell.resolved.spec.params for cell in cells if cell.resolved}
+    assert {row for row in params if "network" in params[row]} == {"ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t"}
+    assert all(values["network"] == "mlp-small" for values in params.values() if "network" in values)
+    assert params["ddc-uco-t"]["taps"] == ["layer1", "layer2"] == params["ddc-uco-n"]["taps"]
+    assert params["ddc-uco-t"]["transpose"] is True
+    assert params["k-means"] == {"n_clusters": DATASETS[name].n_clusters, "starts": 20, "iterations": 300}
+    (origin,) = {f.origin for c in cells if c.resolved for f in c.resolved.fields if f.path == "params.network"}
+    assert origin.startswith("column ")
+
+
+def test_columns_of_images_are_as_they_were():
+    (cell,) = plan_cells(Request("cpu", tables=(TABLE2,), datasets=("usps",), methods=("ddc-uco-t",)))
+    params = cell.resolved.spec.params
+    assert (params["network"], params["taps"]) == ("cnn-small", ["block1_pool", "block2_pool"])
