@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from benchmark.registry import DATASETS, DataError
 from datasets.arrays import subset_indices
 from datasets.base import Dataset, Source
+from datasets.matrix_market import read_matrix_market
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +149,31 @@ def test_cells_are_scaled_as_clustergan_does(tmp_path: Path) -> None:
     logs = np.log2(made.COUNTS + 1)
     np.testing.assert_allclose(data.x, logs / logs.max(), rtol=1e-6)
     np.testing.assert_array_equal(data.y, [0, 1, 2, 3, 4, 5, 6, 7] * 2)
+
+
+@pytest.mark.parametrize("form", [sparse.coo_array, np.asarray], ids=["coordinate", "array"])
+def test_matrix_market_files_are_read_as_scipy_wrote_them(form: Callable[[np.ndarray], object], tmp_path: Path) -> None:
+    matrix = np.round(np.random.default_rng(0).normal(size=(7, 5)) * (np.arange(5) > 1), 3)
+    (tmp_path / "a.mtx").write_bytes(made.matrix_market(form(matrix)))
+    np.testing.assert_allclose(read_matrix_market(tmp_path / "a.mtx", (7, 5)), matrix, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "3 2 1\n4 1 5",
+        "3 2 1\n0 1 5",
+        "3 2 1\n1.5 1 5",
+        "3 2 2\n1 1 5",
+        "3 2 1\n1 1 nan",
+        "3 2 1\n1 1",
+        "3 2 1\n1 1 5 6",
+    ],
+)
+def test_matrix_market_values_outside_or_missing_are_refused(body: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mtx").write_text(f"%%MatrixMarket matrix coordinate real general\n{body}\n")
+    with pytest.raises(DataError, match=r"a\.mtx"):
+        read_matrix_market(tmp_path / "a.mtx", (3, 2))
 
 
 def test_zero_to_three_are_a_uniform_choice_of_these_digits(tmp_path: Path) -> None:

@@ -110,6 +110,13 @@ def test_any_bytes_give_data_or_one_clear_error(kind: str, content: bytes, folde
     data_or_one_sentence(parser, folder / name, content)
 
 
+def test_the_file_on_which_scipys_reader_ends_the_process_is_one_error(folder: Path) -> None:
+    """Found by fuzz_atheris.py: scipy.io.mmread of 1.17 dies of a segmentation fault on these bytes."""
+    name, parser, _ = PARSERS["matrix market array"]
+    content = b"%%MatrixMarket matrix array integer general\n3 2\n1\n2\xf6\xcf\n4\n5ix."
+    data_or_one_sentence(parser, folder / name, content)
+
+
 @st.composite
 def damaged(draw: st.DrawFn, good: bytes) -> bytes:
     """Return a good file with some pieces replaced, repeated, cut out or inserted."""
