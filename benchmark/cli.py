@@ -13,6 +13,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.check import check as check_cells
+from benchmark.cli_data import data_app
 from benchmark.cli_drawing import embed, figures, report
 from benchmark.cli_options import (
     Address,
@@ -50,7 +51,7 @@ from benchmark.paper import PROFILES
 from benchmark.plan import plan_cells
 from benchmark.progress import duration
 from benchmark.quarantine import QUARANTINE, quarantined
-from benchmark.registry import DATASETS, UsageError, UserError, did_you_mean, load_plugins
+from benchmark.registry import UsageError, UserError, did_you_mean, load_plugins
 from benchmark.render.tables import FORMATS, render_tables
 from benchmark.running import How, announce, carry_out, draw, missing_readings, refuse_impossible, refuse_nothing
 from benchmark.session import Session
@@ -58,7 +59,6 @@ from benchmark.store import merge as merge_folders
 from benchmark.upkeep import damage, refuse_unwritable, tidy
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-data_app = typer.Typer(no_args_is_help=True, help="Where the data sets are: status, fetch, verify.")
 results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify.")
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
@@ -234,42 +234,6 @@ def check(
     verdict = "agree" if not found.disagreements else f"{len(found.disagreements)} disagreements"
     typer.echo(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
     raise typer.Exit(1 if found.disagreements else 0)
-
-
-@data_app.command("status")
-def data_status(
-    names: Annotated[list[str] | None, typer.Argument()] = None, data_dir: DataDir = None, as_json: Json = False
-) -> None:
-    """Say which data sets are here."""
-    lines = []
-    for name in names or list(DATASETS):
-        found = DATASETS[name].status(data_dir)
-        lines.append({"name": name, "state": found.state, "detail": found.detail})
-    print_list(lines, as_json)
-
-
-@data_app.command("fetch")
-def data_fetch(names: Annotated[list[str], typer.Argument()], data_dir: DataDir = None) -> None:
-    """Download the official files of data sets."""
-    for name in names:
-        typer.echo(f"{name}: {DATASETS[name].fetch(data_dir)}")
-
-
-@data_app.command("verify")
-def data_verify(
-    names: Annotated[list[str] | None, typer.Argument()] = None, data_dir: DataDir = None, as_json: Json = False
-) -> None:
-    """Compare digests, counts, classes and ranges of data sets with the declared facts; exit 1 if any differs."""
-    lines = []
-    for name in names or list(DATASETS):
-        try:
-            found = DATASETS[name].verify(data_dir)
-            lines.append({"name": name, "state": found.state, "detail": found.detail})
-        except UserError as error:
-            lines.append({"name": name, "state": "broken", "detail": str(error)})
-    print_list(lines, as_json)
-    wrong = [line for line in lines if line["state"] == "broken" or (names and line["state"] != "ready")]
-    raise typer.Exit(1 if wrong else 0)
 
 
 @results_app.command("merge")

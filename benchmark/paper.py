@@ -43,22 +43,25 @@ class FieldRule(Frozen):
 
 
 class ColumnData(Frozen):
-    """The data of a column under one reading."""
+    """The data of a column under one reading, and the fields that they set: the network for another kind of samples."""
 
     dataset: str
     preprocess: tuple[str, ...] = ()
     ledger: tuple[str, ...] = ()
+    set: dict[str, Any] = Field(default_factory=dict)
 
 
 class ColumnRule(Frozen):
     """A column of the tables: its label, the name it has in published.csv, and its data under each reading.
 
-    `profiles` restricts where it is shown. `stand_in` marks data that are not the paper's.
+    `profiles` restricts where it is shown; in those of `on_request` it is shown where its data are asked for by name.
+    `stand_in` marks data that are not the paper's.
     """
 
     label: str
     published: str = ""
     profiles: tuple[str, ...] = PROFILES
+    on_request: tuple[str, ...] = ()
     paper: ColumnData
     code: ColumnData
     stand_in: bool = False

@@ -268,10 +268,9 @@ def _own(paper: Paper, table: TableRule) -> set[str]:
 def _columns(paper: Paper, table: TableRule, request: Request) -> Iterator[tuple[str, ColumnRule]]:
     for name in table.columns:
         column = paper.protocol.columns[name]
-        if request.profile not in column.profiles:
-            continue
-        names = {name, column.paper.dataset, column.code.dataset}
-        if not request.datasets or names & set(request.datasets):
+        asked = bool({name, column.paper.dataset, column.code.dataset} & set(request.datasets))
+        shown = (asked or not request.datasets) and request.profile in column.profiles
+        if shown or (asked and request.profile in column.on_request):
             yield name, column
 
 

@@ -94,7 +94,7 @@ def resolve(
 ) -> Resolved:
     """Return the run specification of a cell.
 
-    Later origins win: the method's defaults, the paper's rules, the profile, the setting, the overrides.
+    Later origins win: the method's defaults, the paper's rules, the column, the profile, the setting, the overrides.
     """
     method = METHODS[row.method]
     fields: dict[str, ResolvedField] = {}
@@ -102,7 +102,12 @@ def resolve(
         if _concerns(rule, row.method) and applies(rule.path, method):
             chosen = _flipped(rule.ledger, overrides, reading)
             fields[rule.path] = ResolvedField(rule.path, getattr(rule, chosen), f"{chosen}: {rule.source}", rule.ledger)
-    layers = (("profile", profile.set), ("setting", dict(setting.values)), ("--set", overrides.values))
+    layers = (
+        (f"column {column.label}", column_data(column, reading, overrides).set),
+        ("profile", profile.set),
+        ("setting", dict(setting.values)),
+        ("--set", overrides.values),
+    )
     for origin, values in layers:
         for path, value in values.items():
             if applies(path, method):

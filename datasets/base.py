@@ -1,92 +1,24 @@
-"""What a data set is (`Dataset`), what identifies it (`array_digest`), and what each file here declares (`Source`)."""
+"""What each file here declares about its data set (`Source`), and how the files of a source are found and read."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from scipy import sparse
 
-from benchmark.registry import DataError, DataStatus, UsageError
+from benchmark.registry import DataError, DataStatus
+from datasets import cache
+from datasets.arrays import Array, Dataset, Images, Labels, Lengths, Raw, Samples, array_digest, subset_indices
 from datasets.download import download, staging
 from datasets.files import OfficialFile, cache_root, probe, search_roots
-from datasets.preprocessing import apply_steps
+from datasets.recipes import recipes_of
 
-Images = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-
-
-class Raw(NamedTuple):
-    """The arrays as parsed, before scaling: `x` (n, ...) in the official type, `y` (n,) labels 0..k-1."""
-
-    x: npt.NDArray[np.generic]
-    y: Labels
-
-
-def array_digest(x: npt.NDArray[np.generic], y: npt.NDArray[np.generic]) -> str:
-    """Return the SHA-256 over type, shape and little-endian bytes of both arrays, as ``sha256:...``.
-
-    It depends on the values alone: not on compression, container, memory layout or byte order.
-
-    >>> x, y = np.arange(6, dtype=">i4").reshape(2, 3), np.arange(2)
-    >>> array_digest(x, y) == array_digest(x.astype("<i4"), y)
-    True
-    """
-    digest = hashlib.sha256()
-    for array in (x, y):
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        digest.update(f"{little.dtype.str}({','.join(map(str, little.shape))})".encode())
-        digest.update(little.reshape(-1).view(np.uint8).data)
-    return f"sha256:{digest.hexdigest()}"
-
-
-def subset_indices(name: str, n: int, samples: int) -> npt.NDArray[np.int64]:
-    """Return `samples` of the indices 0..n-1, uniformly drawn, sorted; those of fewer samples are among those of more.
-
-    The draw depends on the name of the data set alone: neither on labels nor on the replicate.
-    """
-    seed = int.from_bytes(hashlib.sha256("\x1f".join((name, "subset")).encode()).digest(), "big")
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(n)
-    return np.sort(order[:samples])
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A data set in memory.
-
-    Attributes
-    ----------
-    x
-        Samples, float32. As loaded: in [0, 1], images as (n, channels, height, width).
-    y
-        Labels, int64 (n,), in 0..n_clusters-1.
-    n_clusters
-        The number of classes k of the whole data set (a small subset may lack some).
-    digest
-        What identifies the parsed files; the same for every subset and preprocessing.
-    """
-
-    name: str
-    x: Images
-    y: Labels
-    n_clusters: int
-    digest: str
-
-    def prepare(self, preprocess: tuple[str, ...] = (), samples: int | None = None) -> Dataset:
-        """Return the uniform label-free subset of at most `samples` samples, preprocessed step by step."""
-        x, y = self.x, self.y
-        if samples is not None and samples < 1:
-            raise UsageError(f"a subset of {samples} samples is refused: ask for at least 1.")
-        if samples is not None and samples < len(x):
-            chosen = subset_indices(self.name, len(x), samples)
-            x, y = x[chosen], y[chosen]
-        return replace(self, x=apply_steps(x, preprocess), y=y)
+__all__ = ["Dataset", "Images", "Labels", "Lengths", "Raw", "Samples", "Source", "array_digest", "subset_indices"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +33,19 @@ class Source(ABC):
     digest
         `array_digest` of the parsed arrays, unless the subclass says otherwise in `identify`.
     shape
-        Shape of a sample as loaded.
+        Shape of a sample as loaded: (channels, height, width), (values,) or (steps, values).
     class_counts
-        Number of samples of each class.
+        Number of samples of each class; empty where it is not published, then `totals` says (samples, classes).
+    class_names
+        What the classes are called, where they have names.
     raw_range
         Smallest and largest value that the parsed samples can have.
+    lengths_range
+        Of sequences: the fewest and most steps.
     stand_in_for
         The data set that this one replaces where that one cannot be had.
+    note
+        What a user must know about it: choices of ours, what cannot be checked.
     """
 
     name: str
@@ -120,17 +58,26 @@ class Source(ABC):
     citation: str
     folder: str = ""
     files: tuple[OfficialFile, ...] = ()
+    totals: tuple[int, int] | None = None
+    class_names: tuple[str, ...] = ()
+    lengths_range: tuple[int, int] | None = None
     stand_in_for: str | None = None
+    note: str = ""
 
     @property
     def n_samples(self) -> int:
         """The number of samples."""
-        return sum(self.class_counts)
+        return sum(self.class_counts) if self.totals is None else self.totals[0]
 
     @property
     def n_clusters(self) -> int:
         """The number of classes."""
-        return len(self.class_counts)
+        return len(self.class_counts) if self.totals is None else self.totals[1]
+
+    @property
+    def recipes(self) -> dict[str, tuple[str, ...]]:
+        """The preprocessing steps that papers take with it, by ``PAPER`` or ``PAPER/READING``."""
+        return recipes_of(self.name)
 
     @property
     def embedded(self) -> bool:
@@ -142,20 +89,32 @@ class Source(ABC):
         """Return the arrays in the files at `paths` (by official name), or raise DataError naming the wrong file."""
 
     @abstractmethod
-    def scale(self, x: npt.NDArray[np.generic]) -> Images:
-        """Return the parsed samples as float32 in [0, 1], each of the declared shape."""
+    def scale(self, x: Array) -> Samples:
+        """Return the parsed samples as float32, each of the declared shape; images in [0, 1]."""
 
     def identify(self, raw: Raw, paths: Mapping[str, Path]) -> str:
         """Return what must equal `digest`."""
-        return array_digest(raw.x, raw.y)
+        return array_digest(*raw.arrays())
 
     def load(self, data_dir: Path | str | None = None) -> Dataset:
-        """Return the data set, its digest checked, or raise DataError; downloads nothing."""
+        """Return the data set, its digest checked, or raise DataError; downloads nothing.
+
+        What was read once is kept as memory maps in the cache and comes from there as long as the files stay as they
+        are; writing to `x` changes the copy in memory only.
+        """
         paths = self._find(data_dir)
         if len(paths) < len(self.files):
             raise DataError(self._missing(paths, data_dir))
-        raw = self._read(paths)
-        return Dataset(self.name, self.scale(raw.x), raw.y, self.n_clusters, self.digest)
+        facts = (self.name, self.digest, type(self).__qualname__, repr(self.shape))
+        key = cache.key(facts, paths.values()) if paths else None
+        if key and (known := cache.recall(self.name, key)):
+            x, y, lengths = known
+        else:
+            raw = self._read(paths)
+            x, y, lengths = self.scale(raw.x), raw.y, raw.lengths
+            if key:
+                cache.remember(self.name, key, x, y, lengths)
+        return Dataset(self.name, x, y, self.n_clusters, self.digest, lengths)
 
     def status(self, data_dir: Path | str | None = None) -> DataStatus:
         """Say whether the files are there, from a quick look; `verify` reads them."""
@@ -202,7 +161,7 @@ class Source(ABC):
         if not all(file.urls for file in absent):
             raise DataError(self._missing(paths, data_dir))
         with staging(target) as folder:
-            fresh = {file.name: download(file, folder) for file in absent}
+            fresh = {file.name: download(file, folder, target) for file in absent}
             self._read(paths | fresh)
             for path in fresh.values():
                 os.replace(path, target / path.name)
@@ -226,9 +185,9 @@ class Source(ABC):
     def _read(self, paths: Mapping[str, Path]) -> Raw:
         raw = self.parse(paths)
         place = _place(paths) or self.name
-        if not len(raw.x) == len(raw.y) == self.n_samples:
+        if not raw.x.shape[0] == len(raw.y) == self.n_samples:
             raise DataError(
-                f"{place}: {self.name!r} has {self.n_samples} samples, but the files hold {len(raw.x)} "
+                f"{place}: {self.name!r} has {self.n_samples} samples, but the files hold {raw.x.shape[0]} "
                 f"samples and {len(raw.y)} labels: replace them by the official files."
             )
         found = self.identify(raw, paths)
@@ -241,11 +200,18 @@ class Source(ABC):
 
     def _check_facts(self, raw: Raw) -> None:
         counts = tuple(int(count) for count in np.bincount(raw.y, minlength=self.n_clusters))
-        if counts != self.class_counts:
+        if self.class_counts and counts != self.class_counts:
             raise DataError(f"{self.name!r} should have {self.class_counts} samples per class, but has {counts}.")
-        low, high = float(np.min(raw.x)), float(np.max(raw.x))
+        if len(counts) != self.n_clusters or 0 in counts:
+            raise DataError(f"{self.name!r} should have {self.n_clusters} classes, but has {counts} samples per class.")
+        values = raw.x.data if isinstance(raw.x, sparse.csr_array) else raw.x
+        low, high = float(np.min(values)), float(np.max(values))
         if not self.raw_range[0] <= low <= high <= self.raw_range[1]:
             raise DataError(f"{self.name!r} should have values in {self.raw_range}, but has {low} to {high}.")
+        if raw.lengths is not None:
+            steps = (int(raw.lengths.min()), int(raw.lengths.max()))
+            if steps != self.lengths_range:
+                raise DataError(f"{self.name!r} should have {self.lengths_range} steps, but has {steps}.")
 
 
 def _place(paths: Mapping[str, Path]) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from datasets.archives import opened, read_member
 from datasets.base import Images, Raw, Source
-from datasets.files import DAMAGE, damaged
+from datasets.files import DAMAGE, LIMIT, damaged
 
 VIEW = re.compile(r"(?:.*/)?obj(\d+)__(\d+)\.png")
 Pixels = npt.NDArray[np.uint8]
 
 
-def read_views(path: Path, objects: range, positions: range, mode: str, size: int) -> Iterator[Pixels]:
+def read_views(
+    path: Path, objects: range, positions: range, mode: str, size: int, limit: int = LIMIT
+) -> Iterator[Pixels]:
     """Yield the images (size, size[, 3]) uint8 of the zip archive `path`, by object and then position.
 
     Members are read one by one in memory. `mode` is that of Pillow: ``L`` or ``RGB``.
@@ -30,27 +32,25 @@ def read_views(path: Path, objects: range, positions: range, mode: str, size: in
     DataError
         If the archive is damaged, a view is missing, or one is not a PNG image of that mode and size.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = (VIEW.fullmatch(name) for name in archive.namelist())
-            views = {(int(name[1]), int(name[2])): name[0] for name in names if name}
-            for key in ((o, p) for o in objects for p in positions):
-                if key not in views:
-                    raise damaged(path, "it lacks obj{}__{}.png".format(*key))
-                yield _decode(archive.read(views[key]), path, views[key], mode, size)
-    except DAMAGE as error:
-        raise damaged(path, error) from None
+    with opened(path, limit) as archive:
+        names = (VIEW.fullmatch(name) for name in archive.namelist())
+        views = {(int(name[1]), int(name[2])): name[0] for name in names if name}
+        for key in ((o, p) for o in objects for p in positions):
+            if key not in views:
+                raise damaged(path, "it lacks obj{}__{}.png".format(*key))
+            yield decode_image(read_member(archive, views[key]), path / views[key], "PNG", mode, (size, size))
 
 
-def _decode(content: bytes, path: Path, member: str, mode: str, size: int) -> Pixels:
+def decode_image(content: bytes, place: Path, kind: str, mode: str, size: tuple[int, int]) -> Pixels:
+    """Return the pixels (height, width[, 3]) of an image of one format, mode and size (width, height)."""
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if (image.mode, image.size) != (mode, (size, size)):
-                raise ValueError(f"mode {image.mode} and size {image.size} instead of {mode} and {(size, size)}")
+        with Image.open(io.BytesIO(content), formats=[kind]) as image:
+            if (image.mode, image.size) != (mode, size):
+                raise ValueError(f"mode {image.mode} and size {image.size} instead of {mode} and {size}")
             return np.asarray(image, dtype=np.uint8)
-    except (*DAMAGE, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "no PNG image" if isinstance(error, UnidentifiedImageError) else error
-        raise damaged(path / member, reason) from None
+    except (*DAMAGE, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        reason = f"no {kind} image" if isinstance(error, UnidentifiedImageError) else error
+        raise damaged(place, reason) from None
 
 
 def block_sums(image: Pixels, side: int) -> npt.NDArray[np.uint16]:
@@ -89,7 +89,8 @@ class CoilArchive(Source):
         """Return the images (n, h, w[, 3]), as uint8 or as block sums, and their labels: the objects from 0."""
         objects = range(1, self.n_clusters + 1)
         mode = "RGB" if self.shape[0] == 3 else "L"
-        views = read_views(paths[self.files[0].name], objects, self.positions, mode, self.size)
+        file = self.files[0]
+        views = read_views(paths[file.name], objects, self.positions, mode, self.size, file.limit)
         images = views if self.reduction == 1 else (block_sums(view, self.reduction) for view in views)
         y = np.repeat(np.arange(self.n_clusters, dtype=np.int64), len(self.positions))
         return Raw(np.stack(list(images)), y)

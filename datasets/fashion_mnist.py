@@ -14,12 +14,27 @@ MIRRORS = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
 )
 PUBLISHED = {
-    "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-    "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
-    "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
-    "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
+    "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
-FILES = tuple(OfficialFile(name, tuple(url + name for url in MIRRORS), md5) for name, md5 in PUBLISHED.items())
+FILES = tuple(
+    OfficialFile(name, tuple(url + name for url in MIRRORS), f"sha256:{sha256}", limit=2**26)
+    for name, sha256 in PUBLISHED.items()
+)
+CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 
 
 def _part(name: str, title: str, files: tuple[OfficialFile, ...], per_class: int, digest: str) -> IdxImages:
@@ -30,6 +45,7 @@ def _part(name: str, title: str, files: tuple[OfficialFile, ...], per_class: int
         files=files,
         shape=(1, 28, 28),
         class_counts=(per_class,) * 10,
+        class_names=CLASSES,
         digest=digest,
         licence="MIT",
         citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, a novel image dataset for benchmarking, arXiv 1708.07747, 2017",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pooch
 
@@ -22,6 +24,10 @@ COMPRESSIONS: dict[str, tuple[bytes, Any]] = {
     ".xz": (b"\xfd7zXZ\x00", lzma),
 }
 ARCHIVES = (".zip", ".npz")
+LIMIT = 2**30
+"""Bytes that a file may hold after decompression, where it does not say otherwise."""
+CHUNK = 2**20
+"""Bytes that are read at once."""
 DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What the standard library raises for a file that is truncated, damaged, encrypted or of another format."""
 
@@ -30,18 +36,24 @@ DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAErro
 class OfficialFile:
     """A file as its publisher names it: the mirrors in the order to try, and the published hash, if any.
 
-    `known_hash` is written as pooch does, such as ``md5:...``. It guards downloads only; a local copy may be compressed
-    in another way, and is judged by the digest of its content.
+    `known_hash` is written as pooch does, such as ``sha256:...``. It guards downloads only; a local copy may be
+    compressed in another way, and is judged by the digest of its content. A URL of an archive names the member after
+    ``#``. More than `limit` bytes, downloaded or decompressed, are refused. A local file may also have one of the
+    `other_names`, of the same content in another form.
     """
 
     name: str
     urls: tuple[str, ...] = ()
     known_hash: str | None = None
+    limit: int = LIMIT
+    other_names: tuple[str, ...] = ()
 
     def find(self, folders: list[Path]) -> Path | None:
         """Return the first such file in `folders`, compressed or not, or None."""
         plain = Path(self.name)
         names = (self.name, plain.stem) if plain.suffix in COMPRESSIONS else (self.name,)
+        names += tuple(self.name + suffix for suffix in COMPRESSIONS) if plain.suffix == ".txt" else ()
+        names += self.other_names
         candidates = (folder / name for folder in folders for name in names)
         return next((path for path in candidates if path.is_file()), None)
 
@@ -57,22 +69,51 @@ def search_roots(data_dir: Path | str | None) -> list[Path]:
     return [Path(chosen).expanduser(), cache_root()] if chosen else [cache_root()]
 
 
-def read_decompressed(path: Path) -> bytes:
-    """Return the content of `path`, decompressed as its first bytes ask, whichever compression its name says."""
-    content = read(path)
-    codec = _codec(path, content)
-    try:
-        return content if codec is None else codec.decompress(content)
-    except DAMAGE as error:
-        raise damaged(path, error) from None
+def read_decompressed(path: Path, limit: int = LIMIT) -> bytes:
+    """Return the content of `path`, decompressed as its first bytes ask, whichever compression its name says.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or decompressed, or has more than `limit` bytes.
+    """
+    with decompressed(path) as stream:
+        try:
+            content = read_at_most(stream, limit + 1)
+        except DAMAGE as error:
+            raise damaged(path, error) from None
+    if len(content) > limit:
+        raise too_large(path, limit)
+    return content
 
 
-def read(path: Path) -> bytes:
-    """Return the bytes of `path`, or raise DataError."""
+def read_at_most(stream: IO[bytes], limit: int) -> bytes:
+    """Return the next `limit` bytes of `stream`, or all where there are fewer.
+
+    Piece by piece: a single read of so many bytes takes memory for all of them, or unpacks without an end.
+    """
+    pieces = []
+    while limit > 0 and (piece := stream.read(min(CHUNK, limit))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
+
+
+@contextlib.contextmanager
+def decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """Give a stream of the decompressed content of `path`; what goes wrong while it is read is the reader's."""
     try:
-        return path.read_bytes()
+        file = path.open("rb")
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from None
+    with file:
+        codec = _codec(path, file.read(8))
+        file.seek(0)
+        if codec is None:
+            yield file
+        else:
+            with codec.open(file) as stream:
+                yield stream
 
 
 def probe(path: Path) -> None:
@@ -99,6 +140,11 @@ def _codec(path: Path, head: bytes) -> Any:
     if path.suffix in COMPRESSIONS:
         raise damaged(path, "not compressed")
     return None
+
+
+def too_large(path: Path, limit: int) -> DataError:
+    """Return the error that says that `path` holds more than it can."""
+    return damaged(path, f"it holds more than the {limit} bytes that it may have")
 
 
 def damaged(path: Path, reason: object) -> DataError:

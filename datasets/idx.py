@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from benchmark.registry import DataError
 from datasets.base import Images, Raw, Source
-from datasets.files import damaged, read_decompressed
+from datasets.files import LIMIT, damaged, read_decompressed
 
 UNSIGNED_BYTE = 0x08
 
 
-def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
-    """Return the array of `ndim` dimensions in the IDX file `path`, or raise DataError."""
-    content = read_decompressed(path)
+def read_idx(path: Path, ndim: int, limit: int = LIMIT) -> npt.NDArray[np.uint8]:
+    """Return the array of `ndim` dimensions in the IDX file `path` of at most `limit` bytes, or raise DataError."""
+    content = read_decompressed(path, limit)
     magic, header = bytes((0, 0, UNSIGNED_BYTE, ndim)), 4 + 4 * ndim
     if content[:4] != magic or len(content) < header:
         raise damaged(path, f"it should begin with the IDX magic {magic.hex()}, but begins with {content[:4].hex()}")
@@ -38,9 +38,10 @@ class IdxImages(Source):
 
     def parse(self, paths: Mapping[str, Path]) -> Raw:
         """Return the images (n, height, width) uint8, and their labels."""
-        ordered = [paths[file.name] for file in self.files]
-        images = np.concatenate([self._images(path) for path in ordered[0::2]])
-        labels = np.concatenate([read_idx(path, 1) for path in ordered[1::2]])
+        pixels = self.shape[1] * self.shape[2]
+        most = 2**16 + 2 * self.n_samples  # far more than a file can have, and still no bomb
+        images = np.concatenate([self._images(paths[file.name], most * pixels) for file in self.files[0::2]])
+        labels = np.concatenate([read_idx(paths[file.name], 1, most) for file in self.files[1::2]])
         return Raw(images, labels.astype(np.int64))
 
     def scale(self, x: npt.NDArray[np.generic]) -> Images:
@@ -48,8 +49,8 @@ class IdxImages(Source):
         images: Images = np.divide(x, np.float32(255), dtype=np.float32)
         return images[:, None]
 
-    def _images(self, path: Path) -> npt.NDArray[np.uint8]:
-        images = read_idx(path, 3)
+    def _images(self, path: Path, limit: int) -> npt.NDArray[np.uint8]:
+        images = read_idx(path, 3, limit)
         if images.shape[1:] != self.shape[1:]:
             raise DataError(
                 f"{path} holds images of {images.shape[1:]} pixels where {self.name!r} has {self.shape[1:]}: "

@@ -16,12 +16,17 @@ MIRRORS = (
     "http://yann.lecun.com/exdb/mnist/",
 )
 PUBLISHED = {
-    "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
-FILES = tuple(OfficialFile(name, tuple(url + name for url in MIRRORS), md5) for name, md5 in PUBLISHED.items())
+FILES = tuple(
+    OfficialFile(name, tuple(url + name for url in MIRRORS), f"sha256:{sha256}", limit=2**26)
+    for name, sha256 in PUBLISHED.items()
+)
+LICENCE = "CC BY-SA 3.0"
+CITATION = "LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998"
 TRAIN_COUNTS = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
 TEST_COUNTS = (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)
 
@@ -37,8 +42,8 @@ def _part(
         shape=(1, 28, 28),
         class_counts=class_counts,
         digest=digest,
-        licence="CC BY-SA 3.0",
-        citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998",
+        licence=LICENCE,
+        citation=CITATION,
     )
 
 

@@ -38,6 +38,41 @@ def flatten(x: Array) -> Array:
     return x.reshape(len(x), -1)
 
 
+def times(x: Array, factor: str) -> Array:
+    """Return the samples times `factor`, a number.
+
+    >>> times(np.array([[0, 0.5]], dtype=np.float32), "5.1").tolist()
+    [[0.0, 2.549999952316284]]
+    """
+    try:
+        number = np.float32(factor)
+    except ValueError:
+        number = np.float32(np.nan)
+    if not np.isfinite(number):
+        raise UsageError(f"the factor {factor!r} of the preprocessing step times is no number, as in times:5.1.")
+    return x * number
+
+
+def sqrt_dim(x: Array) -> Array:
+    """Return the samples times the root of d, the number of their values: vectors of length 1 get (1/d) |x|^2 = 1.
+
+    >>> sqrt_dim(np.eye(4, dtype=np.float32)[:1]).tolist()
+    [[2.0, 0.0, 0.0, 0.0]]
+    """
+    return x * np.float32(np.sqrt(x[0].size))
+
+
+def minmax(x: Array) -> Array:
+    """Return the samples, each scaled to [0, 1] by its own smallest and largest value; constant ones become 0.
+
+    >>> minmax(np.array([[1, 2, 3], [5, 5, 5]], dtype=np.float32)).tolist()
+    [[0.0, 0.5, 1.0], [0.0, 0.0, 0.0]]
+    """
+    axes = tuple(range(1, x.ndim))
+    low, high = x.min(axis=axes, keepdims=True), x.max(axis=axes, keepdims=True)
+    return (x - low) / np.where(high > low, high - low, np.float32(1))
+
+
 def resize(x: Array, size: str) -> Array:
     """Return images (n, channels, height, width) resized to `size`, written ``HEIGHTxWIDTH``.
 
@@ -55,14 +90,16 @@ def resize(x: Array, size: str) -> Array:
     if x.shape[2:] == (height, width):
         return x
     shrinks = height < x.shape[2] or width < x.shape[3]
-    images = torch.from_numpy(np.ascontiguousarray(x))
+    images = torch.from_numpy(np.require(x, requirements=("C", "W")))
     resized = functional.interpolate(
         images, size=(height, width), mode="bilinear", align_corners=False, antialias=shrinks
     )
     return resized.numpy()
 
 
-STEPS: dict[str, Callable[..., Array]] = {step.__name__: step for step in (symmetric, resize, flatten)}
+STEPS: dict[str, Callable[..., Array]] = {
+    step.__name__: step for step in (symmetric, resize, flatten, times, sqrt_dim, minmax)
+}
 
 
 def parse_step(text: str) -> tuple[Callable[..., Array], tuple[str, ...]]:

@@ -16,24 +16,32 @@ from sklearn.datasets import load_svmlight_file
 
 from benchmark.registry import register_dataset
 from datasets.base import Images, Labels, Raw, Source
-from datasets.files import OfficialFile, damaged, read_decompressed
+from datasets.files import LIMIT, OfficialFile, damaged, read_decompressed
 
 MIRRORS = (
     "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",
     "http://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",
 )
-PUBLISHED = {"usps.bz2": "md5:ec16c51db3855ca6c91edd34d0e9b197", "usps.t.bz2": "md5:8ea070ee2aca1ac39742fdd1ef5ed118"}
+PUBLISHED = {
+    "usps.bz2": "sha256:3771e9dd6ba685185f89867b6e249233dd74652389f263963b3b741e994b034f",
+    "usps.t.bz2": "sha256:a9c0164e797d60142a50604917f0baa604f326e9a689698763793fa5d12ffc4e",
+}
+FILES = tuple(
+    OfficialFile(name, tuple(url + name for url in MIRRORS), sha256, limit=2**26) for name, sha256 in PUBLISHED.items()
+)
 
 
-def read_libsvm(path: Path, n_features: int, n_classes: int) -> tuple[npt.NDArray[np.float32], Labels]:
+def read_libsvm(
+    path: Path, n_features: int, n_classes: int, limit: int = LIMIT
+) -> tuple[npt.NDArray[np.float32], Labels]:
     """Return the samples (n, n_features) and labels 0..n_classes-1 in the LIBSVM file `path`, labelled from 1 there.
 
     Features that a line leaves out are 0, as the format has it.
     """
-    content = read_decompressed(path)
+    content = read_decompressed(path, limit)
     try:
         x, y = load_svmlight_file(io.BytesIO(content), n_features=n_features, zero_based=False)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise damaged(path, f"a line is not LIBSVM's, {error}") from None
     if not np.isin(y, np.arange(1, n_classes + 1)).all():
         raise damaged(path, f"labels should be 1 to {n_classes}, but are {y.min():g} to {y.max():g}")
@@ -49,7 +57,7 @@ class LibsvmImages(Source):
     def parse(self, paths: Mapping[str, Path]) -> Raw:
         """Return the images (n, height, width) as float32, and their labels."""
         pixels = self.shape[1] * self.shape[2]
-        parts = [read_libsvm(paths[file.name], pixels, self.n_clusters) for file in self.files]
+        parts = [read_libsvm(paths[file.name], pixels, self.n_clusters, file.limit) for file in self.files]
         x = np.concatenate([x for x, _ in parts])
         return Raw(x.reshape(-1, *self.shape[1:]), np.concatenate([y for _, y in parts]))
 
@@ -63,7 +71,7 @@ USPS = register_dataset(
         name="usps",
         title="USPS, training and test set",
         folder="usps",
-        files=tuple(OfficialFile(name, tuple(url + name for url in MIRRORS), md5) for name, md5 in PUBLISHED.items()),
+        files=FILES,
         shape=(1, 16, 16),
         class_counts=(1553, 1269, 929, 824, 852, 716, 834, 792, 708, 821),
         digest="sha256:44b6ebb2b5e5addc968cbef8b13b201cd2e83e2cd7e00c6a87984b19f4882989",

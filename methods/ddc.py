@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -16,7 +17,7 @@ from benchmark.spec import Clip, Phase, Protocol
 from benchmark.training import Batch, Objective, RunContext, Terms, TrainingPhase
 from methods.divergence import cauchy_schwarz, corner_weights, orthogonality
 from methods.kernels import gaussian_kernel, squared_distances
-from methods.networks import Backbone, BatchNorm, ClusteringHead, Decoder, initialise, network_named
+from methods.networks import BatchNorm, ClusteringHead, initialise, network_named
 
 
 class DDCParams(ClusterParams):
@@ -46,7 +47,7 @@ class DDCParams(ClusterParams):
 
 @dataclass(frozen=True)
 class Output:
-    """What the network gives for a batch: assignments alpha (b, k), hidden h (b, d), the last map, and the taps."""
+    """What the network gives for a batch: assignments alpha (b, k), hidden h (b, d), the last output, and the taps."""
 
     assignments: Tensor
     hidden: Tensor
@@ -63,14 +64,15 @@ class DDCNetwork(nn.Module):
         super().__init__()
         network = network_named(params.network)
         norm = BatchNorm(params.batch_norm_momentum, params.batch_norm_epsilon)
-        self.backbone = Backbone(network, shape, norm)
-        channels, height, width = list(self.backbone.shapes.values())[-1]
-        self.head = ClusteringHead(channels * height * width, network.hidden, params.n_clusters, norm)
-        self.decoder = Decoder(network, shape, norm) if decoder else None
+        self.shapes = network.tap_shapes(shape)
+        self.backbone = network.backbone(shape, norm)
+        features = math.prod(list(self.shapes.values())[-1])
+        self.head = ClusteringHead(features, network.hidden, params.n_clusters, norm)
+        self.decoder = network.decoder(shape, norm) if decoder else None
         self.bf16 = params.precision == "bf16"
 
     def forward(self, x: Tensor, taps: tuple[str, ...] = ()) -> Output:
-        """Map samples (b, channels, height, width) to an `Output`."""
+        """Map samples (b, ...) to an `Output`."""
         with self.convolutions(x):
             features, tapped = self.backbone(x, taps)
         features, tapped = features.to(x.dtype), [tap.to(x.dtype) for tap in tapped]
@@ -132,8 +134,8 @@ class DDC(DeepClusterer):
         """Return the initialised network."""
         model = DDCNetwork(params, shape, decoder="reconstruction" in self.weights(params))
         for tap in self.tapped(params):
-            if tap not in model.backbone.shapes:
-                raise ValueError(f"{params.network} has no layer {tap!r} to tap: {', '.join(model.backbone.shapes)}.")
+            if tap not in model.shapes:
+                raise ValueError(f"{params.network} has no layer {tap!r} to tap: {', '.join(model.shapes)}.")
         initialise(model, params.initialisation, context.streams)
         return model
 
@@ -170,7 +172,7 @@ class DDCAE(DDC):
     Params = DDCAEParams
 
     def terms(self, model: nn.Module, output: Output, batch: Batch, params: Any) -> Terms:
-        """Return the terms of DDC and `reconstruction`, the mean squared error over all pixels."""
+        """Return the terms of DDC and `reconstruction`, the mean squared error over all values."""
         decoded = model.decode(output.features)  # type: ignore[operator]
         terms = super().terms(model, output, batch, params)
         return {**terms, "reconstruction": torch.nn.functional.mse_loss(decoded, batch.x)}

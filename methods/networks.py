@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,14 @@ class Network:
                 )
             shapes[layer.name] = (channels, height, width)
         return shapes
+
+    def backbone(self, shape: tuple[int, ...], norm: BatchNorm) -> Backbone:
+        """Return the backbone for images of `shape`."""
+        return Backbone(self, shape, norm)
+
+    def decoder(self, shape: tuple[int, ...], norm: BatchNorm) -> Decoder:
+        """Return the mirror of the backbone."""
+        return Decoder(self, shape, norm)
 
 
 CNN_SMALL = Network(
@@ -166,27 +175,69 @@ class Decoder(nn.Module):
         return image
 
 
-def network_named(name: str) -> Network:
+class AnyNetwork(Protocol):
+    """What methods ask of a network, whatever its samples are: images, vectors or sequences."""
+
+    @property
+    def hidden(self) -> int:
+        """Units of the hidden layer of the clustering head."""
+        ...
+
+    def tap_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        """Return the output shape of every layer for samples of `shape`, in order; ValueError where it cannot be."""
+        ...
+
+    def backbone(self, shape: tuple[int, ...], norm: BatchNorm) -> nn.Module:
+        """Return the module that maps samples and names of layers to the last output and the outputs of these."""
+        ...
+
+    def decoder(self, shape: tuple[int, ...], norm: BatchNorm) -> nn.Module:
+        """Return the mirror of the backbone; ValueError where there is none."""
+        ...
+
+
+def network_named(name: str) -> AnyNetwork:
     """Return the registered network `name`, or raise a UsageError with the nearest names."""
-    network: Network = NETWORKS[name]
+    network: AnyNetwork = NETWORKS[name]
     return network
 
 
 def initialise(model: nn.Module, scheme: str, streams: Streams) -> None:
     """Draw all weights in place: `glorot` or `he` uniform (ledger C4), zero biases, unit batch normalisation.
 
-    Every module has a stream of its own, `init:<module path>`, so that models that share a part start it alike.
+    The recurrent weights of a gate are an orthogonal matrix, as Keras draws them. Every module has a stream of its own,
+    `init:<module path>`, so that models that share a part start it alike.
     """
     for path, module in model.named_modules():
+        if isinstance(module, nn.GRU):
+            _initialise_gru(module, scheme, streams.torch(f"init:{path}"))
+            continue
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
-        fan_in, fan_out = _fans(module)
-        bound = (6 / (fan_in + fan_out)) ** 0.5 if scheme == "glorot" else (6 / fan_in) ** 0.5
+        bound = _bound(*_fans(module), scheme)
         generator = streams.torch(f"init:{path}")
         with torch.no_grad():
             module.weight.copy_(torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator))
             if module.bias is not None:
                 module.bias.zero_()
+
+
+def _bound(fan_in: int, fan_out: int, scheme: str) -> float:
+    return (6 / (fan_in + fan_out)) ** 0.5 if scheme == "glorot" else (6 / fan_in) ** 0.5
+
+
+def _initialise_gru(module: nn.GRU, scheme: str, generator: torch.Generator) -> None:
+    """Draw the weights of every gate of a layer of gated recurrent units, as if each were a layer of its own."""
+    units = module.hidden_size
+    for name, weights in module.named_parameters():
+        for gate in weights.detach().split(units):
+            if name.startswith("bias"):
+                gate.zero_()
+            elif name.startswith("weight_hh"):
+                gate.copy_(nn.init.orthogonal_(torch.empty(units, units), generator=generator))
+            else:
+                bound = _bound(gate.shape[1], units, scheme)
+                gate.copy_(torch.empty(gate.shape).uniform_(-bound, bound, generator=generator))
 
 
 def _fans(module: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> tuple[int, int]:

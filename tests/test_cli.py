@@ -23,7 +23,8 @@ from benchmark.running import missing_readings
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [
     *(["run"], ["status"], ["ls"], ["tables"], ["explain"], ["check"], ["data"], ["results"]),
-    *(["data", "status"], ["data", "fetch"], ["data", "verify"], ["results", "merge"], ["results", "verify"]),
+    *(["data", "status"], ["data", "fetch"], ["data", "verify"], ["data", "show"], ["data", "export"]),
+    *(["results", "merge"], ["results", "verify"]),
 ]
 TABLE2 = ("--table", "tkuco2024/table2")
 TINY = ("--set", "phases.train.budget.amount=1", "--set", "data.samples=240")
@@ -123,8 +124,8 @@ def test_run_without_any_filter_asks_what_to_run(call):
         (("status", "--method", "ddcc"), "did you mean 'ddc'"),
         (("check", "--method", "ddcc"), "did you mean 'ddc'"),
         (("check", "--method", "dynae"), "no cell of the quick profile"),
-        (("data", "status", "msint"), "did you mean 'mnist'"),
-        (("data", "fetch", "msint"), "did you mean 'mnist'"),
+        (("data", "status", "mnistt"), "did you mean 'mnist'"),
+        (("data", "fetch", "mnistt"), "did you mean 'mnist'"),
         (("explain", "table2", "ddc", "digits", "acc"), "PAPER/TABLE"),
         (("explain", "tkuco2024/table9", "ddc", "digits", "acc"), "did you mean 'table"),
         (("explain", "tkuco2024/table1", "ddc", "digits", "acc"), "no run stands behind it"),

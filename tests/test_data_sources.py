@@ -214,6 +214,7 @@ def no_pickle() -> bytes:
         ("libsvm", "tiny.bz2", bz2.compress(b"1 1:0.5 5:0.5\n"), "a line is not LIBSVM's"),
         ("libsvm", "tiny.bz2", bz2.compress(b"1 0:0.5\n"), "a line is not LIBSVM's"),
         ("libsvm", "tiny.bz2", bz2.compress(b"one 1:0.5\n"), "a line is not LIBSVM's"),
+        ("libsvm", "tiny.bz2", bz2.compress(b"1 1:0.5 2147500002:1\n"), "a line is not LIBSVM's"),
         ("libsvm", "tiny.bz2", bz2.compress(b"3 1:0.5\n1.5 1:0.5\n"), "labels should be 1 to 2"),
         ("libsvm", "", bz2.compress(b"1 1:0.5\n"), "3 samples and 3 labels"),
         (

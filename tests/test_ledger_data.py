@@ -35,7 +35,7 @@ def test_ledger_ids_are_unique(entries):
 
 def test_ledger_holds_every_entry_that_concerns_the_paper(entries):
     wanted = {f"K{n}" for n in range(1, 15)} | {f"W{n}" for n in range(1, 4)} | {f"C{n}" for n in range(1, 20)}
-    wanted |= {f"P{n}" for n in range(1, 6)} | {f"D{n}" for n in range(1, 11)}
+    wanted |= {f"P{n}" for n in range(1, 6)} | {f"D{n}" for n in range(1, 12)}
     wanted |= {"I6", "Y7", "N1", "N4", "N5", "N6", "N7", "N8", "N15"}
     assert {entry["id"] for entry in entries} == wanted
 
@@ -90,7 +90,7 @@ def cited_ids(node: object) -> Iterator[str]:
 
 
 def test_exactly_the_choices_made_by_labels_are_marked(entries):
-    assert {entry["id"] for entry in entries if entry["labels"]} == {"P2", "W2"}
+    assert {entry["id"] for entry in entries if entry["labels"]} == {"P2", "W2", "D11"}
 
 
 def test_every_published_number_is_there(published):

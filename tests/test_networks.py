@@ -29,6 +29,8 @@ SIDES = {
     (1, 32, 32): (28, 24, 12, 10, 8, 4),
     (3, 32, 32): (28, 24, 12, 10, 8, 4),
     (3, 64, 64): (60, 56, 28, 26, 24, 12),
+    (1, 128, 128): (124, 120, 60, 58, 56, 28),
+    (3, 128, 128): (124, 120, 60, 58, 56, 28),
 }
 
 # Convolution: size^2 * in * out + out. Batch normalisation: 2 * width. Linear: in * out + out.
@@ -39,6 +41,9 @@ COUNTS = {
     (1, 32, 32): (45_088, 52_510, 44_993),
     (3, 32, 32): (46_688, 52_510, 46_595),
     (3, 64, 64): (46_688, 462_110, 46_595),
+    (1, 128, 128): (45_088, 2_510_110, 44_993),
+    (3, 128, 128): (46_688, 2_510_110, 46_595),
+    (1, 112, 92): (45_088, 1_460_510, 44_993),
 }
 
 
@@ -117,6 +122,12 @@ def test_taps_have_the_stated_shapes(shape):
     assert tuple(last.shape[1:]) == expected["block2_pool"]
 
 
+def test_faces_that_are_not_square_give_maps_that_are_not_either():
+    sides = {"block1_conv1": (108, 88), "block1_conv2": (104, 84), "block1_pool": (52, 42)}
+    sides |= {"block2_conv1": (50, 40), "block2_conv2": (48, 38), "block2_pool": (24, 19)}
+    assert CNN_SMALL.tap_shapes((1, 112, 92)) == {name: (32, *side) for name, side in sides.items()}
+
+
 @pytest.mark.parametrize("shape", COUNTS)
 def test_parameter_counts_are_those_of_the_layer_formulas(shape):
     model = network(DDCAE, shape)
@@ -124,7 +135,7 @@ def test_parameter_counts_are_those_of_the_layer_formulas(shape):
     assert tuple(sum(p.numel() for p in part.parameters()) for part in parts) == COUNTS[shape]
 
 
-@pytest.mark.parametrize("shape", [*SIDES, (1, 20, 20), (2, 24, 36)])
+@pytest.mark.parametrize("shape", [*SIDES, (1, 112, 92), (1, 20, 20), (2, 24, 36)])
 def test_decoder_gives_images_of_the_input_shape(shape):
     model = network(DDCAE, shape).eval()
     features = model.backbone(torch.zeros(2, *shape))[0]

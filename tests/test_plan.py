@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
 from benchmark.record import RunRecord
-from benchmark.registry import UsageError, load_plugins
+from benchmark.registry import DATASETS, UsageError, load_plugins
 from benchmark.spec import RunSpec
 from benchmark.store import SHIPPED
 from benchmark.stored import stored_folders
@@ -120,6 +120,7 @@ def test_what_is_stored_is_counted_and_not_planned():
 
 def test_runs_come_table_by_table_data_set_by_data_set_and_replicate_by_replicate():
     order = ["mnist", "fashion-mnist", "coil-100", "coil100-32px", "usps"]  # as in the table
+    order += ["reuters", "rcv1-23405", "10x73k", "pbmc-facs-3774"]
     runs = planned(Request("cpu", papers=("tkuco2024",), runs=2)).runs
     places = [(run.cell.table, order.index(run.cell.column), run.spec.replicate) for run in runs]
     assert places == sorted(places)
@@ -127,7 +128,9 @@ def test_runs_come_table_by_table_data_set_by_data_set_and_replicate_by_replicat
     assert set(first) == OURS
 
 
-def test_cells_without_a_method_or_a_data_set_of_ours_say_so_and_plan_nothing():
+def test_cells_without_a_method_or_a_data_set_of_ours_say_so_and_plan_nothing(monkeypatch):
+    known = {name: source for name, source in DATASETS.items() if name != "reuters"}
+    monkeypatch.setattr("benchmark.plan.DATASETS", known)
     cells = plan_cells(Request("cpu", tables=(TABLE2,), datasets=("usps", "reuters"), methods=("ddc", "dynae")))
     reasons = {(cell.row, cell.column): cell.reason for cell in cells}
     assert reasons == {
@@ -225,3 +228,35 @@ def test_the_quick_profile_takes_at_most_ten_minutes_on_two_cores_by_the_stored_
     for run in seconds:
         heapq.heapreplace(free_at, free_at[0] + run)
     assert max(free_at) <= 600, f"{len(seconds)} runs, at the median {median(seconds):.1f} s"
+
+
+VECTORS = ("rcv1-23405", "pbmc-facs-3774")
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_stand_ins_for_vectors_are_in_quick_tables_only_when_asked_for_by_name(name):
+    assert name not in {cell.column for cell in plan_cells(Request("quick"))}
+    asked = plan_cells(Request("quick", tables=(TABLE2,), datasets=(name,)))
+    assert {cell.column for cell in asked} == {name}
+    assert name in {cell.column for cell in plan_cells(Request("cpu"))}
+    assert name not in {cell.column for cell in plan_cells(Request("paper", datasets=(name, "mnist")))}
+
+
+@pytest.mark.parametrize("reading", ["paper", "code"])
+@pytest.mark.parametrize("name", [*VECTORS, "reuters", "10x73k"])
+def test_columns_of_vectors_take_the_network_for_vectors_and_transpose_its_taps(name, reading):
+    cells = plan_cells(Request("cpu", tables=(TABLE2,), datasets=(name,), readings=(reading,)))
+    params = {cell.row: cell.resolved.spec.params for cell in cells if cell.resolved}
+    assert {row for row in params if "network" in params[row]} == {"ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t"}
+    assert all(values["network"] == "mlp-small" for values in params.values() if "network" in values)
+    assert params["ddc-uco-t"]["taps"] == ["layer1", "layer2"] == params["ddc-uco-n"]["taps"]
+    assert params["ddc-uco-t"]["transpose"] is True
+    assert params["k-means"] == {"n_clusters": DATASETS[name].n_clusters, "starts": 20, "iterations": 300}
+    (origin,) = {f.origin for c in cells if c.resolved for f in c.resolved.fields if f.path == "params.network"}
+    assert origin.startswith("column ")
+
+
+def test_columns_of_images_are_as_they_were():
+    (cell,) = plan_cells(Request("cpu", tables=(TABLE2,), datasets=("usps",), methods=("ddc-uco-t",)))
+    params = cell.resolved.spec.params
+    assert (params["network"], params["taps"]) == ("cnn-small", ["block1_pool", "block2_pool"])

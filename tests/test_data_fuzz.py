@@ -1,0 +1,154 @@
+"""Parsers of data files on arbitrary and on damaged bytes: data or one clear error, in bounded time and memory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import data_files as made
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from benchmark.registry import DataError
+from datasets.archives import read_npz
+from datasets.idx import read_idx
+from datasets.matfile import read_mat
+from datasets.matrix_market import read_matrix_market
+from datasets.rcv1 import count_words, root_topics, stories
+from datasets.spoken_arabic_digits import read_utterances
+from datasets.tenx_73k import read_labels
+from datasets.usps import read_libsvm
+
+LIMIT = 2**20
+MEMORY = 64 * 2**20
+
+
+def all_stories(path: Path) -> Any:
+    return count_words((text for _, text in stories(path, LIMIT)), 10)
+
+
+def small_mat() -> bytes:
+    stream = io.BytesIO()
+    cells = np.array([[np.ones((2, 2)), np.zeros((1, 3), np.uint8)]], dtype=object)
+    scipy.io.savemat(stream, {"x": cells, "s": {"labels": np.arange(3.0)}, "e": scipy.sparse.eye_array(3)})
+    return stream.getvalue()
+
+
+Parser = Callable[[Path], Any]
+PARSERS: dict[str, tuple[str, Parser, bytes]] = {
+    "idx": ("a.gz", lambda path: read_idx(path, 3, LIMIT), gzip.compress(made.idx(made.MNIST_X[:2, :4, :4].copy()))),
+    "idx plain": ("a", lambda path: read_idx(path, 3, LIMIT), made.idx(made.MNIST_X[:2, :4, :4].copy())),
+    "libsvm": ("a", lambda path: read_libsvm(path, 4, 3, LIMIT), b"1 1:0.5 2:-1 4:0.25 \n3 3:1\n2\n"),
+    "uci": ("a.txt", lambda path: read_utterances(path, 3, LIMIT), b"  \n1 2 3\n-4.5 5 6e-1\n \n7 8 9\n"),
+    "mat": ("a.mat", lambda path: read_mat(path, ["x", "s", "e"], LIMIT), small_mat()),
+    "tokens": ("a", all_stories, b".I 1\n.W\nword word other\nmore\n\n.I 2\n.W\nagain word\n\n"),
+    "topics": ("a", lambda path: root_topics(path, LIMIT), b"CCAT 1 1\nC15 1 1\nGCAT 2 1\n"),
+    "matrix market": (
+        "a.mtx",
+        lambda path: read_matrix_market(path, (3, 2), LIMIT),
+        b"%%MatrixMarket matrix coordinate real general\n%\n3 2 2\n1 1 0.5\n3 2 4\n",
+    ),
+    "matrix market array": (
+        "a.mtx",
+        lambda path: read_matrix_market(path, (3, 2), LIMIT),
+        b"%%MatrixMarket matrix array integer general\n3 2\n1\n2\n3\n4\n5\n6\n",
+    ),
+    "labels": ("a", lambda path: read_labels(path, LIMIT), b"0\n9\n4\n"),
+    "npz": ("a.npz", lambda path: read_npz(path, ["x", "y"], LIMIT), made.npz(x=np.eye(3), y=np.arange(3))),
+}
+
+
+def data_or_one_sentence(parser: Parser, path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            parser(path)
+    except DataError as error:
+        message = str(error)
+        assert message.endswith(".") and "\n" not in message
+        assert message.startswith(str(path))
+        assert error.__cause__ is None
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < MEMORY
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.mark.parametrize("kind", PARSERS)
+def test_a_good_file_gives_data(kind: str, folder: Path) -> None:
+    name, parser, good = PARSERS[kind]
+    (folder / name).write_bytes(good)
+    parser(folder / name)
+
+
+FUZZING = settings(max_examples=120, deadline=4000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.mark.parametrize("kind", PARSERS)
+@FUZZING
+@given(content=st.binary(max_size=400))
+@example(content=b"")
+@example(content=b"\n")
+@example(content=b"\xff" * 300)
+def test_any_bytes_give_data_or_one_clear_error(kind: str, content: bytes, folder: Path) -> None:
+    name, parser, _ = PARSERS[kind]
+    data_or_one_sentence(parser, folder / name, content)
+
+
+def test_the_file_on_which_scipys_reader_ends_the_process_is_one_error(folder: Path) -> None:
+    """Found by fuzz_atheris.py: scipy.io.mmread of 1.17 dies of a segmentation fault on these bytes."""
+    name, parser, _ = PARSERS["matrix market array"]
+    content = b"%%MatrixMarket matrix array integer general\n3 2\n1\n2\xf6\xcf\n4\n5ix."
+    data_or_one_sentence(parser, folder / name, content)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, good: bytes) -> bytes:
+    """Return a good file with some pieces replaced, repeated, cut out or inserted."""
+    content = bytearray(good)
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(content)))
+        length = draw(st.integers(0, 12))
+        piece = draw(
+            st.one_of(
+                st.binary(max_size=12),
+                st.sampled_from(
+                    [b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"999999999999", b"-1", b"nan", b"1e999", b"\n", b":"]
+                ),
+                st.just(bytes(content[:length])),
+            )
+        )
+        content[place : place + length] = piece
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", PARSERS)
+@FUZZING
+@given(data=st.data())
+def test_damaged_files_give_data_or_one_clear_error(kind: str, data: st.DataObject, folder: Path) -> None:
+    name, parser, good = PARSERS[kind]
+    data_or_one_sentence(parser, folder / name, data.draw(damaged(good)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PARSERS)
+@settings(FUZZING, max_examples=3000)
+@given(data=st.data())
+def test_many_damaged_files_give_data_or_one_clear_error(kind: str, data: st.DataObject, folder: Path) -> None:
+    name, parser, good = PARSERS[kind]
+    data_or_one_sentence(parser, folder / name, data.draw(damaged(good)))
