@@ -9,6 +9,7 @@ Two owners of one run cost time and nothing else: equal runs give equal records,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -37,8 +38,9 @@ class Claims:
 
     def __enter__(self) -> Claims:
         """Begin to touch what is claimed, and remove what dead writers left."""
-        for left in dead_drafts(self.folder):
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            for left in dead_drafts(self.folder):
+                left.unlink(missing_ok=True)
         self._heart.start()
         return self
 
