@@ -18,14 +18,18 @@ from benchmark.record import COUNTED, RunRecord
 from benchmark.run_folders import RECORD, RunFolders, run_names
 
 ATTEMPTS = 2
-"""How often a run is tried alone when its worker process dies."""
+"""How often a run is tried again when its worker process dies."""
 
 LOOK_AGAIN_SECONDS = 1.0
 """How long a run that another process claims is left in peace."""
 
 
 class Agenda:
-    """The runs of a plan, in order; none is handed out after the monotonic time `until`, or when `asked` to stop."""
+    """The runs of a plan, in order; none is handed out after the monotonic time `until`, or when `asked` to stop.
+
+    A run whose worker died is handed out up to `attempts` times more: `alone`, after all others and with no other under
+    way, or else (on a cluster, where that would leave many machines idle) as the last of those that wait.
+    """
 
     def __init__(
         self,
@@ -34,12 +38,16 @@ class Agenda:
         claims: Claims,
         until: float | None = None,
         asked: Callable[[], bool] = never,
+        *,
+        alone: bool = True,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self.place, self.claims, self.until, self.asked = place, claims, until, asked
+        self.alone, self.attempts = alone, attempts
         self.lone: Job | None = None
         self._device = device_name(place.device)
         self._ready = deque(jobs)
-        self._blocked: list[Job] = []
+        self._blocked: dict[str, list[Job]] = {}
         self._suspects: deque[Job] = deque()
         self._elsewhere: list[Job] = []
         self._looked = 0.0
@@ -62,8 +70,8 @@ class Agenda:
     def take(self, *, idle: bool = True) -> Job | None:
         """Return the next run to make, claimed, or None where none can be begun now.
 
-        A run whose worker died is only handed out when all others are done and the crew is `idle`: it is the `lone` one
-        until it ends, so that it can take no other down with it.
+        Where suspects go `alone`, one is only handed out when no other run is left and the crew is `idle`: it is the
+        `lone` one until it ends, so that it can take no other down with it.
         """
         if self.over or self.lone:
             return None
@@ -96,8 +104,7 @@ class Agenda:
         self._open.discard(run_id)
         if end.record is None or end.record.status not in COUNTED:
             self._unmade.add(run_id)
-        waiting, self._blocked = self._blocked, []
-        self._ready.extendleft(reversed(waiting))
+        self._ready.extendleft(reversed(self._blocked.pop(run_id, [])))
 
     def again(self, job: Job) -> None:
         """Note that a run was broken off through no fault of its own: it comes next."""
@@ -105,12 +112,12 @@ class Agenda:
         self._ready.appendleft(job)
 
     def died(self, job: Job, how: str) -> None:
-        """Note that the worker of a run died: it is tried alone, later, and given up after `ATTEMPTS` of these."""
+        """Note that the worker of a run died: it is tried again later, and given up after `attempts` of these."""
         run_id = job.spec.run_id
         self._release(job)
         self._deaths[run_id] += 1
-        if self._deaths[run_id] <= ATTEMPTS:
-            self._suspects.append(job)
+        if self._deaths[run_id] <= self.attempts:
+            (self._suspects if self.alone else self._ready).append(job)
             return
         text = f"the worker process of run {run_id} died {self._deaths[run_id]} times, {how}."
         self._settle(Finished(job, None, text))
@@ -120,8 +127,8 @@ class Agenda:
         name = self.place.run_name(job.spec)
         if lost := [parent for parent in job.parents if parent in self._unmade]:
             self._settle(Finished(job, None, f"run {lost[0]}, which it starts from, gave no result."))
-        elif any(parent in self._open for parent in job.parents):
-            self._blocked.append(job)
+        elif missing := [parent for parent in job.parents if parent in self._open]:
+            self._blocked.setdefault(missing[0], []).append(job)
         elif not self._made(job):
             try:
                 if not self.claims.take(name):

@@ -60,7 +60,7 @@ class Claims:
         text = f"{this_process()} {uuid.uuid4().hex}"
         written = draft(self.folder)
         try:
-            written.write_text(text, encoding="ascii")
+            written.write_text(text, encoding="utf-8")
             os.link(written, path)  # unlike a rename, it fails where somebody else was faster
         except FileExistsError:
             return False
@@ -113,6 +113,6 @@ class Claims:
 
 def _look(path: Path) -> Seen | None:
     try:
-        return path.read_text(encoding="ascii"), path.stat().st_mtime_ns
+        return path.read_text(encoding="utf-8"), path.stat().st_mtime_ns
     except (FileNotFoundError, UnicodeDecodeError):
         return None

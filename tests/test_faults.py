@@ -130,8 +130,9 @@ def test_a_disk_that_is_full_for_a_while_costs_the_runs_of_that_while_alone(tmp_
 
 
 @pytest.fixture
-def shut() -> Iterator[Path]:
+def shut(tmp_path: Path, behave: dict[int, Behaviour]) -> Iterator[Path]:
     """Give a results folder that may not be written to, to a user who is not root."""
+    ends(1, tmp_path / "another")  # all is imported, as that user may not read our Python
     parent = Path(tempfile.mkdtemp())
     parent.chmod(0o755)
     results = parent / "results"
