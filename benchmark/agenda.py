@@ -52,10 +52,10 @@ class Agenda:
         self._elsewhere: list[Job] = []
         self._looked = 0.0
         self._settled: list[Finished] = []
-        self._open = {job.spec.run_id for job in jobs}
+        self._open = {job.run_id for job in jobs}
         self._unmade: set[str] = set()
         self._deaths: Counter[str] = Counter()
-        self._before = {job.spec.run_id: self._stamp(job) for job in jobs} if place.replace else {}
+        self._before = {job.run_id: self._stamp(job) for job in jobs} if place.replace else {}
 
     @property
     def over(self) -> bool:
@@ -99,7 +99,7 @@ class Agenda:
 
     def ended(self, end: Finished) -> None:
         """Note how a run ended, and release those that waited for it."""
-        run_id = end.job.spec.run_id
+        run_id = end.job.run_id
         self._release(end.job)
         self._open.discard(run_id)
         if end.record is None or end.record.status not in COUNTED:
@@ -113,7 +113,7 @@ class Agenda:
 
     def died(self, job: Job, how: str) -> None:
         """Note that the worker of a run died: it is tried again later, and given up after `attempts` of these."""
-        run_id = job.spec.run_id
+        run_id = job.run_id
         self._release(job)
         self._deaths[run_id] += 1
         if self._deaths[run_id] <= self.attempts:
@@ -124,7 +124,7 @@ class Agenda:
 
     def _begins(self, job: Job) -> bool:
         """Claim a run and return True; else put it where it belongs."""
-        name = self.place.run_name(job.spec)
+        name = self.place.run_name(job.run_id)
         if lost := [parent for parent in job.parents if parent in self._unmade]:
             self._settle(Finished(job, None, f"run {lost[0]}, which it starts from, gave no result."))
         elif missing := [parent for parent in job.parents if parent in self._open]:
@@ -147,7 +147,7 @@ class Agenda:
         return record is not None
 
     def _stored(self, job: Job) -> RunRecord | None:
-        run_id = job.spec.run_id
+        run_id = job.run_id
         stamp = self._stamp(job)
         if not stamp or stamp == self._before.get(run_id):
             return None
@@ -158,7 +158,7 @@ class Agenda:
 
     def _stamp(self, job: Job) -> tuple[int, ...]:
         """Return when the records of a run were written; nothing where there are none."""
-        names = run_names(job.spec.run_id, self._device)
+        names = run_names(job.run_id, self._device)
         files = [self.place.results / "runs" / name / RECORD for name in names]
         return tuple(file.stat().st_mtime_ns for file in files if file.exists())
 
@@ -167,6 +167,6 @@ class Agenda:
         self.ended(end)
 
     def _release(self, job: Job) -> None:
-        self.claims.give_back(self.place.run_name(job.spec))
+        self.claims.give_back(self.place.run_name(job.run_id))
         if self.lone == job:
             self.lone = None

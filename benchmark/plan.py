@@ -146,7 +146,9 @@ def plan_runs(
     impossible: dict[str, str] = {}
     stored = set()
     for cell in cells:
-        for spec in cell.specs:
+        specs = cell.specs
+        seconds = estimate.seconds(specs[0]) if specs else None  # equal for all replicates
+        for spec in specs:
             run_id = spec.run_id
             if done(spec):
                 stored.add(run_id)
@@ -155,7 +157,7 @@ def plan_runs(
             else:
                 place = (cell.priority, columns.setdefault(cell.column, len(columns)), spec.replicate)
                 if run_id not in planned or place < planned[run_id][0]:
-                    planned[run_id] = (place, PlannedRun(spec, cell, estimate.seconds(spec)))
+                    planned[run_id] = (place, PlannedRun(spec, cell, seconds))
     ordered = sorted(planned.values(), key=lambda item: item[0])
     return Plan(tuple(run for _, run in ordered), len(stored), impossible)
 

@@ -102,7 +102,7 @@ class _Driver:
         while agenda.open:
             while len(self.running) < self.room() and (job := agenda.take(idle=not self.running)):
                 self.running[self.task.remote(job, self.place, self.mark, self.bell)] = job
-                yield Started(job.spec.run_id)
+                yield Started(job.run_id)
             yield from agenda.settled()
             if grace is None and asked():
                 grace = time.monotonic() + GRACE_SECONDS
@@ -142,10 +142,10 @@ class _Driver:
             answer: _Answer = self.ray.get(reference)
         except errors.RayTaskError as error:
             text = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
-            end = Finished(job, None, f"run {job.spec.run_id} could not be made on its node ({text}).")
+            end = Finished(job, None, f"run {job.run_id} could not be made on its node ({text}).")
         except errors.RayError as error:
             what = type(error).__name__
-            yield Noted(f"run {job.spec.run_id} lost its worker or node ({what}).")
+            yield Noted(f"run {job.run_id} lost its worker or node ({what}).")
             self.agenda.died(job, f"the last time by {what}")
             return
         else:
@@ -162,7 +162,7 @@ class _Driver:
             return Finished(job, None, answer.error)
         record = answer.result.record
         if record.code_digest != run_code_digest(job.spec):
-            text = f"run {job.spec.run_id} was made by other code: install the same version of reclust on every node."
+            text = f"run {job.run_id} was made by other code: install the same version of reclust on every node."
             return Finished(job, None, text)
         try:
             save(answer.result, self.place)

@@ -65,7 +65,7 @@ def simulate(jobs: Sequence[Job], seconds: np.ndarray, gpus: int, failing: float
     """Make `jobs` that take `seconds` on `gpus`, where an attempt fails with the probability `failing`, midway."""
     chance = np.random.default_rng(1)
     agenda = Agenda(jobs, Place(folder), MemoryClaims(), alone=False, attempts=4)  # type: ignore[arg-type]
-    cost = {job.spec.run_id: float(s) for job, s in zip(jobs, seconds, strict=True)}
+    cost = {job.run_id: float(s) for job, s in zip(jobs, seconds, strict=True)}
     record: Any = SimpleNamespace(status="ok")
     running: list[tuple[float, int, Job, bool]] = []
     now = idle = idle_before_last = last_begun = 0.0
@@ -75,7 +75,7 @@ def simulate(jobs: Sequence[Job], seconds: np.ndarray, gpus: int, failing: float
     while agenda.open:
         while len(running) < gpus and (job := agenda.take()):
             number += 1
-            run_id = job.spec.run_id
+            run_id = job.run_id
             fails = bool(chance.random() < failing)
             duration = cost[run_id] * (chance.random() if fails else 1.0)
             heapq.heappush(running, (now + duration, number, job, fails))
