@@ -18,14 +18,18 @@ from benchmark.record import COUNTED, RunRecord
 from benchmark.run_folders import RECORD, RunFolders, run_names
 
 ATTEMPTS = 2
-"""How often a run is tried alone when its worker process dies."""
+"""How often a run is tried again when its worker process dies."""
 
 LOOK_AGAIN_SECONDS = 1.0
 """How long a run that another process claims is left in peace."""
 
 
 class Agenda:
-    """The runs of a plan, in order; none is handed out after the monotonic time `until`, or when `asked` to stop."""
+    """The runs of a plan, in order; none is handed out after the monotonic time `until`, or when `asked` to stop.
+
+    A run whose worker died is handed out up to `attempts` times more: `alone`, after all others and with no other under
+    way, or else (on a cluster, where that would leave many machines idle) as the last of those that wait.
+    """
 
     def __init__(
         self,
@@ -34,20 +38,24 @@ class Agenda:
         claims: Claims,
         until: float | None = None,
         asked: Callable[[], bool] = never,
+        *,
+        alone: bool = True,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self.place, self.claims, self.until, self.asked = place, claims, until, asked
+        self.alone, self.attempts = alone, attempts
         self.lone: Job | None = None
         self._device = device_name(place.device)
         self._ready = deque(jobs)
-        self._blocked: list[Job] = []
+        self._blocked: dict[str, list[Job]] = {}
         self._suspects: deque[Job] = deque()
         self._elsewhere: list[Job] = []
         self._looked = 0.0
         self._settled: list[Finished] = []
-        self._open = {job.spec.run_id for job in jobs}
+        self._open = {job.run_id for job in jobs}
         self._unmade: set[str] = set()
         self._deaths: Counter[str] = Counter()
-        self._before = {job.spec.run_id: self._stamp(job) for job in jobs} if place.replace else {}
+        self._before = {job.run_id: self._stamp(job) for job in jobs} if place.replace else {}
 
     @property
     def over(self) -> bool:
@@ -62,8 +70,8 @@ class Agenda:
     def take(self, *, idle: bool = True) -> Job | None:
         """Return the next run to make, claimed, or None where none can be begun now.
 
-        A run whose worker died is only handed out when all others are done and the crew is `idle`: it is the `lone` one
-        until it ends, so that it can take no other down with it.
+        Where suspects go `alone`, one is only handed out when no other run is left and the crew is `idle`: it is the
+        `lone` one until it ends, so that it can take no other down with it.
         """
         if self.over or self.lone:
             return None
@@ -91,13 +99,12 @@ class Agenda:
 
     def ended(self, end: Finished) -> None:
         """Note how a run ended, and release those that waited for it."""
-        run_id = end.job.spec.run_id
+        run_id = end.job.run_id
         self._release(end.job)
         self._open.discard(run_id)
         if end.record is None or end.record.status not in COUNTED:
             self._unmade.add(run_id)
-        waiting, self._blocked = self._blocked, []
-        self._ready.extendleft(reversed(waiting))
+        self._ready.extendleft(reversed(self._blocked.pop(run_id, [])))
 
     def again(self, job: Job) -> None:
         """Note that a run was broken off through no fault of its own: it comes next."""
@@ -105,23 +112,23 @@ class Agenda:
         self._ready.appendleft(job)
 
     def died(self, job: Job, how: str) -> None:
-        """Note that the worker of a run died: it is tried alone, later, and given up after `ATTEMPTS` of these."""
-        run_id = job.spec.run_id
+        """Note that the worker of a run died: it is tried again later, and given up after `attempts` of these."""
+        run_id = job.run_id
         self._release(job)
         self._deaths[run_id] += 1
-        if self._deaths[run_id] <= ATTEMPTS:
-            self._suspects.append(job)
+        if self._deaths[run_id] <= self.attempts:
+            (self._suspects if self.alone else self._ready).append(job)
             return
         text = f"the worker process of run {run_id} died {self._deaths[run_id]} times, {how}."
         self._settle(Finished(job, None, text))
 
     def _begins(self, job: Job) -> bool:
         """Claim a run and return True; else put it where it belongs."""
-        name = self.place.run_name(job.spec)
+        name = self.place.run_name(job.run_id)
         if lost := [parent for parent in job.parents if parent in self._unmade]:
             self._settle(Finished(job, None, f"run {lost[0]}, which it starts from, gave no result."))
-        elif any(parent in self._open for parent in job.parents):
-            self._blocked.append(job)
+        elif missing := [parent for parent in job.parents if parent in self._open]:
+            self._blocked.setdefault(missing[0], []).append(job)
         elif not self._made(job):
             try:
                 if not self.claims.take(name):
@@ -140,7 +147,7 @@ class Agenda:
         return record is not None
 
     def _stored(self, job: Job) -> RunRecord | None:
-        run_id = job.spec.run_id
+        run_id = job.run_id
         stamp = self._stamp(job)
         if not stamp or stamp == self._before.get(run_id):
             return None
@@ -151,7 +158,7 @@ class Agenda:
 
     def _stamp(self, job: Job) -> tuple[int, ...]:
         """Return when the records of a run were written; nothing where there are none."""
-        names = run_names(job.spec.run_id, self._device)
+        names = run_names(job.run_id, self._device)
         files = [self.place.results / "runs" / name / RECORD for name in names]
         return tuple(file.stat().st_mtime_ns for file in files if file.exists())
 
@@ -160,6 +167,6 @@ class Agenda:
         self.ended(end)
 
     def _release(self, job: Job) -> None:
-        self.claims.give_back(self.place.run_name(job.spec))
+        self.claims.give_back(self.place.run_name(job.run_id))
         if self.lone == job:
             self.lone = None

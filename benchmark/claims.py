@@ -9,6 +9,7 @@ Two owners of one run cost time and nothing else: equal runs give equal records,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -37,8 +38,9 @@ class Claims:
 
     def __enter__(self) -> Claims:
         """Begin to touch what is claimed, and remove what dead writers left."""
-        for left in dead_drafts(self.folder):
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            for left in dead_drafts(self.folder):
+                left.unlink(missing_ok=True)
         self._heart.start()
         return self
 
@@ -58,7 +60,7 @@ class Claims:
         text = f"{this_process()} {uuid.uuid4().hex}"
         written = draft(self.folder)
         try:
-            written.write_text(text, encoding="ascii")
+            written.write_text(text, encoding="utf-8")
             os.link(written, path)  # unlike a rename, it fails where somebody else was faster
         except FileExistsError:
             return False
@@ -111,6 +113,6 @@ class Claims:
 
 def _look(path: Path) -> Seen | None:
     try:
-        return path.read_text(encoding="ascii"), path.stat().st_mtime_ns
+        return path.read_text(encoding="utf-8"), path.stat().st_mtime_ns
     except (FileNotFoundError, UnicodeDecodeError):
         return None

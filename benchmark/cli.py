@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +46,7 @@ from benchmark.cli_options import (
 from benchmark.cli_renew import results_renew
 from benchmark.cli_study import compare, create, ledger
 from benchmark.explain import as_text, explain_cell, find_cell
+from benchmark.failures import as_line, as_values, traceback_of, went_wrong
 from benchmark.listing import LISTS, print_list, status_line
 from benchmark.paper import PROFILES
 from benchmark.plan import plan_cells
@@ -55,11 +56,12 @@ from benchmark.registry import UsageError, UserError, did_you_mean, load_plugins
 from benchmark.render.tables import FORMATS, render_tables
 from benchmark.running import How, announce, carry_out, draw, missing_readings, refuse_impossible, refuse_nothing
 from benchmark.session import Session
+from benchmark.store import Store
 from benchmark.store import merge as merge_folders
 from benchmark.upkeep import damage, refuse_unwritable, tidy
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify.")
+results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify, traceback.")
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
 results_app.command("renew")(results_renew)
@@ -139,12 +141,23 @@ def status(
 ) -> None:
     """Say how much of each table is stored, what is missing, and how long that would take."""
     session = Session(results, data_dir=data_dir)
-    lines = []
+    lines: list[dict[str, Any]] = []
+    wrong: dict[str, str] = {}
     for name in (profile,) if profile else PROFILES:
         cells = plan_cells(request(name, paper, table, method, dataset, reading, sets, runs))
         for key in dict.fromkeys((c.paper, c.table, c.reading) for c in cells):
-            lines.append(status_line(session, name, [c for c in cells if (c.paper, c.table, c.reading) == key]))
+            chosen = [c for c in cells if (c.paper, c.table, c.reading) == key]
+            bad = went_wrong(session, chosen)
+            wrong |= {record.run_id: as_line(record) for record in bad}
+            lines.append(
+                status_line(session, name, chosen) | ({"not ok": [as_values(r) for r in bad]} if as_json else {})
+            )
     print_list(lines, as_json)
+    if wrong and not as_json:
+        typer.echo(
+            "\nRuns that went wrong; `python -m benchmark results traceback RUN` shows what a failed one raised:"
+        )
+        typer.echo("\n".join(wrong.values()))
     for problem in session.store.problems():
         typer.echo(f"warning: {problem}", err=True)
 
@@ -261,6 +274,15 @@ def results_verify(results: Results = Path("results")) -> None:
         typer.echo(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
     typer.echo(f"{records} records read, {len(problems)} problems.")
     raise typer.Exit(1 if problems else 0)
+
+
+@results_app.command("traceback")
+def results_traceback(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, as `status` shows it.")],
+    results: Results = Path("results"),
+) -> None:
+    """Show what a failed run raised."""
+    typer.echo(traceback_of(Store(results), run_id))
 
 
 def main() -> None:

@@ -128,7 +128,7 @@ def _fitted(estimator: Any, data: LoadedData, run: RunContext) -> tuple[dict[str
             raise UserError(
                 f"the machine has too little memory left for the run ({text}); use fewer --workers."
             ) from None
-        return {"status": "failed", "error": text, "traceback": traceback.format_exc()}, labels
+        return {"status": "failed", "error": text, "traceback": traceback.format_exc()}, None
 
 
 def _identity(spec: RunSpec, digest: str, device: str, measures: Sequence[Measure]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -36,6 +36,11 @@ class Job:
     record: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
 
+    @cached_property
+    def run_id(self) -> str:
+        """The id of the run; a hash, which is asked for again and again."""
+        return self.spec.run_id
+
 
 @dataclass(frozen=True)
 class Place:
@@ -52,10 +57,10 @@ class Place:
     shared: Path | None = None
     checkpoints: Frequency | None = field(default_factory=Frequency)
 
-    def run_name(self, spec: RunSpec) -> str:
+    def run_name(self, run_id: str) -> str:
         """Return the name under which a run is claimed and its checkpoints are kept: one for each device."""
         device = device_name(self.device)
-        return run_names(spec.run_id, device)[device != "cpu"]
+        return run_names(run_id, device)[device != "cpu"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ def make_run(
 
 def train(job: Job, place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never) -> RunResult:
     """Execute one job with one thread. Raises UserError, OSError, or Stopped where it was `asked` to stop."""
-    run_id = job.spec.run_id
+    run_id = job.run_id
     report(Started(run_id))
 
     def progress(phase: str, step: int, total: int) -> None:
@@ -138,7 +143,7 @@ def train(job: Job, place: Place, report: Callable[[Event], None], asked: Callab
         report(Noted(f"run {run_id}: {text}"))
 
     every = place.checkpoints
-    opened = partial(RunCheckpoints, place.results, place.run_name(job.spec), every=every, asked=asked, note=note)
+    opened = partial(RunCheckpoints, place.results, place.run_name(job.run_id), every=every, asked=asked, note=note)
     torch.set_num_threads(1)
     with threadpool_limits(1):
         data = shared_data(job.spec, place.data_dir, place.shared) if place.shared else None
@@ -157,4 +162,4 @@ def train(job: Job, place: Place, report: Callable[[Event], None], asked: Callab
 def save(result: RunResult, place: Place) -> None:
     """Store the record of a run, then remove its checkpoints."""
     Store(place.results).save(result.record, result.labels, replace=place.replace)
-    discard(place.results, place.run_name(result.record.spec))
+    discard(place.results, place.run_name(result.record.run_id))

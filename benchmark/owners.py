@@ -25,7 +25,7 @@ _FOREIGN_DEAD_AFTER_SECONDS = 7 * 24 * 3600
 def machine() -> str:
     """Return what is equal for all processes that see each other's process ids, as letters, digits and underscores."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         boot, namespace = socket.gethostname(), ""

@@ -157,7 +157,9 @@ def plan_runs(
     stored = set()
     record: dict[str, dict[str, None]] = {}
     for cell in cells:
-        for spec in cell.specs:
+        specs = cell.specs
+        seconds = estimate.seconds(specs[0]) if specs else None  # equal for all replicates
+        for spec in specs:
             run_id = spec.run_id
             record.setdefault(run_id, {}).update(dict.fromkeys(cell.record))
             if done(spec):
@@ -167,7 +169,7 @@ def plan_runs(
             else:
                 place = (cell.priority, columns.setdefault(cell.column, len(columns)), spec.replicate)
                 if run_id not in planned or place < planned[run_id][0]:
-                    planned[run_id] = (place, PlannedRun(spec, cell, estimate.seconds(spec)))
+                    planned[run_id] = (place, PlannedRun(spec, cell, seconds))
     ordered = sorted(planned.values(), key=lambda item: item[0])
     runs = tuple(replace(run, record=tuple(record[run.spec.run_id])) for _, run in ordered)
     return Plan(runs, len(stored), impossible)

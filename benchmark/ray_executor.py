@@ -14,7 +14,6 @@ import signal
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +29,9 @@ from benchmark.owners import process
 from benchmark.registry import UsageError, UserError, load_plugins
 from benchmark.resume import Stopped
 from benchmark.shared_data import folder_of
+
+ATTEMPTS = 4
+"""How often a run is tried again when its worker or node is lost."""
 
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 60.0
@@ -75,7 +77,8 @@ def on_ray(
     """
     place = replace(place, results=place.results.resolve())
     with _connected(address) as ray, _marked(place.results) as mark, Claims(place.results) as claims:
-        driver = _Driver(ray, place, gpus, mark, Agenda(jobs, place, claims, until, asked))
+        agenda = Agenda(jobs, place, claims, until, asked, alone=False, attempts=ATTEMPTS)
+        driver = _Driver(ray, place, gpus, mark, agenda)
         try:
             yield from driver.work(asked)
         finally:
@@ -91,7 +94,6 @@ class _Driver:
         self.bell = ray.remote(num_cpus=0)(_Bell).remote()
         self.task = ray.remote(num_cpus=1, num_gpus=self.need, max_retries=0, scheduling_strategy="SPREAD")(_on_node)
         self.running: dict[Any, Job] = {}
-        self.lost: Counter[str] = Counter()
         self._room, self._counted = 0, 0.0
 
     def work(self, asked: Callable[[], bool]) -> Iterator[Event]:
@@ -100,7 +102,7 @@ class _Driver:
         while agenda.open:
             while len(self.running) < self.room() and (job := agenda.take(idle=not self.running)):
                 self.running[self.task.remote(job, self.place, self.mark, self.bell)] = job
-                yield Started(job.spec.run_id)
+                yield Started(job.run_id)
             yield from agenda.settled()
             if grace is None and asked():
                 grace = time.monotonic() + GRACE_SECONDS
@@ -140,9 +142,11 @@ class _Driver:
             answer: _Answer = self.ray.get(reference)
         except errors.RayTaskError as error:
             text = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
-            end = Finished(job, None, f"run {job.spec.run_id} could not be made on its node ({text}).")
+            end = Finished(job, None, f"run {job.run_id} could not be made on its node ({text}).")
         except errors.RayError as error:
-            yield from self._again(job, type(error).__name__)
+            what = type(error).__name__
+            yield Noted(f"run {job.run_id} lost its worker or node ({what}).")
+            self.agenda.died(job, f"the last time by {what}")
             return
         else:
             if answer.result is None and not answer.error:
@@ -153,22 +157,12 @@ class _Driver:
         self.agenda.ended(end)
         yield end
 
-    def _again(self, job: Job, what: str) -> Iterator[Event]:
-        """Make a run again: at once after its first loss (of a node, say), then alone, as it may be at fault."""
-        run_id = job.spec.run_id
-        self.lost[run_id] += 1
-        yield Noted(f"run {run_id} lost its worker or node ({what}) and is made again.")
-        if self.lost[run_id] == 1:
-            self.agenda.again(job)
-        else:
-            self.agenda.died(job, f"by {what}")
-
     def _stored(self, job: Job, answer: _Answer) -> Finished:
         if answer.result is None:
             return Finished(job, None, answer.error)
         record = answer.result.record
         if record.code_digest != run_code_digest(job.spec):
-            text = f"run {job.spec.run_id} was made by other code: install the same version of reclust on every node."
+            text = f"run {job.run_id} was made by other code: install the same version of reclust on every node."
             return Finished(job, None, text)
         try:
             save(answer.result, self.place)

@@ -14,8 +14,9 @@ from benchmark.store import Store
 def refuse_unwritable(results: Path) -> None:
     """Raise UserError where nothing can be written to the results folder, before hours are spent."""
     try:
-        (results / "runs").mkdir(parents=True, exist_ok=True)
-        trial = draft(results / "runs")
+        results.mkdir(parents=True, exist_ok=True)
+        runs = results / "runs"
+        trial = draft(runs if runs.exists() else results)
         trial.mkdir()
         trial.rmdir()
     except OSError as error:

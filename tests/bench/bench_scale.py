@@ -1,0 +1,58 @@
+"""Planning 100 000 runs, and handing them out to 1 to 1000 simulated GPUs that fail now and then."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.paper import PROFILES, READINGS
+from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
+from benchmark.registry import load_plugins
+from tests.bench.simulation import costs, family, simulate
+
+RUNS = 100_000
+FAILING = 0.02
+
+
+def cells_for(runs: int) -> list[PlannedCell]:
+    """Return cells of all papers and profiles with so many replicates that they need at least `runs` runs."""
+    load_plugins()
+    asked = [Request(profile, readings=READINGS) for profile in PROFILES]
+    cells = {spec.run_id for request in asked for cell in plan_cells(request) for spec in cell.specs[:1]}
+    replicates = -(-runs // len(cells))
+    return [cell for r in asked for cell in plan_cells(Request(r.profile, readings=READINGS, runs=replicates))]
+
+
+def resident_mib() -> float:
+    """Return the peak resident memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def planned(cells: list[PlannedCell]) -> Plan:
+    return plan_runs(cells, lambda spec: False, lambda name: "")
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return planned(cells_for(RUNS))
+
+
+def test_plan_of_100_000_runs(benchmark: Any) -> None:
+    cells, before = cells_for(RUNS), resident_mib()
+    made = benchmark.pedantic(planned, (cells,), rounds=1)
+    benchmark.extra_info |= {"mib": resident_mib() - before, "runs": len(made.runs)}
+    assert len(made.runs) >= RUNS
+    assert benchmark.stats.stats.median < 10, "seconds to plan"
+
+
+@pytest.mark.parametrize("gpus", [1, 10, 100, 1000])
+def test_100_000_runs_on_simulated_gpus(benchmark: Any, plan: Plan, tmp_path: Path, gpus: int) -> None:
+    jobs = family(plan.runs[:RUNS])
+    seconds = costs(len(jobs))
+    found = benchmark.pedantic(simulate, (jobs, seconds, gpus, FAILING, tmp_path), rounds=1)
+    benchmark.extra_info |= {"idle": found.idle, "failures": found.failures, "days": found.seconds / 86400}
+    assert len(set(found.order)) == RUNS and len(found.order) == RUNS + found.failures
+    assert found.idle < 0.05 and found.given_up == 0

@@ -1,0 +1,98 @@
+"""Simulated GPUs that make the runs of an agenda: how long they are idle, with runs of mixed cost and with failures."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from benchmark.agenda import Agenda
+from benchmark.jobs import Finished, Job, Place
+from benchmark.plan import PlannedRun
+from benchmark.record import Context
+
+HOUR = 3600.0
+
+
+class MemoryClaims:
+    """Claims of a process that is alone in the world."""
+
+    def take(self, run: str) -> bool:
+        """Grant every claim."""
+        return True
+
+    def give_back(self, run: str) -> None:
+        """Forget it."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What came of a simulation: seconds of simulated time, and how the GPUs spent them.
+
+    `idle` is the share of GPU time without a run until the last wave: until the last run was begun for the first time.
+    """
+
+    seconds: float
+    idle: float
+    order: tuple[str, ...]
+    failures: int
+    given_up: int
+
+
+def family(runs: Sequence[PlannedRun], children: int = 5, share: float = 0.3) -> list[Job]:
+    """Return jobs for planned runs, of which a `share` start from a pre-training run that comes before them."""
+    jobs: list[Job] = []
+    period = round((children + 1) / share)
+    for number, run in enumerate(runs):
+        place = number % period
+        parents = (runs[number - place].spec.run_id,) if 1 <= place <= children else ()
+        jobs.append(Job(run.spec, Context(), parents))
+    return jobs
+
+
+def costs(number: int, seed: int = 0) -> np.ndarray:
+    """Return seconds of runs, from half a minute to ten hours, most of them short."""
+    drawn = np.random.default_rng(seed).lognormal(np.log(600.0), 1.5, number)
+    return np.clip(drawn, 30.0, 10 * HOUR)
+
+
+def simulate(jobs: Sequence[Job], seconds: np.ndarray, gpus: int, failing: float, folder: Path) -> Simulated:
+    """Make `jobs` that take `seconds` on `gpus`, where an attempt fails with the probability `failing`, midway."""
+    chance = np.random.default_rng(1)
+    agenda = Agenda(jobs, Place(folder), MemoryClaims(), alone=False, attempts=4)  # type: ignore[arg-type]
+    cost = {job.run_id: float(s) for job, s in zip(jobs, seconds, strict=True)}
+    record: Any = SimpleNamespace(status="ok")
+    running: list[tuple[float, int, Job, bool]] = []
+    now = idle = idle_before_last = last_begun = 0.0
+    order: list[str] = []
+    begun: set[str] = set()
+    failures = given_up = number = 0
+    while agenda.open:
+        while len(running) < gpus and (job := agenda.take()):
+            number += 1
+            run_id = job.run_id
+            fails = bool(chance.random() < failing)
+            duration = cost[run_id] * (chance.random() if fails else 1.0)
+            heapq.heappush(running, (now + duration, number, job, fails))
+            order.append(run_id)
+            if run_id not in begun:
+                begun.add(run_id)
+                last_begun, idle_before_last = now, idle
+        given_up += sum(end.record is None for end in agenda.settled())
+        if not running:
+            continue
+        end, _, job, fails = heapq.heappop(running)
+        idle += (gpus - len(running) - 1) * (end - now)
+        now = end
+        if fails:
+            failures += 1
+            agenda.died(job, "in the simulation")
+        else:
+            agenda.ended(Finished(job, record))
+    share = idle_before_last / (gpus * last_begun) if last_begun else 0.0
+    return Simulated(now, share, tuple(order), failures, given_up)
