@@ -38,14 +38,19 @@ def compare_methods(session: Session, request: Request, metric_id: str, profile:
     ranks with the critical difference, from five data sets up) and `notes`.
     """
     metric = _metric(request, metric_id)
-    reasons = []
+    reasons, found = [], {}
     for name in (profile,) if profile else tuple(reversed(PROFILES)):
         cells = _cells(replace(request, profile=name))
-        values = {key: found for key, cell in cells.items() if (found := _values(session, cell, metric))}
-        pairs = _pairs(values, request.methods)
-        if pairs:
-            return _answer(request, name, metric, values, pairs)
-        reasons.append(_missing(name, cells, values))
+        values = {key: part for key, cell in cells.items() if (part := _values(session, cell, metric))}
+        if pairs := _pairs(values, request.methods):
+            found[name] = _answer(request, name, metric, values, pairs)
+            if {method for method, _ in values} == set(request.methods):
+                return found[name]
+        else:
+            reasons.append(_missing(name, cells, values))
+    # No profile has runs of all the methods: the fullest that has runs of two.
+    for answer in found.values():
+        return answer
     raise UserError(reasons[-1])
 
 

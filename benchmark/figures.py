@@ -86,15 +86,17 @@ def selected_figures(names: Sequence[str], papers: Sequence[str]) -> list[tuple[
 
 def draw_figure(session: Session, folder: str, rule: Figure, profile: str | None, reading: Reading) -> DrawnFigure:
     """Draw one figure in `profile`, or without one in the fullest profile that has its numbers."""
-    reason = ""
+    reasons: list[NoNumbers] = []
     for name in (profile,) if profile else tuple(reversed(PROFILES)):
         try:
             drawing = rule.draw(StoredNumbers(session, folder, name, reading))
         except NoNumbers as error:
-            reason = str(error)
+            reasons.append(error)
         else:
-            return DrawnFigure(folder, rule, drawing, name)
-    return DrawnFigure(folder, rule, missing=reason)
+            # A drawing of an idea is made of no numbers, and so of no profile.
+            return DrawnFigure(folder, rule, drawing, name if drawing.facts else "")
+    told = next((reason for reason in reasons if reason.near), reasons[-1])
+    return DrawnFigure(folder, rule, missing=str(told))
 
 
 def write_figure(drawn: DrawnFigure, out: Path) -> list[Path]:
@@ -137,7 +139,7 @@ class StoredNumbers:
         command = _command(self.folder, table, self.profile, cells[0].column if cells else dataset)
         if lacking:
             kind = ", ".join(need.rstrip(":") for need in needs)
-            raise NoNumbers(f"history has no drift ({kind}): rerun with `{command} --record drift`.")
+            raise NoNumbers(f"history has no drift ({kind}): rerun with `{command} --record drift`.", near=True)
         raise NoNumbers(f"no run is stored in the {self.profile} profile: `{command}`.")
 
     def rows(self, file: str) -> tuple[dict[str, str], ...]:
@@ -153,7 +155,7 @@ class StoredNumbers:
         self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str
     ) -> tuple[Embedding, ...]:
         """Return stored embeddings of the best runs; see `Numbers`."""
-        found, commands = [], []
+        found, commands, near = [], [], False
         for cell in self._cells(table, methods, dataset):
             commands.append(
                 f"python -m benchmark embed {self.folder}/{table} {cell.row} {cell.column} --profile {self.profile} "
@@ -161,6 +163,7 @@ class StoredNumbers:
             )
             traces = _select(_traces(cell_records(cell.specs, self.session.find).values()))
             if traces:
+                near = True
                 run_id = next(trace.run_id for trace in traces if trace.selected)
                 try:
                     rows = self.rows(f"embeddings/{run_id}-{tap}-{projection}.csv")
@@ -169,7 +172,7 @@ class StoredNumbers:
                 found.append(_embedding(cell, run_id, rows, traces))
         if found:
             return tuple(found)
-        raise NoNumbers(f"no embedding is stored in the {self.profile} profile: `{(commands or ['-'])[0]}`.")
+        raise NoNumbers(f"no embedding is stored in the {self.profile} profile: `{(commands or ['-'])[0]}`.", near=near)
 
     def _cells(self, table: str, methods: Sequence[str], dataset: str) -> list[PlannedCell]:
         paper = load_paper(self.folder)

@@ -154,7 +154,17 @@ def _seed(facts: dict[str, dict[str, Any]], record: RunRecord) -> str:
 
 
 def _curves(records: dict[str, RunRecord]) -> list[str]:
-    """Return loss, ACC, and loss against ACC of all runs as charts."""
+    """Return ACC against the loss of the kept weights, and the histories of loss and ACC, of all runs as charts."""
+    charts = []
+    ended = [record for record in records.values() if record.loss is not None and "acc" in record.metrics]
+    if len(ended) > 1:
+        losses, accs = [[float(r.loss or 0)] for r in ended], [[100 * r.metrics["acc"]] for r in ended]
+        each = [f"replicate {r.spec.replicate}: loss {r.loss:.4g}, ACC {100 * r.metrics['acc']:.1f}" for r in ended]
+        charts.append(curve_svg("ACC [%] against the loss of each run", losses, accs, each, x_label="loss"))
+    return [Markup(chart) for chart in (*charts, *_histories(records)) if chart]
+
+
+def _histories(records: dict[str, RunRecord]) -> list[str]:
     traced = [record for record in records.values() if len(record.history) > 1]
     if not traced:
         return []
@@ -162,8 +172,7 @@ def _curves(records: dict[str, RunRecord]) -> list[str]:
     epochs = [[float(e.epoch) for e in record.history if e.step > 0] for record in traced]
     totals = [[e.total for e in record.history if e.step > 0] for record in traced]
     accs = [[100 * e.metrics.get("acc", float("nan")) for e in record.history if e.step > 0] for record in traced]
-    charts = [curve_svg("total loss", epochs, totals, names), curve_svg("ACC [%]", epochs, accs, names)]
-    return [Markup(chart) for chart in charts if chart]
+    return [curve_svg("total loss", epochs, totals, names), curve_svg("ACC [%]", epochs, accs, names)]
 
 
 def _confusion(session: Session, run_id: str | None, records: dict[str, RunRecord]) -> tuple[list[dict[str, Any]], str]:

@@ -99,10 +99,10 @@ def test_a_name_that_is_taken_and_an_installed_suite_are_refused(tmp_path):
 
 
 def test_the_template_passes_the_suite_s_own_style(tmp_path):
-    (tmp_path / "pyproject.toml").touch()
-    paths = new_method("deep-means", home=tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
-    for tool in (["check"], ["format", "--check"]):
-        command = [sys.executable, "-m", "ruff", *tool, "--isolated", "--line-length", "120", *map(str, paths)]
+    paths = new_method("deep-means", home=tmp_path)
+    ours = ["--config", 'lint.isort.known-first-party = ["benchmark", "methods"]']
+    for tool in (["check", *ours], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *tool, *(path.relative_to(tmp_path).as_posix() for path in paths)]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout

@@ -72,7 +72,7 @@ def test_a_shared_run_is_as_urgent_as_the_most_urgent_table_that_asks_for_it():
     [
         ({"tables": (TABLE4,)}, "row", {"ddc-uco-n", "ddc-uco-t"}),
         ({"tables": ("table4",)}, "table", {"table4"}),
-        ({"papers": ("tkuco2024",)}, "table", {"table2", "table3", "table4"}),
+        ({"papers": ("tkuco2024",)}, "table", {"table2", "table3", "table4", "table5"}),
         ({"methods": ("ddc", "k-means")}, "row", {"ddc", "k-means"}),
         ({"methods": ("pssc",)}, "reason", {"not implemented"}),
         ({"profile": "cpu", "datasets": ("usps",)}, "column", {"usps"}),

@@ -11,10 +11,18 @@ STROKES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4")
 
 
-def curve_svg(title: str, x: Sequence[Sequence[float]], y: Sequence[Sequence[float]], names: Sequence[str]) -> str:
+def curve_svg(
+    title: str,
+    x: Sequence[Sequence[float]],
+    y: Sequence[Sequence[float]],
+    names: Sequence[str],
+    *,
+    x_label: str = "epoch",
+) -> str:
     """Return an SVG of one line for each of `names`, through the points of `x` and `y`, with a title and axes.
 
-    Points that are not finite are left out; without any point, an empty string is returned.
+    A line of one point is drawn as a dot with its name. Points that are not finite are left out; without any point, an
+    empty string is returned.
     """
     lines = [
         [(a, b) for a, b in zip(xs, ys, strict=True) if math.isfinite(a) and math.isfinite(b)]
@@ -36,11 +44,17 @@ def curve_svg(title: str, x: Sequence[Sequence[float]], y: Sequence[Sequence[flo
         f'<path class="axis" d="M{LEFT},{TOP}V{HEIGHT - BOTTOM}H{WIDTH - 8}" fill="none"/>',
         f'<text x="{LEFT - 4}" y="{HEIGHT - BOTTOM}" text-anchor="end">{y0:.3g}</text>',
         f'<text x="{LEFT - 4}" y="{TOP + 8}" text-anchor="end">{y1:.3g}</text>',
-        f'<text x="{LEFT}" y="{HEIGHT - 12}">{x0:g}</text>',
-        f'<text x="{WIDTH - 8}" y="{HEIGHT - 12}" text-anchor="end">epoch {x1:g}</text>',
+        f'<text x="{LEFT}" y="{HEIGHT - 12}">{x0:.4g}</text>',
+        f'<text x="{WIDTH - 8}" y="{HEIGHT - 12}" text-anchor="end">{escape(x_label)} {x1:.4g}</text>',
     ]
     for number, (line, name) in enumerate(zip(lines, names, strict=True)):
         style = f'stroke="{STROKES[number % 6]}" stroke-dasharray="{DASHES[number % 6]}"'
+        if len(line) == 1:
+            cx, cy = place(*line[0]).split(",")
+            parts.append(
+                f'<circle cx="{cx}" cy="{cy}" r="4" fill="{STROKES[0]}"><title>{escape(name)}</title></circle>'
+            )
+            continue
         path = " ".join(place(a, b) for a, b in line)
         parts.append(f'<polyline points="{path}" fill="none" stroke-width="1.6" {style}><title>{escape(name)}</title>')
         parts.append("</polyline>")

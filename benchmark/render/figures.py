@@ -20,7 +20,14 @@ Floats = npt.NDArray[np.float64]
 
 
 class NoNumbers(UserError):
-    """What a figure needs is not stored; the message says why, and how to make it."""
+    """What a figure needs is not stored; the message says why, and how to make it.
+
+    `near` says that runs are stored and only something beside them is missing.
+    """
+
+    def __init__(self, message: str, *, near: bool = False) -> None:
+        super().__init__(message)
+        self.near = near
 
 
 @dataclass(frozen=True)
