@@ -52,6 +52,7 @@ def write_corpus(folder: Path) -> int:
     words = ["".join(letters[random.integers(0, 26, size)]) for size in random.integers(2, 12, TERMS)]
     weights = 1 / (np.arange(TERMS) + 10.0)
     limits = np.cumsum(weights / weights.sum())
+    limits[-1] = 1
     folder.mkdir()
     roots = random.choice(["CCAT", "GCAT", "MCAT", "ECAT"], STORIES, p=[0.44, 0.25, 0.23, 0.08])
     single = random.random(STORIES) < 0.85
@@ -60,13 +61,13 @@ def write_corpus(folder: Path) -> int:
             topics.write(
                 f"{root} {number} 1\n" + ("" if one else f"{'GCAT' if root != 'GCAT' else 'MCAT'} {number} 1\n")
             )
+    lines = [" ".join(words[i] for i in row) for row in np.searchsorted(limits, random.random((200_000, 40))).tolist()]
     parts = ("test_pt0", "test_pt1", "test_pt2", "test_pt3", "train")
     for part, numbers in zip(parts, np.array_split(np.arange(FIRST, FIRST + STORIES), 5), strict=True):
+        chosen = random.integers(0, len(lines), (len(numbers), 3)).tolist()
         with (folder / f"lyrl2004_tokens_{part}.dat").open("w") as file:
-            for number in numbers:
-                size = int(random.gamma(2, 60)) + 5
-                chosen = np.searchsorted(limits, random.random(size)).clip(max=TERMS - 1).tolist()
-                file.write(f".I {number}\n.W\n{' '.join([words[i] for i in chosen])}\n\n")
+            for number, three in zip(numbers, chosen, strict=True):
+                file.write(f".I {number}\n.W\n" + "\n".join([lines[i] for i in three]) + "\n\n")
     return int(single.sum())
 
 
@@ -76,7 +77,7 @@ def corpus() -> None:
         started = time.perf_counter()
         stories = write_corpus(Path(root) / "rcv1")
         size = sum(path.stat().st_size for path in (Path(root) / "rcv1").iterdir())
-        print(f"written: {STORIES} stories, {size / 1e6:.0f} MB, {time.perf_counter() - started:.0f} s")
+        print(f"written: {STORIES} stories, {size / 1e6:.0f} MB, {time.perf_counter() - started:.0f} s", flush=True)
         subprocess.run([sys.executable, __file__, "parse", root, str(stories)], check=True)
 
 
