@@ -30,7 +30,8 @@ def load_dataset(name: str, data_dir: Path | str | None = None) -> LoadedData:
     Returns
     -------
     LoadedData
-        A `Dataset` with the fields x (float32 in [0, 1]), y (labels 0..k-1), name, n_clusters and digest.
+        A `Dataset` with the fields x (float32, images in [0, 1]), y (labels 0..k-1), lengths (of sequences), name,
+        n_clusters and digest.
 
     Raises
     ------

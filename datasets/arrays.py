@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from scipy import sparse
 from benchmark.registry import UsageError
 from datasets.preprocessing import apply_steps
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int64]

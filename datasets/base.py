@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from benchmark.registry import DataError, DataStatus
 from datasets import cache
-from datasets.arrays import Array, Dataset, Images, Labels, Lengths, Raw, Samples, array_digest, subset_indices
+from datasets.arrays import Dataset, Images, Labels, Lengths, Raw, Samples, array_digest, subset_indices
 from datasets.download import download, staging
 from datasets.files import OfficialFile, cache_root, probe, search_roots
 from datasets.recipes import recipes_of
@@ -89,7 +90,7 @@ class Source(ABC):
         """Return the arrays in the files at `paths` (by official name), or raise DataError naming the wrong file."""
 
     @abstractmethod
-    def scale(self, x: Array) -> Samples:
+    def scale(self, x: Any) -> Samples:
         """Return the parsed samples as float32, each of the declared shape; images in [0, 1]."""
 
     def identify(self, raw: Raw, paths: Mapping[str, Path]) -> str:

@@ -53,16 +53,18 @@ def recall(name: str, key: str) -> tuple[Samples, Labels, Lengths | None] | None
         return None
     y, lengths = arrays["y.npy"], arrays.get("lengths.npy")
     if "x.npy" in arrays:
-        return arrays["x.npy"], y, lengths  # type: ignore[return-value]
+        return arrays["x.npy"], y, lengths
     parts = tuple(arrays[f"{part}.npy"] for part in ("data", "indices", "indptr"))
-    return sparse.csr_array(parts, shape=tuple(facts["shape"])), y, lengths  # type: ignore[return-value]
+    return sparse.csr_array(parts, shape=tuple(facts["shape"])), y, lengths
 
 
 def remember(name: str, key: str, x: Samples, y: Labels, lengths: Lengths | None) -> None:
     """Keep the arrays under `key`, in the place of older ones; where nothing can be written, do nothing."""
     if not _enabled():
         return
-    arrays: dict[str, Array] = {"y": y} | ({} if lengths is None else {"lengths": lengths})
+    arrays: dict[str, Array] = {"y": y}
+    if lengths is not None:
+        arrays["lengths"] = lengths
     if isinstance(x, sparse.csr_array):
         arrays |= {"data": x.data, "indices": x.indices, "indptr": x.indptr}
     else:

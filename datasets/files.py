@@ -51,7 +51,7 @@ class OfficialFile:
     def find(self, folders: list[Path]) -> Path | None:
         """Return the first such file in `folders`, compressed or not, or None."""
         plain = Path(self.name)
-        names = (self.name, plain.stem) if plain.suffix in COMPRESSIONS else (self.name,)
+        names: tuple[str, ...] = (self.name, plain.stem) if plain.suffix in COMPRESSIONS else (self.name,)
         names += tuple(self.name + suffix for suffix in COMPRESSIONS) if plain.suffix == ".txt" else ()
         names += self.other_names
         candidates = (folder / name for folder in folders for name in names)

@@ -11,7 +11,6 @@ from scipy import sparse
 
 from benchmark.registry import register_dataset
 from datasets.archives import read_npz
-from datasets.arrays import Array
 from datasets.base import Images, Raw, Source
 from datasets.cell_counts import log_scaled
 from datasets.files import OfficialFile, damaged
@@ -50,7 +49,7 @@ class SortedCells(Source):
             raise damaged(path, "celltype names a type that it should not")
         return Raw(csr(path, arrays, "data", (self.n_samples, GENES)), y.astype(np.int64))
 
-    def scale(self, x: Array | sparse.csr_array) -> Images:
+    def scale(self, x: sparse.csr_array) -> Images:
         """Return log2(count + 1) over its maximum for the 720 genes whose counts vary most."""
         counts = x.astype(np.float64)
         means = counts.mean(axis=0)

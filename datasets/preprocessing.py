@@ -59,7 +59,8 @@ def sqrt_dim(x: Array) -> Array:
     >>> sqrt_dim(np.eye(4, dtype=np.float32)[:1]).tolist()
     [[2.0, 0.0, 0.0, 0.0]]
     """
-    return x * np.float32(np.sqrt(x[0].size))
+    scaled: Array = x * np.float32(np.sqrt(x[0].size))
+    return scaled
 
 
 def minmax(x: Array) -> Array:

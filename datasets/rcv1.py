@@ -11,13 +11,13 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from datasets.arrays import Labels
+from datasets.arrays import Array, Labels
 from datasets.files import CHUNK, DAMAGE, damaged, decompressed, too_large
 from datasets.term_weights import frequent_terms
 
@@ -32,8 +32,12 @@ BLOCK = 2**22
 """Counts gathered before they are packed: few enough to be small, enough to make packing rare."""
 
 
-Block = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16] | npt.NDArray[np.uint32]]
-"""Words and how often each is there, story after story."""
+class Block(NamedTuple):
+    """Counts of some stories: words and how often each is there, story after story; how many words each story has."""
+
+    words: npt.NDArray[np.uint32]
+    counts: npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+    lengths: npt.NDArray[np.int64]
 
 
 def root_topics(path: Path, limit: int) -> dict[int, int]:
@@ -105,7 +109,7 @@ def count_words(texts: Iterable[str], most: int) -> sparse.csr_array:
     """
     vocabulary: defaultdict[str, int] = defaultdict()
     vocabulary.default_factory = vocabulary.__len__
-    words, counts, lengths = array("I"), array("I"), array("I")
+    words, counts, lengths = array("I"), array("I"), array("q")
     blocks: list[Block] = []
     for text in texts:
         counted = Counter(WORD.findall(text.lower()))
@@ -113,47 +117,51 @@ def count_words(texts: Iterable[str], most: int) -> sparse.csr_array:
         counts.extend(counted.values())
         lengths.append(len(counted))
         if len(words) >= BLOCK:
-            blocks.append(_packed(words, counts))
-            words, counts = array("I"), array("I")
-    blocks.append(_packed(words, counts))
+            blocks.append(_packed(words, counts, lengths))
+            words, counts, lengths = array("I"), array("I"), array("q")
+    blocks.append(_packed(words, counts, lengths))
     totals = np.zeros(len(vocabulary), dtype=np.int64)
-    for columns, values in blocks:
-        totals += np.bincount(columns, weights=values, minlength=len(totals)).astype(np.int64)
+    for block in blocks:
+        totals += np.bincount(block.words, weights=block.counts, minlength=len(totals)).astype(np.int64)
     ordered = np.array([vocabulary[word] for word in sorted(vocabulary)], dtype=np.int64)
     chosen = ordered[frequent_terms(totals[ordered], most)]
     place = np.full(len(totals), -1, dtype=np.int32)
     place[chosen] = np.arange(len(chosen), dtype=np.int32)
-    return _matrix(blocks, np.frombuffer(lengths, dtype=np.uint32), place, len(chosen))
+    return _matrix(blocks, place, len(chosen))
 
 
-def _packed(words: array[int], counts: array[int]) -> Block:
+def _packed(words: array[int], counts: array[int], lengths: array[int]) -> Block:
     values = np.frombuffer(counts, dtype=np.uint32)
     small = values.max(initial=0) < 2**16
-    return np.frombuffer(words, dtype=np.uint32), values.astype(np.uint16) if small else values
+    packed = values.astype(np.uint16) if small else values
+    return Block(np.frombuffer(words, dtype=np.uint32), packed, np.frombuffer(lengths, dtype=np.int64))
 
 
-def _matrix(
-    blocks: list[Block],
-    lengths: npt.NDArray[np.uint32],
-    place: npt.NDArray[np.int32],
-    width: int,
-) -> sparse.csr_array:
-    """Return the counts of the words that have a place, the blocks being taken apart on the way."""
-    kept, columns, values = [], [], []
-    for number in range(len(blocks)):
-        words, counts = blocks[number]
-        blocks[number] = (words[:0], counts[:0])
-        known = place[words]
+def _matrix(blocks: list[Block], place: npt.NDArray[np.int32], width: int) -> sparse.csr_array:
+    """Return the counts of the words that have a place; the blocks are used up on the way, to save their memory."""
+    columns, values, lengths = [], [], []
+    while blocks:
+        block = blocks.pop(0)
+        known = place[block.words]
         inside = known >= 0
-        kept.append(inside)
         columns.append(known[inside])
-        values.append(counts[inside])
-    before = np.concatenate([[0], np.cumsum(np.concatenate(kept) if kept else [], dtype=np.int64)])
-    starts = before[np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])]
-    shape = (len(lengths), width)
-    matrix = sparse.csr_array((np.concatenate(values), np.concatenate(columns), starts), shape=shape)
+        values.append(block.counts[inside])
+        before = np.concatenate([[0], np.cumsum(inside)])
+        ends = np.cumsum(block.lengths)
+        lengths.append(before[ends] - before[ends - block.lengths])
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    index = np.int32 if starts[-1] < 2**31 else np.int64
+    parts = (_joined(values), _joined(columns).astype(index, copy=False), starts.astype(index))
+    matrix = sparse.csr_array(parts, shape=(len(starts) - 1, width))
     matrix.sort_indices()
     return matrix
+
+
+def _joined(pieces: list[Array]) -> Array:
+    """Return the pieces as one array, and let go of them."""
+    joined = np.concatenate(pieces)
+    pieces.clear()
+    return joined
 
 
 def labels_of(numbers: Iterable[int], topics: dict[int, int]) -> Labels:

@@ -14,7 +14,6 @@ from scipy import sparse
 
 from benchmark.registry import register_dataset
 from datasets.archives import read_npz
-from datasets.arrays import Array
 from datasets.base import Raw, Source
 from datasets.files import OfficialFile, damaged
 from datasets.sparse_npz import PARTS, csr
@@ -36,7 +35,7 @@ class StoryVectors(Source):
             raise damaged(path, f"y should hold {self.n_samples} labels, but has the shape {y.shape} of {y.dtype}")
         return Raw(csr(path, arrays, "data_micro", (self.n_samples, VOCABULARY)), y.astype(np.int64))
 
-    def scale(self, x: Array | sparse.csr_array) -> sparse.csr_array:
+    def scale(self, x: sparse.csr_array) -> sparse.csr_array:
         """Return the 2000 features found in most stories, each row of length 1."""
         return leading_features(x, self.shape[0])
 

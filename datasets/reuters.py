@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from benchmark.registry import register_dataset
-from datasets.arrays import Array, Labels, drawn_order
+from datasets.arrays import Labels, drawn_order
 from datasets.base import Raw
 from datasets.files import OfficialFile, damaged
 from datasets.identity import FACTS, KnownByFacts
@@ -80,7 +80,7 @@ class TokenStories(KnownByFacts):
         rows = self._rows(y)
         return Raw(sublinear_tfidf(counts, rows), y[rows])
 
-    def scale(self, x: Array | sparse.csr_array) -> sparse.csr_array:
+    def scale(self, x: sparse.csr_array) -> sparse.csr_array:
         """Return the features as they are."""
         return x
 

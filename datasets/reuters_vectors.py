@@ -16,7 +16,6 @@ from scipy import sparse
 from sklearn.datasets import load_svmlight_file
 
 from benchmark.registry import register_dataset
-from datasets.arrays import Array
 from datasets.base import Raw
 from datasets.files import OfficialFile, damaged, read_decompressed
 from datasets.identity import HashedFiles, published_hash
@@ -49,7 +48,7 @@ class FirstVectors(HashedFiles):
         rows = np.flatnonzero(np.isin(numbers, list(topics)))[: self.n_samples]
         return Raw(sparse.csr_array(x)[rows], labels_of(numbers[rows].astype(np.int64).tolist(), topics))
 
-    def scale(self, x: Array | sparse.csr_array) -> sparse.csr_array:
+    def scale(self, x: sparse.csr_array) -> sparse.csr_array:
         """Return the 2000 features found in most of these stories, each row of length 1."""
         return leading_features(x, self.shape[0])
 

@@ -53,7 +53,7 @@ class GeneCounts(KnownByFacts):
     def parse(self, paths: Mapping[str, Path]) -> Raw:
         """Return the counts (n, 720) as float32, and the types."""
         counts, labels = self.files
-        x = read_matrix_market(paths[counts.name], (self.n_samples, *self.shape), counts.limit)
+        x = read_matrix_market(paths[counts.name], (self.n_samples, self.shape[0]), counts.limit)
         return Raw(x.astype(np.float32), read_labels(paths[labels.name], labels.limit))
 
     def scale(self, x: Array) -> Images:

@@ -223,7 +223,8 @@ def initialise(model: nn.Module, scheme: str, streams: Streams) -> None:
 
 
 def _bound(fan_in: int, fan_out: int, scheme: str) -> float:
-    return (6 / (fan_in + fan_out)) ** 0.5 if scheme == "glorot" else (6 / fan_in) ** 0.5
+    bound: float = (6 / (fan_in + fan_out)) ** 0.5 if scheme == "glorot" else (6 / fan_in) ** 0.5
+    return bound
 
 
 def _initialise_gru(module: nn.GRU, scheme: str, generator: torch.Generator) -> None:

@@ -14,7 +14,7 @@ from benchmark.cells import Cell, CellResult, TableResult
 from benchmark.paper import Reading, load_paper
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.record import RunRecord
-from benchmark.registry import load_plugins
+from benchmark.registry import DATASETS, load_plugins
 from benchmark.spec import RunSpec
 
 PUBLISHED_DDC_MNIST_ACC = (88.2, 2.1)  # tkuco2024, Table 2
@@ -130,7 +130,9 @@ def test_a_cell_without_any_run_was_not_run_and_one_whose_runs_all_failed_has_no
     assert (failed.verdict, failed.value, failed.counts) == ("incomplete", None, {"failed": 5})
 
 
-def test_cells_without_a_method_or_data_set_of_ours_say_so():
+def test_cells_without_a_method_or_data_set_of_ours_say_so(monkeypatch):
+    known = {name: source for name, source in DATASETS.items() if name != "reuters"}
+    monkeypatch.setattr("benchmark.plan.DATASETS", known)
     table = drawn(request("cpu", methods=("ddc", "dynae"), datasets=("usps", "reuters")), Shelf())
     assert cell(table, "usps", method="dynae").results["paper"].verdict == "not implemented"
     assert cell(table, "reuters").results["paper"].verdict == "no data"
@@ -231,7 +233,7 @@ def test_quick_tables_have_the_column_of_their_own_data_and_the_published_number
 def test_stand_ins_are_marked_and_have_no_published_number():
     table = drawn(request("cpu"), Shelf())
     marked = {c.dataset for c in table.columns if c.stand_in}
-    assert marked == {"coil100-32px"}
+    assert marked == {"coil100-32px", "rcv1-23405", "pbmc-facs-3774"}
     assert cell(table, "coil100-32px").published is None
     assert cell(table, "coil-100").published.value == pytest.approx(58.0)
 
@@ -273,8 +275,8 @@ def test_the_table_of_data_sets_counts_what_each_reading_uses():
         ("F-MNIST", "code"): "70000",
         ("COIL-100", "both"): "7200",
         ("USPS", "both"): "9298",
-        ("Reuters", "both"): "-",
-        ("10x73k", "both"): "-",
+        ("Reuters", "both"): "216000",
+        ("10x73k", "both"): "73233",
     }
     classes = {row[0]: row[table.header.index("classes")] for row in table.rows}
     assert (classes["MNIST"], classes["COIL-100"], classes["USPS"]) == ("10", "100", "10")

@@ -222,3 +222,18 @@ def test_what_is_downloaded_has_a_published_hash_or_a_note_that_says_why_not(sou
     for file in source.files:
         if file.urls and file.known_hash is None:
             assert source.digest.startswith("sha256:") or "hash" in source.note, file.name
+
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_readme_says_how_to_get_every_data_set(name: str) -> None:
+    source = DATASETS[name]
+    table = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    first = {line: line.split("|")[1].partition(", a stand-in")[0] for line in table}
+    (row,) = [line for line, names in first.items() if f"`{name}`" in names]
+    assert f"{source.n_samples}" in row.replace(" ", "").replace("_", "")
+    files = getattr(source, "files", ())
+    assert not files or f"`{source.folder}/`" in row
+    assert source.stand_in_for is None or name.startswith("coil100") or f"stand-in for `{source.stand_in_for}`" in row
