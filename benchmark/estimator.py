@@ -246,9 +246,15 @@ class DeepClusterer(Clusterer):
         return samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
 
     def _embed(self, samples: Tensor, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
+        columns: list[Tensor] = []
         with torch.no_grad():
-            parts = [self.assign(self.model_, batch) for batch in torch.split(samples, size)]
-        return tuple(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))  # type: ignore[return-value]
+            for start, batch in zip(range(0, len(samples), size), torch.split(samples, size), strict=True):
+                for number, found in enumerate(self.assign(self.model_, batch)):
+                    if start == 0:
+                        columns.append(found.new_empty((len(samples), *found.shape[1:])))
+                    columns[number][start : start + size] = found
+        soft, embedding = (column.cpu().numpy() for column in columns)
+        return soft, embedding
 
 
 def device_named(name: str) -> torch.device:

@@ -53,6 +53,11 @@ def test_100_000_runs_on_simulated_gpus(benchmark: Any, plan: Plan, tmp_path: Pa
     jobs = family(plan.runs[:RUNS])
     seconds = costs(len(jobs))
     found = benchmark.pedantic(simulate, (jobs, seconds, gpus, FAILING, tmp_path), rounds=1)
-    benchmark.extra_info |= {"idle": found.idle, "failures": found.failures, "days": found.seconds / 86400}
+    benchmark.extra_info |= {
+        "idle": found.idle,
+        "idle_to_last": found.idle_to_last,
+        "failures": found.failures,
+        "days": found.seconds / 86400,
+    }
     assert len(set(found.order)) == RUNS and len(found.order) == RUNS + found.failures
     assert found.idle < 0.05 and found.given_up == 0

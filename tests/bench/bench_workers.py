@@ -31,7 +31,7 @@ from benchmark.spec import Budget, DataSpec, RunSpec
 
 @dataclass(frozen=True)
 class Measured:
-    """Runs per hour of a crew at work, and the largest private memory of a worker: at work, and while one loads data."""
+    """Runs per hour of a crew at work, and the largest private memory of a worker: at work, and while loading."""
 
     runs_per_hour: float
     private_mib: float
@@ -52,12 +52,16 @@ def specs(method: str, dataset: str, samples: int | None, steps: int, runs: int)
 
 
 def private_mib(pid: int) -> float:
-    """Return the memory of a process that no other shares, in MiB (Linux)."""
+    """Return the memory that a process wrote and no other shares, in MiB (Linux).
+
+    Clean pages of files (as of mapped data) do not count: they are in memory once, even where only one process maps
+    them for the moment.
+    """
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 2**10
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 2**10
 
 
 def measure(runs: list[RunSpec], workers: int, data_dir: Path | None) -> Measured:

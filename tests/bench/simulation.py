@@ -34,11 +34,13 @@ class MemoryClaims:
 class Simulated:
     """What came of a simulation: seconds of simulated time, and how the GPUs spent them.
 
-    `idle` is the share of GPU time without a run until the last wave: until the last run was begun for the first time.
+    `idle` is the share of GPU time without a run until the last wave: while there are runs enough to fill all GPUs.
+    `idle_to_last` is that share until the last run was begun for the first time, when children wait for long parents.
     """
 
     seconds: float
     idle: float
+    idle_to_last: float
     order: tuple[str, ...]
     failures: int
     given_up: int
@@ -68,7 +70,8 @@ def simulate(jobs: Sequence[Job], seconds: np.ndarray, gpus: int, failing: float
     cost = {job.run_id: float(s) for job, s in zip(jobs, seconds, strict=True)}
     record: Any = SimpleNamespace(status="ok")
     running: list[tuple[float, int, Job, bool]] = []
-    now = idle = idle_before_last = last_begun = 0.0
+    now = idle = 0.0
+    wave = last = (0.0, 0.0)
     order: list[str] = []
     begun: set[str] = set()
     failures = given_up = number = 0
@@ -82,7 +85,8 @@ def simulate(jobs: Sequence[Job], seconds: np.ndarray, gpus: int, failing: float
             order.append(run_id)
             if run_id not in begun:
                 begun.add(run_id)
-                last_begun, idle_before_last = now, idle
+                last = (now, idle)
+                wave = last if len(jobs) - len(begun) >= gpus else wave
         given_up += sum(end.record is None for end in agenda.settled())
         if not running:
             continue
@@ -94,5 +98,5 @@ def simulate(jobs: Sequence[Job], seconds: np.ndarray, gpus: int, failing: float
             agenda.died(job, "in the simulation")
         else:
             agenda.ended(Finished(job, record))
-    share = idle_before_last / (gpus * last_begun) if last_begun else 0.0
-    return Simulated(now, share, tuple(order), failures, given_up)
+    shares = [waited / (gpus * until) if until else 0.0 for until, waited in (wave, last)]
+    return Simulated(now, *shares, tuple(order), failures, given_up)
