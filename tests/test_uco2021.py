@@ -91,10 +91,10 @@ def test_every_ledger_id_that_the_protocol_names_is_an_entry():
 def test_figure_2_asks_for_drift_of_2000_images_and_the_cpu_profile_trains_as_long_as_on_10000():
     found = cells("figure2", profile="cpu")
     assert {cell.record for cell in found} == {("drift",)}
-    assert {cell.column for cell in found} == {"mnist-0-to-3"}
+    assert {cell.column for cell in found} == {"mnist-0-3"}
     phase = found[0].specs[0].protocol.phases["train"]
     assert (phase.budget.amount, phase.evaluate_every) == (100, 1)
-    assert DATASETS["mnist-0-to-3"].n_samples == 2000
+    assert DATASETS["mnist-0-3"].n_samples == 2000
 
 
 def test_table_1_is_the_network_as_printed():
@@ -106,10 +106,10 @@ def test_table_1_is_the_network_as_printed():
 
 @pytest.mark.data
 def test_the_images_of_figure_2_are_a_fixed_draw_of_the_first_four_digits():
-    status = DATASETS["mnist-0-to-3"].status()
+    status = DATASETS["mnist-0-3"].status()
     if status.state == "missing":
         pytest.skip(status.detail)
-    data = DATASETS["mnist-0-to-3"].load()
+    data = DATASETS["mnist-0-3"].load()
     assert data.x.shape == (2000, 1, 28, 28)
     np.testing.assert_array_equal(np.unique(data.y), [0, 1, 2, 3])
-    assert DATASETS["mnist-0-to-3"].verify().state == "ready"
+    assert DATASETS["mnist-0-3"].verify().state == "ready"

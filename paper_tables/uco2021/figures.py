@@ -36,7 +36,7 @@ def model(numbers: Numbers) -> Drawing:
 
 def mismatch(numbers: Numbers) -> Drawing:
     """Figure 2: OFM (Eq. 9) at every evaluation, an auto-encoder against companions."""
-    cells = numbers.traces("figure2", ("ddc-ae", "ddc-uco"), "mnist-0-to-3", needs=("gram:",))
+    cells = numbers.traces("figure2", ("ddc-ae", "ddc-uco"), "mnist-0-3", needs=("gram:",))
     figure, (axes,) = canvas(width=5.6, height=3.4)
     means = {}
     for place, cell in enumerate(cells):
@@ -93,7 +93,7 @@ def block1(numbers: Numbers) -> Drawing:
 
 def pairs(numbers: Numbers) -> Drawing:
     """Ours: the cosine between the gradients of every pair of terms at the last evaluation, mean over runs."""
-    cells = numbers.traces("figure2", ("ddc-ae", "ddc-uco"), "mnist-0-to-3", needs=("gram:",))
+    cells = numbers.traces("figure2", ("ddc-ae", "ddc-uco"), "mnist-0-3", needs=("gram:",))
     figure, axes = canvas(1, len(cells), width=4.4 * len(cells), height=3.8)
     lowest = []
     for sheet, cell in zip(axes, cells, strict=True):
