@@ -245,7 +245,7 @@ class DeepClusterer(Clusterer):
         samples = torch.from_numpy(x if x.flags.writeable else x.copy()).to(device)
         return samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
 
-    def _embed(self, samples: Tensor, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
+    def _embed(self, samples: Tensor, size: int = 256) -> tuple[np.ndarray, np.ndarray]:
         columns: list[Tensor] = []
         with torch.no_grad():
             for start, batch in zip(range(0, len(samples), size), torch.split(samples, size), strict=True):

@@ -5,7 +5,7 @@
 A machine has other work, and its clock moves; so after each measurement of workers follows, in the same minute, one of
 matrix products by as many processes. Steps are counted while all workers are at work: from the first report of the last
 one that began to the end of the first run after which one has nothing to do. What counts as memory is what a worker has
-for itself: pages that it shares with others (libraries, mapped data) count for none of them.
+for itself: pages of files (libraries, mapped data) are in memory once, and count for none.
 """
 
 from __future__ import annotations
@@ -52,16 +52,15 @@ def specs(method: str, dataset: str, samples: int | None, steps: int, runs: int)
 
 
 def private_mib(pid: int) -> float:
-    """Return the memory that a process wrote and no other shares, in MiB (Linux).
+    """Return the memory of a process that belongs to no file, in MiB (Linux).
 
-    Clean pages of files (as of mapped data) do not count: they are in memory once, even where only one process maps
-    them for the moment.
+    Pages of files (libraries, mapped data) do not count: they are in memory once, however many processes map them.
     """
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 2**10
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 2**10
 
 
 def measure(runs: list[RunSpec], workers: int, data_dir: Path | None) -> Measured:
