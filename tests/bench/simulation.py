@@ -53,7 +53,7 @@ def family(runs: Sequence[PlannedRun], children: int = 5, share: float = 0.3) ->
     for number, run in enumerate(runs):
         place = number % period
         parents = (runs[number - place].spec.run_id,) if 1 <= place <= children else ()
-        jobs.append(Job(run.spec, Context(), parents))
+        jobs.append(Job(run.spec, Context(), parents=parents))
     return jobs
 
 
