@@ -30,6 +30,7 @@ from benchmark.paper import PROFILES
 from benchmark.plan import plan_cells
 from benchmark.progress import duration
 from benchmark.renewals import keep, renew
+from benchmark.rows import device_of
 from benchmark.session import Session
 
 
@@ -57,7 +58,7 @@ def results_renew(
     cells = [c for p in profiles for c in plan_cells(request(p, paper, table, method, dataset, reading, sets, runs))]
     specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
     stale = [r for spec in specs.values() for r in session.find(spec) if session.stale(r)]
-    here = [record for record in stale if record.environment.get("device") == "cpu"]
+    here = [record for record in stale if device_of(record) == session.device]
     started = time.monotonic()
     found = renew(here, Place(results, session.data_dir, session.device), workers or cores())
     for text in found.left:

@@ -14,7 +14,7 @@ import pytest
 from benchmark.executors import Finished, Job, Place, serial
 from benchmark.plan import Request, plan_cells
 from benchmark.registry import load_plugins
-from benchmark.store import Store
+from tests.stored_numbers import numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 SETS, RUNS = ("phases.train.budget.amount=2", "data.samples=240"), 10
@@ -37,17 +37,6 @@ def cluster(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         )
     yield process
     process.communicate(timeout=120)
-
-
-def numbers(results: Path) -> dict[str, tuple[object, ...]]:
-    """Return all that each stored run decided, to be compared bit by bit."""
-    store, found = Store(results, use_stored=False), {}
-    for run_id in store.ids():
-        record, labels = store.get(run_id), store.labels(run_id)
-        assert record is not None and labels is not None
-        history = record.model_dump_json(include={"history", "loss", "final_loss", "losses", "metrics"})
-        found[run_id] = (record.status, record.first_losses, history, labels.tobytes())
-    return found
 
 
 def command(results: Path, *options: str) -> list[str]:

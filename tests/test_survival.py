@@ -20,23 +20,13 @@ from benchmark.executors import Finished, Job, Place, serial
 from benchmark.plan import Request, plan_cells
 from benchmark.registry import load_plugins
 from benchmark.store import Store
+from tests.stored_numbers import numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS, SETS, RUNS = ("ddc", "ddc-uco-n"), ("phases.train.budget.amount=1", "data.samples=240"), 3
 PLANNED = len(METHODS) * RUNS
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
-
-
-def numbers(results: Path) -> dict[str, tuple[object, ...]]:
-    """Return all that each stored run decided, to be compared bit by bit."""
-    store, found = Store(results, use_stored=False), {}
-    for run_id in store.ids():
-        record, labels = store.get(run_id), store.labels(run_id)
-        assert record is not None and labels is not None
-        history = record.model_dump_json(include={"history", "loss", "final_loss", "losses", "metrics"})
-        found[run_id] = (record.status, record.first_losses, history, labels.tobytes())
-    return found
 
 
 @pytest.fixture(scope="module")

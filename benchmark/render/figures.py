@@ -146,3 +146,9 @@ def facts_of(cells: Sequence[CellTraces], profile: str) -> tuple[str, ...]:
     data = ", ".join(dict.fromkeys(cell.dataset_label for cell in cells))
     runs = ", ".join(f"{cell.label} {len(cell.traces)}/{cell.planned}" for cell in cells)
     return (f"profile {profile}", f"reading {readings}", f"data {data}", f"runs {runs}")
+
+
+def facts_of_embeddings(found: Sequence[Embedding], profile: str) -> tuple[str, ...]:
+    """State profile, and for each embedding its data set, run, number of points and projection."""
+    shown = (f"{e.label}: {e.dataset_label}, run {e.run_id}, {len(e.points)} samples, {e.note}" for e in found)
+    return (f"profile {profile}", *shown)

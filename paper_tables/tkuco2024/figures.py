@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.mismatch import matching, r_ofm
-from benchmark.render.figures import Drawing, Figure, Numbers, Trace, facts_of
+from benchmark.render.figures import Drawing, Figure, Numbers, Trace, facts_of, facts_of_embeddings
 from benchmark.render.plots import COLOURS, arrow, blank, box, canvas, classes, curve, legend
 
 MODELS = ("ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t")
@@ -101,9 +101,8 @@ def block1(numbers: Numbers) -> Drawing:
     text = ", ".join(f"{label} {100 * share:.0f} %" for label, share in neighbours.items())
     best = max(neighbours, key=lambda label: neighbours[label])
     agrees = "agrees" if best == found[-1].label and len(found) > 1 else "does not show that order here"
-    facts = tuple(f"{s.label}: {s.dataset_label}, run {s.run_id}, {len(s.points)} samples, {s.note}" for s in found)
     finding = f"nearest neighbours of the same class in the plane: {text}; the picture {agrees}."
-    return Drawing(figure, finding, (f"profile {numbers.profile}", *facts))
+    return Drawing(figure, finding, facts_of_embeddings(found, numbers.profile))
 
 
 def purity(points: np.ndarray, labels: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmark.mismatch import drift, ofm, pair_drifts
-from benchmark.render.figures import CellTraces, Drawing, Figure, Numbers, Trace, facts_of
+from benchmark.render.figures import CellTraces, Drawing, Figure, Numbers, Trace, facts_of, facts_of_embeddings
 from benchmark.render.plots import arrow, blank, box, canvas, classes, curve, legend
 
 AUXILIARY = ("reconstruction", "companion_*")
@@ -85,10 +85,8 @@ def block1(numbers: Numbers) -> Drawing:
     for sheet, shown in zip(axes, found, strict=True):
         classes(sheet, shown.points, shown.classes)
         sheet.set_title(shown.label, fontsize=9)
-    facts = tuple(f"{s.label}: {s.dataset_label}, run {s.run_id}, {len(s.points)} samples, {s.note}" for s in found)
-    return Drawing(
-        figure, "one panel per model; digits are drawn as themselves.", (f"profile {numbers.profile}", *facts)
-    )
+    facts = facts_of_embeddings(found, numbers.profile)
+    return Drawing(figure, "one panel per model; digits are drawn as themselves.", facts)
 
 
 def pairs(numbers: Numbers) -> Drawing:
