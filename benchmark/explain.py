@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.assemble import cell_records, cell_result, measured
 from benchmark.cells import CellResult, Published
+from benchmark.lineage import parent_of
 from benchmark.paper import PROFILES, MetricRule, Paper, load_paper
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.record import RunRecord
@@ -129,10 +130,23 @@ def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, A
         "loss": record.loss,
         metric.label: values[0] if values else None,
         "seconds": round(record.seconds, 1),
+        **_pretraining(session, record),
         "device": record.environment.get("device"),
         "code": record.code_digest + _age(session, record),
         "stored in": str(session.store.origin(record.run_id, device_of(record))),
         "error": record.error,
+    }
+
+
+def _pretraining(session: Session, record: RunRecord) -> dict[str, Any]:
+    """Return the run that a record starts from, and the seconds with it; nothing where it starts from none."""
+    parent = parent_of(record.spec)
+    if parent is None:
+        return {}
+    held = session.store.get(parent.run_id, device_of(record))
+    return {
+        "with pre-training": round(record.seconds + held.seconds, 1) if held else None,
+        "starts from": parent.run_id,
     }
 
 

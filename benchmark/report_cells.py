@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from benchmark.assemble import cell_records
 from benchmark.execute import prepared_data
 from benchmark.explain import explain_cell
+from benchmark.lineage import parent_of
 from benchmark.paper import load_paper, paper_ids
 from benchmark.plan import PlannedCell
 from benchmark.record import RunRecord
@@ -228,11 +229,11 @@ def method_page(session: Session, site: Site, pages: CellPages, name: str) -> No
         equations=sorted(set(re.findall(r"\w+\d{4} (?:Eq\.|section) [\d.]+(?:-\d+)?", source))),
         parameters=parameters,
         numbers=pages.numbers(name),
-        cost=_cost(records),
+        cost=_cost(session, records),
     )
 
 
-def _cost(records: list[RunRecord]) -> list[dict[str, Any]]:
+def _cost(session: Session, records: list[RunRecord]) -> list[dict[str, Any]]:
     groups: dict[tuple[str, int, int, str], list[RunRecord]] = {}
     for r in records:
         groups.setdefault((r.spec.data.name, r.n_samples, r.epochs, device_of(r)), []).append(r)
@@ -244,10 +245,21 @@ def _cost(records: list[RunRecord]) -> list[dict[str, Any]]:
             "device": device,
             "runs": len(found),
             "seconds (median)": float(np.median([r.seconds for r in found])),
+            **_with_pretraining(session, found),
             "peak MiB (highest)": max(r.peak_mib for r in found),
         }
         for (name, samples, epochs, device), found in sorted(groups.items())
     ]
+
+
+def _with_pretraining(session: Session, records: list[RunRecord]) -> dict[str, Any]:
+    """Return the median of the seconds with those of the runs that they start from; nothing where there are none."""
+    parents = [(record, parent_of(record.spec)) for record in records]
+    held = [(record, session.store.get(parent.run_id, device_of(record))) for record, parent in parents if parent]
+    if not held:
+        return {}
+    whole = [record.seconds + parent.seconds for record, parent in held if parent]
+    return {"with pre-training": float(np.median(whole)) if whole else "-"}
 
 
 def dataset_page(site: Site, name: str) -> None:
