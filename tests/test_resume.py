@@ -37,7 +37,10 @@ METHODS._entries.pop("wavering", None)
 
 
 def spec(method: str = "wavering", **changes: Any) -> RunSpec:
-    data = DataSpec(name="digits", digest=DATASETS["digits"].digest, samples=70)
+    steps = (
+        ("flatten",) if method != "wavering" and METHODS[method](10).get_params().get("network") == "mlp-dec" else ()
+    )
+    data = DataSpec(name="digits", digest=DATASETS["digits"].digest, samples=70, preprocess=steps)
     if method == "wavering":
         return RunSpec(method=method, params={"n_clusters": 5}, data=data, protocol=PROTOCOL, replicate=0)
     params = METHODS[method](10).checked_params().canonical()

@@ -81,14 +81,15 @@ def trajectory_by_hand(spec: Optimiser, batches: list[list[int]], norm: float = 
         losses.append(loss_by_hand(w, index))
         gradient = 2 * X[index].T @ (X[index] @ w - Y[index]) / len(index) + 0.2 * w
         gradient = gradient * min(1.0, norm / np.linalg.norm(gradient))
+        lr = spec.lr * spec.decay ** ((t - 1) // spec.decay_every) if spec.decay_every else spec.lr
         if spec.name == "sgd":
             first = spec.momentum * first + gradient
-            w = w - spec.lr * first
+            w = w - lr * first
         else:
             first = spec.beta1 * first + (1 - spec.beta1) * gradient
             second = spec.beta2 * second + (1 - spec.beta2) * gradient**2
             corrected = np.sqrt(second / (1 - spec.beta2**t)) + spec.eps
-            w = w - spec.lr * first / (1 - spec.beta1**t) / corrected
+            w = w - lr * first / (1 - spec.beta1**t) / corrected
     return w, losses
 
 
@@ -97,7 +98,9 @@ def trajectory_by_hand(spec: Optimiser, batches: list[list[int]], norm: float = 
     [
         Optimiser(name="sgd", lr=0.05),
         Optimiser(name="sgd", lr=0.05, momentum=0.9),
+        Optimiser(name="sgd", lr=0.05, momentum=0.9, decay=0.1, decay_every=5),
         Optimiser(name="adam", lr=0.1),
+        Optimiser(name="adam", lr=0.1, decay=0.5, decay_every=2),
         Optimiser(name="adam", lr=0.1, beta1=0.5, beta2=0.8, eps=0.3),
     ],
 )
@@ -214,6 +217,15 @@ def test_stop_is_asked_before_every_step_and_ends_the_phase_with_an_evaluation()
     assert asked == [0, 1, 2, 3]
     assert [snapshot.step for snapshot in task.snapshots] == [0, 3]
     assert (result.steps, result.last.step, len(task.batches)) == (3, 3, 3)
+
+
+def test_a_phase_without_clusters_shows_losses_and_no_assignments():
+    plain, blind = LeastSquares(budget=epochs(2)), LeastSquares(budget=epochs(2))
+    blind.evaluate = lambda batch: (blind.terms(batch), None)
+    kept = [task.train().kept for task in (plain, blind)]
+    assert [(s.step, s.total) for s in plain.snapshots] == [(s.step, s.total) for s in blind.snapshots]
+    assert [s.assignments for s in blind.snapshots] == [None] * 3 and kept[1].assignments is None
+    assert all(s.assignments is not None for s in plain.snapshots)
 
 
 def test_objectives_are_stepped_in_order_each_with_its_own_optimiser():
