@@ -34,9 +34,9 @@ def student_t(embedding: Tensor, centres: Tensor) -> Tensor:
 def target_distribution(assignments: Tensor) -> Tensor:
     """Return the targets p of soft assignments q (n, k): q^2 over the size of its cluster, normalised (idec2017 Eq. 4).
 
-    >>> target_distribution(torch.tensor([[0.5, 0.5], [0.75, 0.25]]))
-    tensor([[0.3750, 0.6250],
-            [0.8438, 0.1562]])
+    >>> target_distribution(torch.tensor([[0.5, 0.5], [1.0, 0.0]]))
+    tensor([[0.2500, 0.7500],
+            [1.0000, 0.0000]])
     """
     weights = assignments.square() / assignments.sum(dim=0)
     return weights / weights.sum(dim=1, keepdim=True)
