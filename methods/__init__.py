@@ -5,4 +5,4 @@ from methods.ddc_uco import DDCUCON, DDCUCOT
 from methods.k_means import KMeans
 from methods.sec import SEC
 
-__all__ = ["DDC", "DDCAE", "DDCUCON", "DDCUCOT", "KMeans", "SEC"]
+__all__ = ["DDC", "DDCAE", "DDCUCON", "DDCUCOT", "SEC", "KMeans"]
