@@ -182,6 +182,7 @@ class AEKMeans(DeepClusterer):
 
     def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
         """Return the initialised auto-encoder."""
+        vars(self).pop("cluster_centers_", None)  # of an earlier fit, perhaps with other sizes
         model = Autoencoder(params, shape)
         initialise(model, params.initialisation, context.streams)
         return model

@@ -29,6 +29,7 @@ class Ratio:
 
 AFTER, BEFORE = "test_step[ddc-uco-t]", "test_step[before-pool]"
 TUNED = "test_plain_eigh_step_with_tuned_malloc"
+USPS = "test_dec_on_usps"
 
 RATIOS = (
     Ratio("step DDC-UCO_T / DDC, taps after the pool", AFTER, "test_step[ddc]", "<= 1.9"),
@@ -45,9 +46,29 @@ RATIOS = (
         Ratio(f"kernel plain eigh / exact, {s}", f"test_plain_eigh_distances[{s}]", f"test_tensor_distances[{s}]")
         for s in ("10x10x32", "20x20x32")
     ),
+    *(
+        Ratio(
+            f"{label} / a bare loop",
+            f"test_refinement_steps[{what}-suite]",
+            f"test_refinement_steps[{what}-bare]",
+            "<= 1.1",
+        )
+        for what, label in (
+            ("dec", "steps and target of DEC"),
+            ("idec", "steps and target of IDEC"),
+            ("pretrain", "steps of pre-training"),
+            ("layer", "steps of a denoising layer"),
+        )
+    ),
+    Ratio("DEC / ClustPy's DEC, as large as USPS", f"{USPS}[interval-30]", "test_clustpy_dec_on_usps", "<= 1"),
+    Ratio("the same without renewal of targets", f"{USPS}[one-target]", "test_clustpy_dec_on_usps"),
 )
 
-LIMITS = (("evaluate_clustering, 70 000 samples, k = 100", "test_evaluate_clustering[100]", "< 5 ms"),)
+LIMITS = (
+    ("evaluate_clustering, 70 000 samples, k = 100", "test_evaluate_clustering[100]", "< 5 ms"),
+    ("k-means, 20 starts, 70 000 x 10, groups", "test_k_means_of_70000_embeddings[groups]", "< 3000 ms"),
+    ("k-means, 20 starts, 70 000 x 10, no groups", "test_k_means_of_70000_embeddings[no-groups]", "< 3000 ms"),
+)
 """Times that are promised, in milliseconds: a label, the name of the benchmark, and the target."""
 
 PEAK = "test_matrix_product"
