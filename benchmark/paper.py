@@ -91,7 +91,8 @@ class MetricRule(Frozen):
 
     A column of `benchmark.derived.DERIVED` is computed from the history, of `performance` and the loss terms that fit
     the patterns `auxiliary`. `statistic` replaces the table's, so that a table can show several of one metric;
-    `published_statistic` is its name in published.csv where that differs. A metric that is not `judged` gets no verdict.
+    `published_statistic` is its name in published.csv where that differs. A metric that is not `judged` gets no
+    verdict.
     """
 
     column: str
