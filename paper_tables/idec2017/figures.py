@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from benchmark.mismatch import purity
 from benchmark.render.figures import (
     CellTraces,
     Drawing,
@@ -45,10 +46,8 @@ def network(numbers: Numbers) -> Drawing:
     for place, text in ((middle / 2, "encoder"), (middle + (len(widths) - middle) / 2, "decoder")):
         axes.text(0.3 + 2 * place, 0.2, text, ha="center", fontsize=8)
     shown = "-".join(widths[: middle + 1])
-    return Drawing(
-        figure,
-        f"drawn from the declared layers: {shown} and its mirror; ReLU between all but input, embedding and output.",
-    )
+    finding = f"drawn from the declared layers: {shown} and its mirror; all are ReLU but embedding and output."
+    return Drawing(figure, finding)
 
 
 def training(numbers: Numbers) -> Drawing:
@@ -66,12 +65,9 @@ def training(numbers: Numbers) -> Drawing:
         axes.set_xlabel("iteration")
         axes.set_ylabel(name)
         legend(axes)
+    told = f"ACC from first to last evaluation: {', '.join(final)}; {compared(cells)}"
     note = "the total of IDEC is its reconstruction plus gamma times its clustering loss"
-    return Drawing(
-        figure,
-        f"ACC from first to last evaluation: {', '.join(final)}; {compared(cells)}; {note}.",
-        facts_of(cells, numbers.profile),
-    )
+    return Drawing(figure, f"{told}; {note}.", facts_of(cells, numbers.profile))
 
 
 def loss_curves(cells: Sequence[CellTraces]) -> list[tuple[str, Trace, np.ndarray]]:
@@ -125,13 +121,6 @@ def embeddings(numbers: Numbers) -> Drawing:
     return Drawing(figure, finding, facts_of_embeddings(shown, numbers.profile))
 
 
-def purity(points: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of points (n, 2) whose nearest other point has the same label (n,)."""
-    gaps = ((points[:, None] - points[None]) ** 2).sum(axis=2)
-    np.fill_diagonal(gaps, np.inf)
-    return float((labels[gaps.argmin(axis=1)] == labels).mean())
-
-
 def sweep(numbers: Numbers) -> Drawing:
     """Figure 4: mean ACC over gamma, a line for each learning rate; DEC, which has no gamma, as a level."""
     cells = numbers.scores("figure4", ("idec",), "mnist-full")
@@ -155,9 +144,8 @@ def sweep(numbers: Numbers) -> Drawing:
     axes.set_ylabel("mean ACC [%]")
     legend(axes)
     best = ", ".join(f"{gamma:g} ({acc:.1f} %) at {rate}" for rate, (gamma, acc) in tops.items())
-    return Drawing(
-        figure, f"the best gamma for each learning rate: {best}.", facts_of_scores((*cells, *levels), numbers.profile)
-    )
+    facts = facts_of_scores((*cells, *levels), numbers.profile)
+    return Drawing(figure, f"the best gamma for each learning rate: {best}.", facts)
 
 
 def accuracy(cell: Scores) -> float:
@@ -185,7 +173,8 @@ FIGURES = (
            "Figure 1", "the clustering loss acts on the embedding, the reconstruction loss keeps its structure."),
     Figure("figure2", "Accuracy and losses while training", training,
            "Two panels of curves over iterations: accuracy above, losses below, for DEC and IDEC.",
-           "Figure 2", "IDEC ends above DEC, converges more slowly, and has the larger clustering loss; its reconstruction ends where it began."),
+           "Figure 2", "IDEC ends above DEC, converges more slowly, has the larger clustering loss, and reconstructs at the end "
+           "as well as at the beginning."),
     Figure("figure3", "t-SNE of the embedding along training", embeddings,
            "Two rows of three maps of points, IDEC above DEC, each point drawn as its digit.",
            "Figure 3", "IDEC keeps the shape of the clusters, where DEC changes it and mixes the digits 4 and 9."),
