@@ -52,7 +52,7 @@ def network(numbers: Numbers) -> Drawing:
 
 def training(numbers: Numbers) -> Drawing:
     """Figure 2: accuracy, and losses, at every evaluation of the run with the lowest loss."""
-    cells = numbers.traces("table2", ("dec", "idec"), "mnist-full", needs=("acc",))
+    cells = numbers.traces("table2", ("dec", "idec"), "mnist-full")
     figure, (scores, losses) = canvas(2, 1, width=5.6, height=5.6)
     final = []
     for place, cell in enumerate(cells):
@@ -97,14 +97,14 @@ def compared(cells: Sequence[CellTraces]) -> str:
 
 def embeddings(numbers: Numbers) -> Drawing:
     """Figure 3: t-SNE of 1000 images at three epochs, IDEC above, DEC below."""
-    rows = []
+    rows, missing = [], []
     for method, epochs in EPOCHS.items():
         try:
             rows.append(numbers.embeddings("table2", (method,), "mnist-full", "embedding", "tsne", epochs))
         except NoNumbers as error:
-            reason = error
+            missing.append(error)
     if not rows:
-        raise reason
+        raise missing[0]
     columns = max(map(len, rows))
     figure, axes = canvas(len(rows), columns, width=2.6 * columns, height=2.7 * len(rows))
     for number, found in enumerate(rows):
@@ -173,8 +173,8 @@ FIGURES = (
            "Figure 1", "the clustering loss acts on the embedding, the reconstruction loss keeps its structure."),
     Figure("figure2", "Accuracy and losses while training", training,
            "Two panels of curves over iterations: accuracy above, losses below, for DEC and IDEC.",
-           "Figure 2", "IDEC ends above DEC, converges more slowly, has the larger clustering loss, and reconstructs at the end "
-           "as well as at the beginning."),
+           "Figure 2", "IDEC ends above DEC, converges more slowly, has the larger clustering loss and reconstructs at "
+           "the end as well as at the beginning."),
     Figure("figure3", "t-SNE of the embedding along training", embeddings,
            "Two rows of three maps of points, IDEC above DEC, each point drawn as its digit.",
            "Figure 3", "IDEC keeps the shape of the clusters, where DEC changes it and mixes the digits 4 and 9."),
