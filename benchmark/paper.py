@@ -109,7 +109,10 @@ class MetricRule(Frozen):
 
 
 class ProfileRule(Frozen):
-    """What a profile spends: runs, cap on samples, replaced fields, and which readings it offers."""
+    """What a profile spends: runs, cap on samples, replaced fields, and which readings it offers.
+
+    A value of `set` that differs between the readings is written ``{ paper = ..., code = ... }``.
+    """
 
     runs: int = Field(ge=1)
     samples: int | None = None

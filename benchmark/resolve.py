@@ -103,7 +103,7 @@ def resolve(
     _replace(fields, method, f"column {column.label}", data.set)
     fields |= _ruled(paper, row.method, data.dataset, reading, overrides)
     layers = (
-        ("profile", profile.set),
+        ("profile", {path: _read(value, reading) for path, value in profile.set.items()}),
         ("setting", dict(setting.values)),
         ("--set", overrides.values),
     )
@@ -155,6 +155,11 @@ def _ruled(paper: Paper, name: str, dataset: str, reading: Reading, overrides: O
 
 def _concerns(rule: FieldRule, method: str, dataset: str) -> bool:
     return (not rule.methods or method in rule.methods) and (dataset in rule.datasets if dataset else not rule.datasets)
+
+
+def _read(value: Any, reading: Reading) -> Any:
+    """Return a value of a profile; of one given as `{ paper = ..., code = ... }`, that of the reading."""
+    return value[reading] if isinstance(value, Mapping) and set(value) == set(READINGS) else value
 
 
 def _replace(fields: dict[str, ResolvedField], method: Any, origin: str, values: Mapping[str, Any]) -> None:
