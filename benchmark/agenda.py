@@ -55,7 +55,7 @@ class Agenda:
         self._open = {job.run_id for job in jobs}
         self._unmade: set[str] = set()
         self._deaths: Counter[str] = Counter()
-        self._before = {job.run_id: self._stamp(job) for job in jobs} if place.replace else {}
+        self._before = {job.run_id: self._stamp(job) for job in jobs if place.replace or job.replace}
 
     @property
     def over(self) -> bool:

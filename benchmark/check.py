@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.executors import Event, Finished, Job, Place, processes
+from benchmark.jobs import with_parents
 from benchmark.plan import PlannedCell
 from benchmark.record import RunRecord
 from benchmark.renewals import machine
@@ -37,7 +38,7 @@ def check(
     """
     wanted = {spec.run_id: Job(spec, cell.context) for cell in cells for spec in cell.specs}
     stored = {run_id: found for run_id, job in wanted.items() if (found := _tracked(session, run_id))}
-    jobs = [wanted[run_id] for run_id in stored]
+    jobs = with_parents([wanted[run_id] for run_id in stored])
     today: dict[str, RunRecord] = {}
     disagreements: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +48,7 @@ def check(
             if isinstance(event, Finished):
                 if event.record is None:
                     disagreements.append(f"run {event.job.spec.run_id} was not made: {event.error}")
-                else:
+                elif event.job.run_id in stored:
                     today[event.record.run_id] = event.record
     for cell in {tuple(s.run_id for s in c.specs): c for c in cells if c.specs}.values():
         disagreements += [f"{_name(cell)}: {text}" for text in _compare(cell, stored, today)]

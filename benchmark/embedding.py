@@ -19,12 +19,15 @@ from torch import Tensor, nn
 
 from benchmark.assemble import cell_records
 from benchmark.execute import execute
+from benchmark.jobs import Job, Place, starting_weights
+from benchmark.lineage import parent_of
 from benchmark.plan import PlannedCell
-from benchmark.record import COUNTED
+from benchmark.record import COUNTED, Context
 from benchmark.registry import LoadedData, UsageError, UserError, did_you_mean
 from benchmark.render.figures import embedding_name
 from benchmark.rows import csv_bytes
 from benchmark.session import Session
+from benchmark.spec import RunSpec
 from benchmark.stored import write_synced
 from benchmark.training import Snapshot
 
@@ -60,8 +63,9 @@ class _Holder:
 
     def __call__(self, snapshot: Snapshot, estimator: Any, data: LoadedData) -> dict[str, float]:
         self.seen = (estimator, data)
-        if self.wanted and snapshot.phase == self.phase and snapshot.model is not None:
-            self.last = _Held(snapshot.epoch, snapshot.model().eval(), snapshot.assignments)
+        clusters, model = snapshot.assignments, snapshot.model
+        if self.wanted and snapshot.phase == self.phase and clusters is not None and model is not None:
+            self.last = _Held(snapshot.epoch, model().eval(), clusters)
             due = [epoch for epoch in self.wanted if epoch <= snapshot.epoch and epoch not in self.held]
             self.held |= dict.fromkeys(due, self.last)
         return {}
@@ -98,7 +102,8 @@ def embed_best(
         raise UserError(f"no run of {cell.row} on {cell.column} is stored in the {cell.profile} profile: run it first.")
     best = min(used, key=lambda record: (record.loss, record.spec.replicate))
     holder = _Holder(next(reversed(best.spec.protocol.phases), ""), epochs)
-    result = execute(best.spec, data_dir=session.data_dir, device=session.device, measures=(holder,))
+    weights = _starting_weights(session, best.spec)
+    result = execute(best.spec, data_dir=session.data_dir, device=session.device, measures=(holder,), parent=weights)
     again = result.record.loss
     if result.labels is None or again is None or not math.isclose(again, best.loss or 0.0, rel_tol=TOLERANCE):
         raise UserError(
@@ -118,6 +123,16 @@ def embed_best(
         files.append(folder / embedding_name(best.run_id, tap, projection, epoch))
         write_synced(files[-1], _as_csv(PROJECTIONS[projection](outputs), columns))
     return files
+
+
+def _starting_weights(session: Session, spec: RunSpec) -> Mapping[str, Tensor] | None:
+    """Return the weights that a run starts from, where they are kept; without them it trains them again."""
+    parent = parent_of(spec)
+    if parent is None or not session.has_weights(parent):
+        return None
+    return starting_weights(
+        Job(spec, Context(), parents=(parent.run_id,)), Place(session.results, device=session.device)
+    )
 
 
 def _as_csv(points: np.ndarray, columns: Mapping[str, np.ndarray]) -> bytes:

@@ -7,7 +7,7 @@ first and the rest by keyword. It builds no optimiser, loop, seed or file.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -103,7 +103,7 @@ class Clusterer(ClusterMixin, BaseEstimator):
 
     Every method takes, beside its own parameters, `protocol` (a `benchmark.spec.Protocol`, by default that of the
     paper), `epochs` (replaces the budget of its last phase), `random_state` (an integer, the replicate index) and
-    `device`.
+    `device`. The weights of a method that `starts_others` are kept with its records.
     """
 
     Params: ClassVar[type[ClusterParams]] = ClusterParams
@@ -113,6 +113,7 @@ class Clusterer(ClusterMixin, BaseEstimator):
     epochs: int | None
     random_state: int
     device: str
+    starts_others: ClassVar[bool] = False
     labels_: np.ndarray
     embedding_: np.ndarray
     outcome_: Outcome
@@ -153,6 +154,20 @@ class Clusterer(ClusterMixin, BaseEstimator):
     def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
         """Return labels (n,), embedding (n, d) and the outcome of one run on the samples `x` (n, ...), float32."""
         raise TypeError(f"{type(self).__name__} does not say how it clusters.")
+
+    @classmethod
+    def parent(cls, params: Any) -> str | None:
+        """Return the name of the method from whose weights a run with `params` starts, None where from none.
+
+        That run has the parameters and phases of this one that its method knows. Without it, a fit makes its phases
+        itself, and gives the same numbers.
+        """
+        return None
+
+    @classmethod
+    def phases_used(cls, params: Any) -> tuple[str, ...]:
+        """Return the names of the phases of the protocol that a run with `params` has."""
+        return tuple(cls.default_protocol.phases)
 
     def checked_params(self) -> Any:
         """Return the validated parameters, an instance of `Params`; raise UsageError for a wrong one."""
@@ -198,8 +213,11 @@ class DeepClusterer(Clusterer):
         """Return the initialised network for samples of `shape`."""
         raise TypeError(f"{type(self).__name__} does not say what network it builds.")
 
-    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> list[TrainingPhase]:
-        """Return the training phases, in order."""
+    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> Iterable[TrainingPhase]:
+        """Return the training phases, in order; one may be made when those before it have trained the model.
+
+        Where the context holds weights of a parent run, they are put into the model instead of its phases.
+        """
         raise TypeError(f"{type(self).__name__} does not say how it trains.")
 
     def assign(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,21 +232,20 @@ class DeepClusterer(Clusterer):
             model = model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         else:
             model = model.to(context.device)
-        results: list[PhaseResult] = []
+        results: list[tuple[bool, PhaseResult]] = []
         for phase in self.phases(model, params, samples, context):
-            results.append(run_phase(phase, samples, context))
+            results.append((phase.pretraining, run_phase(phase, samples, context)))
         self.model_ = model.eval()
-        embedding = self._embed(samples)[1]
-        last = results[-1]
-        outcome = Outcome(
-            last.kept.total,
-            last.last.total,
-            dict(last.kept.terms),
-            results[0].first_losses,
-            sum(result.epochs for result in results),
-            sum(result.steps for result in results),
-        )
-        return last.kept.assignments, embedding, outcome
+        return self.found(samples, params, context, [result for pretraining, result in results if not pretraining])
+
+    def found(
+        self, samples: Tensor, params: Any, context: RunContext, results: list[PhaseResult]
+    ) -> tuple[np.ndarray, np.ndarray, Outcome]:
+        """Return labels (n,), embedding (n, d) and outcome, after phases that ended with `results`."""
+        assignments = results[-1].kept.assignments
+        if assignments is None:
+            raise TypeError(f"{type(self).__name__} ends with a phase that forms no clusters.")
+        return assignments, self._embed(samples)[1], outcome_of(results)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the hard assignments (n,) of new samples."""
@@ -255,6 +272,19 @@ class DeepClusterer(Clusterer):
                     columns[number][start : start + size] = found
         soft, embedding = (column.cpu().numpy() for column in columns)
         return soft, embedding
+
+
+def outcome_of(results: list[PhaseResult]) -> Outcome:
+    """Return the outcome of a fit whose phases ended with `results`: its losses are those of the last."""
+    last = results[-1]
+    return Outcome(
+        last.kept.total,
+        last.last.total,
+        dict(last.kept.terms),
+        results[0].first_losses,
+        sum(result.epochs for result in results),
+        sum(result.steps for result in results),
+    )
 
 
 def device_named(name: str) -> torch.device:

@@ -22,13 +22,13 @@ import torch
 
 from benchmark.estimator import device_named
 from benchmark.metrics import evaluate_clustering
+from benchmark.phases import Diverged, RunContext, Snapshot
 from benchmark.provenance import code_digest, environment, machine_kind
-from benchmark.record import Context, Evaluation, RunRecord
+from benchmark.record import COUNTED, Context, Evaluation, RunRecord
 from benchmark.registry import DATASETS, METHODS, NETWORKS, DataError, LoadedData, UserError
 from benchmark.resume import Checkpoints
 from benchmark.spec import DataSpec, RunSpec
 from benchmark.streams import Streams
-from benchmark.training import Diverged, RunContext, Snapshot
 
 Measure = Callable[[Snapshot, Any, LoadedData], Mapping[str, float]]
 """Called with a snapshot, the estimator and the data; training never sees what it returns."""
@@ -36,10 +36,14 @@ Measure = Callable[[Snapshot, Any, LoadedData], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class RunResult:
-    """A record, with the assignments (n,) of its samples where the run gave any."""
+    """A record, with the assignments (n,) of its samples where the run gave any.
+
+    `weights` by name are those of a run from which others start.
+    """
 
     record: RunRecord
     labels: np.ndarray | None = None
+    weights: Mapping[str, torch.Tensor] | None = None
 
 
 class _History:
@@ -72,11 +76,13 @@ def execute(
     measures: Sequence[Measure] = (),
     data: LoadedData | None = None,
     checkpoints: Callable[[Mapping[str, str]], Checkpoints] | None = None,
+    parent: Mapping[str, torch.Tensor] | None = None,
 ) -> RunResult:
     """Train and evaluate one run; what `measures` return of each snapshot goes into the history.
 
     `data` are the prepared data, where somebody else holds them already. `checkpoints` opens the checkpoints of a run
-    by what must be equal for it to be resumed to the last bit.
+    by what must be equal for it to be resumed to the last bit. `parent` are the weights of the run that this one starts
+    from; without them it makes its pre-training itself, and gives the same numbers.
 
     Raises
     ------
@@ -93,7 +99,7 @@ def execute(
     history = _History(data, estimator, measures)
     streams = Streams(spec.data.name, spec.replicate)
     kept = checkpoints(_identity(spec, digest, device, measures)) if checkpoints else None
-    run = RunContext(streams, spec.protocol, device_named(device), (history,), progress, kept)
+    run = RunContext(streams, spec.protocol, device_named(device), (history,), progress, kept, parent)
     started = time.perf_counter()
     found, labels = _fitted(estimator, data, run)
     record = RunRecord(
@@ -108,7 +114,15 @@ def execute(
         environment={**environment(device, torch.get_num_threads()), "streams": sorted(streams.used), **_resumed(kept)},
         **found,
     )
-    return RunResult(record, labels)
+    return RunResult(record, labels, _weights(estimator) if record.status in COUNTED else None)
+
+
+def _weights(estimator: Any) -> dict[str, torch.Tensor] | None:
+    """Return the weights of a method from which others start, by name, on the CPU; None of any other."""
+    if not getattr(estimator, "starts_others", False):
+        return None
+    state: Mapping[str, torch.Tensor] = estimator.model_.state_dict()
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
 
 def _fitted(estimator: Any, data: LoadedData, run: RunContext) -> tuple[dict[str, Any], np.ndarray | None]:
@@ -177,14 +191,15 @@ def run_code_digest(spec: RunSpec) -> str:
 
 
 def _evaluation(snapshot: Snapshot, y: np.ndarray, measured: Mapping[str, float]) -> Evaluation:
+    labels = snapshot.assignments
     return Evaluation(
         phase=snapshot.phase,
         step=snapshot.step,
         epoch=snapshot.epoch,
         total=snapshot.total,
         terms=dict(snapshot.terms),
-        metrics={**evaluate_clustering(y, snapshot.assignments), **measured},
-        clusters=len(np.unique(snapshot.assignments)),
+        metrics={**({} if labels is None else evaluate_clustering(y, labels)), **measured},
+        clusters=0 if labels is None else len(np.unique(labels)),
     )
 
 

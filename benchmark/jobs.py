@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -13,12 +13,13 @@ from threadpoolctl import threadpool_limits
 from benchmark.checkpoints import Frequency, RunCheckpoints, discard
 from benchmark.execute import RunResult, execute
 from benchmark.faults import sentence
+from benchmark.lineage import parent_of
 from benchmark.observers import OBSERVERS
 from benchmark.provenance import device_name
 from benchmark.record import Context, RunRecord
 from benchmark.registry import UserError
 from benchmark.resume import Stopped
-from benchmark.run_folders import run_names
+from benchmark.run_folders import RunFolders, read_state, run_names
 from benchmark.shared_data import shared_data
 from benchmark.spec import RunSpec
 from benchmark.store import Store
@@ -28,13 +29,15 @@ from benchmark.store import Store
 class Job:
     """A run to make, how its record is labelled, the observers that record beside it, and the runs needed before.
 
-    `parents` are the ids of runs that must be stored first.
+    `parents` are the ids of runs that must be stored first; the run starts from the weights of the first. With
+    `replace`, a record that is there gives way.
     """
 
     spec: RunSpec
     context: Context
     record: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
+    replace: bool = False
 
     @cached_property
     def run_id(self) -> str:
@@ -110,6 +113,18 @@ class Finished:
 Event = Started | Progress | Noted | Paused | Finished
 
 
+def with_parents(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs, each after that of the run it starts from, which is added where it is not among them."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        if parent := parent_of(job.spec):
+            context = job.context.model_copy(update={"setting": ""})
+            found.setdefault(parent.run_id, Job(parent, context))
+            job = replace(job, parents=(parent.run_id,))
+        found[job.run_id] = job
+    return list(found.values())
+
+
 def never() -> bool:
     """Return False: nobody asks to stop."""
     return False
@@ -120,8 +135,8 @@ def make_run(
 ) -> Finished | Paused:
     """Execute one job with one thread, store its record, and return how it ended."""
     try:
-        result = train(job, place, report, asked)
-        save(result, place)
+        result = train(job, place, report, asked, starting_weights(job, place))
+        save(result, job, place)
     except Stopped:
         return Paused(job)
     except UserError as error:
@@ -131,8 +146,35 @@ def make_run(
     return Finished(job, result.record)
 
 
-def train(job: Job, place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never) -> RunResult:
-    """Execute one job with one thread. Raises UserError, OSError, or Stopped where it was `asked` to stop."""
+def starting_weights(job: Job, place: Place) -> Mapping[str, torch.Tensor] | None:
+    """Return the weights, by name, of the run that a job starts from; None where it starts from none.
+
+    Raises UserError where they are not in the results folder.
+    """
+    if not job.parents:
+        return None
+    parent, device = job.parents[0], device_name(place.device)
+    folders = RunFolders(place.results / "runs")
+    held = device in folders.devices(parent, device)
+    weights = read_state(folders.origin((parent, device))) if held else None
+    if weights is None:
+        raise UserError(
+            f"run {job.run_id} starts from the weights of run {parent}, which are not in {folders.path}: run it again."
+        )
+    return weights
+
+
+def train(
+    job: Job,
+    place: Place,
+    report: Callable[[Event], None],
+    asked: Callable[[], bool] = never,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> RunResult:
+    """Execute one job with one thread, from the `weights` of its parent.
+
+    Raises UserError, OSError, or Stopped where it was `asked` to stop.
+    """
     run_id = job.run_id
     report(Started(run_id))
 
@@ -156,10 +198,11 @@ def train(job: Job, place: Place, report: Callable[[Event], None], asked: Callab
             measures=[OBSERVERS[name] for name in job.record],
             data=data,
             checkpoints=opened,
+            parent=weights,
         )
 
 
-def save(result: RunResult, place: Place) -> None:
+def save(result: RunResult, job: Job, place: Place) -> None:
     """Store the record of a run, then remove its checkpoints."""
-    Store(place.results).save(result.record, result.labels, replace=place.replace)
+    Store(place.results).save(result.record, result.labels, result.weights, replace=place.replace or job.replace)
     discard(place.results, place.run_name(result.record.run_id))

@@ -38,13 +38,13 @@ def record_drift(snapshot: Snapshot, estimator: Any, data: LoadedData) -> dict[s
 
 def record_validity(snapshot: Snapshot, estimator: Any, data: LoadedData) -> dict[str, float]:
     """Return internal validity indices of the assignments in the embedding: performance without labels."""
-    if snapshot.model is None or not hasattr(estimator, "assign"):
+    labels = snapshot.assignments
+    if snapshot.model is None or labels is None or not hasattr(estimator, "assign"):
         return {}
     model = snapshot.model().eval()
     x = _samples(data.x, model)
     with torch.no_grad():
         embedding = torch.cat([estimator.assign(model, part)[1] for part in torch.split(x, 512)]).cpu().numpy()
-    labels = snapshot.assignments
     found = {
         "ch": calinski_harabasz(embedding, labels),
         "ch_unsquared": calinski_harabasz(embedding, labels, squared=False),
@@ -59,12 +59,12 @@ def record_randomness(snapshot: Snapshot, estimator: Any, data: LoadedData) -> d
     The term is taken once with the true classes, each mapped to the cluster that shares most samples with it, and once
     with the clusters themselves; both as one-hot targets (b, k).
     """
-    if snapshot.model is None or not hasattr(estimator, "supervised_term"):
+    clusters = snapshot.assignments
+    if snapshot.model is None or clusters is None or not hasattr(estimator, "supervised_term"):
         return {}
     model = snapshot.model()
     index = np.random.default_rng(0).permutation(len(data.x))[:SAMPLES]
     batch = _samples(data.x[index], model)
-    clusters = snapshot.assignments
     true = matched(np.asarray(data.y), clusters, estimator.n_clusters)
     parameters = measured_parameters(model)
     with torch.enable_grad():

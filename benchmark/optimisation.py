@@ -27,3 +27,10 @@ def build_optimiser(spec: Optimiser, parameters: Sequence[nn.Parameter]) -> torc
     if spec.name == "adam":
         return torch.optim.Adam(parameters, lr=spec.lr, betas=(spec.beta1, spec.beta2), eps=spec.eps)
     return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.momentum)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, spec: Optimiser, step: int) -> None:
+    """Give `optimiser` the learning rate of a step, counted from 0: times `decay` after every `decay_every` steps."""
+    if spec.decay_every:
+        for group in optimiser.param_groups:
+            group["lr"] = spec.lr * spec.decay ** (step // spec.decay_every)

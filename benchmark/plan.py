@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
 
+from benchmark.estimate import Estimate
+from benchmark.lineage import parent_of
 from benchmark.paper import (
     PROFILES,
     READINGS,
@@ -85,13 +86,22 @@ class PlannedCell:
 class PlannedRun:
     """One run to make: its specification, the most urgent cell that asks for it, and an estimate of its seconds.
 
-    `record` are the observers that any of its cells needs.
+    `record` are the observers that any of its cells needs, `parents` the ids of the runs that it starts from. A run
+    with `replace` is made for its weights, though it may have a record.
     """
 
     spec: RunSpec
     cell: PlannedCell
     seconds: float | None = None
     record: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    replace: bool = False
+
+    @property
+    def context(self) -> Context:
+        """How its record is labelled: by its cell, without the setting where it is made for others to start from."""
+        context = self.cell.context
+        return context.model_copy(update={"setting": self.cell.overrides}) if self.replace else context
 
 
 @dataclass(frozen=True)
@@ -144,73 +154,76 @@ def plan_runs(
     done: Callable[[RunSpec], bool],
     ready: Callable[[str], str],
     history: Iterable[RunRecord] = (),
+    weights: Callable[[RunSpec], bool] = lambda spec: False,
 ) -> Plan:
     """Return the runs that `cells` need and `done` does not know, each once, the most urgent first.
 
     `ready` maps a data set to the reason why it cannot be loaded, "" where it can. `history` are records of earlier
-    runs, from which the seconds of a run are estimated.
+    runs, from which the seconds of a run are estimated. Runs that others start from are planned too, where there are no
+    `weights` of them.
     """
-    estimate = Estimate(history)
-    planned: dict[str, tuple[tuple[int, int, int], PlannedRun]] = {}
-    columns: dict[str, int] = {}
-    impossible: dict[str, str] = {}
-    stored = set()
-    record: dict[str, dict[str, None]] = {}
+    missing = _Missing(done, ready, Estimate(history), weights)
     for cell in cells:
+        missing.add(cell)
+    return missing.plan()
+
+
+class _Missing:
+    """The runs that are missing of some cells, with their places in the order."""
+
+    def __init__(
+        self,
+        done: Callable[[RunSpec], bool],
+        ready: Callable[[str], str],
+        estimate: Estimate,
+        weights: Callable[[RunSpec], bool],
+    ) -> None:
+        self.done, self.ready, self.estimate, self.weights = done, ready, estimate, weights
+        self.planned: dict[str, tuple[tuple[int, ...], PlannedRun]] = {}
+        self.columns: dict[str, int] = {}
+        self.impossible: dict[str, str] = {}
+        self.stored: set[str] = set()
+        self.record: dict[str, dict[str, None]] = {}
+
+    def add(self, cell: PlannedCell) -> None:
+        """Ask for the runs of a cell."""
         specs = cell.specs
-        seconds = estimate.seconds(specs[0]) if specs else None  # equal for all replicates
+        if not specs:
+            return
+        seconds = self.estimate.seconds(specs[0])  # equal for all replicates
+        parent = parent_of(specs[0])
         for spec in specs:
             run_id = spec.run_id
-            record.setdefault(run_id, {}).update(dict.fromkeys(cell.record))
-            if done(spec):
-                stored.add(run_id)
-            elif reason := ready(spec.data.name):
-                impossible[run_id] = reason
+            self.record.setdefault(run_id, {}).update(dict.fromkeys(cell.record))
+            if self.done(spec):
+                self.stored.add(run_id)
+            elif reason := self.ready(spec.data.name):
+                self.impossible[run_id] = reason
             else:
-                place = (cell.priority, columns.setdefault(cell.column, len(columns)), spec.replicate)
-                if run_id not in planned or place < planned[run_id][0]:
-                    planned[run_id] = (place, PlannedRun(spec, cell, seconds))
-    ordered = sorted(planned.values(), key=lambda item: item[0])
-    runs = tuple(replace(run, record=tuple(record[run.spec.run_id])) for _, run in ordered)
-    return Plan(runs, len(stored), impossible)
+                column = self.columns.setdefault(cell.column, len(self.columns))
+                parents = self._parents(parent, cell, (cell.priority, column, spec.replicate, 0))
+                run = PlannedRun(spec, cell, seconds, parents=parents)
+                self._ask((cell.priority, column, spec.replicate, 1), run)
 
+    def plan(self) -> Plan:
+        """Return the plan, in order."""
+        ordered = sorted(self.planned.values(), key=lambda item: item[0])
+        runs = tuple(replace(run, record=tuple(self.record.get(run.spec.run_id, ()))) for _, run in ordered)
+        return Plan(runs, len(self.stored), self.impossible)
 
-class Estimate:
-    """Seconds of a run, learned from records: the median of the nearest group that has any.
+    def _parents(self, first: RunSpec | None, cell: PlannedCell, place: tuple[int, ...]) -> tuple[str, ...]:
+        """Ask for the run that another starts from, where its weights are missing, and return its id."""
+        if first is None:
+            return ()
+        parent = first.model_copy(update={"replicate": place[2]})
+        if not self.weights(parent):
+            self._ask(place, PlannedRun(parent, cell, self.estimate.seconds(parent), replace=True))
+        return (parent.run_id,)
 
-    Groups, nearest first: the same method, data, and budget; the same method and data set (scaled by the steps).
-    """
-
-    def __init__(self, history: Iterable[RunRecord]) -> None:
-        self._exact: dict[str, list[float]] = {}
-        self._per_epoch: dict[tuple[str, str], list[float]] = {}
-        for record in history:
-            if record.status in ("ok", "collapsed"):
-                self.add(record.spec, record.seconds)
-
-    def add(self, spec: RunSpec, seconds: float) -> None:
-        """Learn from one finished run."""
-        self._exact.setdefault(_cost_key(spec), []).append(seconds)
-        near = (spec.method, spec.data.name)
-        self._per_epoch.setdefault(near, []).append(seconds / max(1, _amount(spec)))
-
-    def seconds(self, spec: RunSpec) -> float | None:
-        """Return the estimate for a run, or None where nothing like it was seen."""
-        if found := self._exact.get(_cost_key(spec)):
-            return median(found)
-        if found := self._per_epoch.get((spec.method, spec.data.name)):
-            return median(found) * max(1, _amount(spec))
-        return None
-
-
-def _cost_key(spec: RunSpec) -> str:
-    """Return what the cost of a run depends on: all but the replicate and most parameters."""
-    taps = spec.params.get("taps", "")
-    return "|".join(map(str, (spec.method, spec.data.name, spec.data.samples, taps, spec.protocol.canonical())))
-
-
-def _amount(spec: RunSpec) -> int:
-    return sum(phase.budget.amount for phase in spec.protocol.phases.values())
+    def _ask(self, place: tuple[int, ...], run: PlannedRun) -> None:
+        run_id = run.spec.run_id
+        if run_id not in self.planned or place < self.planned[run_id][0]:
+            self.planned[run_id] = (place, run)
 
 
 def _split(name: str) -> tuple[str, str]:

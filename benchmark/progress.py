@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
+from benchmark.estimate import Estimate
 from benchmark.jobs import Event, Finished, Noted, Progress, Started
-from benchmark.plan import Estimate, Plan, PlannedRun
+from benchmark.plan import Plan, PlannedRun
 
 
 @dataclass

@@ -14,17 +14,31 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmark.agenda import Agenda
 from benchmark.claims import Claims
 from benchmark.execute import RunResult, run_code_digest
 from benchmark.faults import sentence
-from benchmark.jobs import Event, Finished, Job, Noted, Paused, Place, Started, never, save, train
+from benchmark.jobs import (
+    Event,
+    Finished,
+    Job,
+    Noted,
+    Paused,
+    Place,
+    Started,
+    never,
+    save,
+    starting_weights,
+    train,
+)
 from benchmark.owners import process
 from benchmark.registry import UsageError, UserError, load_plugins
 from benchmark.resume import Stopped
@@ -101,8 +115,7 @@ class _Driver:
         agenda, grace = self.agenda, None
         while agenda.open:
             while len(self.running) < self.room() and (job := agenda.take(idle=not self.running)):
-                self.running[self.task.remote(job, self.place, self.mark, self.bell)] = job
-                yield Started(job.run_id)
+                yield from self._begun(job)
             yield from agenda.settled()
             if grace is None and asked():
                 grace = time.monotonic() + GRACE_SECONDS
@@ -116,6 +129,18 @@ class _Driver:
                     yield from self._ended(self.running.pop(reference), reference)
             elif agenda.open:
                 time.sleep(POLL_SECONDS)
+
+    def _begun(self, job: Job) -> Iterator[Event]:
+        """Hand a run to the cluster, with the weights that it starts from."""
+        try:
+            weights = starting_weights(job, self.place)
+        except UserError as error:
+            end = Finished(job, None, str(error))
+            self.agenda.ended(end)
+            yield end
+            return
+        self.running[self.task.remote(job, self.place, self.mark, self.bell, weights)] = job
+        yield Started(job.run_id)
 
     def room(self) -> int:
         """Return how many runs the cluster has room for now; nodes come and go."""
@@ -165,13 +190,13 @@ class _Driver:
             text = f"run {job.run_id} was made by other code: install the same version of reclust on every node."
             return Finished(job, None, text)
         try:
-            save(answer.result, self.place)
+            save(answer.result, job, self.place)
         except OSError as error:
             return Finished(job, None, sentence(error))
         return Finished(job, record)
 
 
-def _on_node(job: Job, place: Place, mark: str, bell: Any) -> _Answer:
+def _on_node(job: Job, place: Place, mark: str, bell: Any, weights: Mapping[str, torch.Tensor] | None) -> _Answer:
     """Make one run on a node, and give it back."""
     load_plugins()
     sees_results = (place.results / mark).exists()
@@ -181,7 +206,7 @@ def _on_node(job: Job, place: Place, mark: str, bell: Any) -> _Answer:
     listener = threading.Thread(target=_listen, args=(bell, stop, over), daemon=True)
     listener.start()
     try:
-        return _Answer(train(job, place, lambda event: None, stop.is_set))
+        return _Answer(train(job, place, lambda event: None, stop.is_set, weights))
     except Stopped:
         return _Answer()
     except UserError as error:

@@ -20,9 +20,10 @@ from pydantic import ValidationError
 
 from benchmark.execute import run_code_digest
 from benchmark.executors import Event, Finished, Job, Place, processes
+from benchmark.lineage import parent_of
 from benchmark.record import RunRecord
 from benchmark.registry import UserError
-from benchmark.spec import Frozen, RunSpec, canonical_json
+from benchmark.spec import Budget, Frozen, RunSpec, canonical_json
 from benchmark.stored import write_changed
 
 FILE = "renewals.jsonl"
@@ -125,9 +126,16 @@ def renew(
 
 
 def beginning(spec: RunSpec) -> RunSpec:
-    """Return the spec of the run as far as its first evaluation after training began; whole without phases."""
+    """Return the spec of the run as far as its first evaluation after training began; whole without phases.
+
+    The phases of a parent stay whole, as the run starts where they end.
+    """
+    parent = parent_of(spec)
+    whole = parent.protocol.phases if parent else {}
     phases = {
-        name: phase.model_copy(
+        name: phase
+        if name in whole
+        else phase.model_copy(
             update={
                 "budget": phase.budget.model_copy(update={"amount": min(phase.budget.amount, phase.evaluate_every)})
             }
@@ -158,7 +166,7 @@ def _difference(stored: RunRecord, end: Finished | None) -> str:
     if not stored.spec.protocol.phases:
         same = (stored.status, stored.loss, stored.metrics) == (today.status, today.loss, today.metrics)
         return "" if same else "today's code gives other numbers."
-    phase = next(iter(stored.spec.protocol.phases))
+    phase = next((evaluation.phase for evaluation in stored.history), "")
     before, now = ([e for e in record.history if e.phase == phase] for record in (stored, today))
     if len(now) < 2 or not today.first_losses:
         return f"today's run left too little to compare (status {today.status})."
@@ -169,12 +177,11 @@ def _difference(stored: RunRecord, end: Finished | None) -> str:
 
 def _entry(cell: str, stored: RunRecord, today: RunRecord) -> Renewal:
     spec = stored.spec
-    phase = next(iter(spec.protocol.phases.items()), None)
     whole = "the whole run"
-    if phase is not None:
-        name, wanted = phase
-        made = beginning(spec).protocol.phases[name].budget.amount
-        whole = f"{made} of {wanted.budget.amount} {wanted.budget.unit} of phase {name}"
+    cut = [(name, wanted, made) for name, wanted, made in _cut(spec) if wanted != made]
+    if cut:
+        name, wanted, made = cut[0]
+        whole = f"{made.amount} of {wanted.amount} {wanted.unit} of phase {name}"
     return Renewal(
         cell=cell,
         method=spec.method,
@@ -185,6 +192,13 @@ def _entry(cell: str, stored: RunRecord, today: RunRecord) -> Renewal:
         compared=whole,
         machine=", ".join(machine(today)),
     )
+
+
+def _cut(spec: RunSpec) -> Iterator[tuple[str, Budget, Budget]]:
+    """Yield by phase its budget, and that of the beginning."""
+    begun = beginning(spec).protocol.phases
+    for name, phase in spec.protocol.phases.items():
+        yield name, phase.budget, begun[name].budget
 
 
 def machine(record: RunRecord) -> tuple[str, ...]:

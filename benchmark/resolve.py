@@ -105,26 +105,29 @@ def resolve(
     layers = (
         ("profile", {path: _read(value, reading) for path, value in profile.set.items()}),
         ("setting", dict(setting.values)),
-        ("--set", overrides.values),
+        ("--set", _of_method(overrides.values, row.method)),
     )
     for origin, replaced in layers:
         _replace(fields, method, origin, replaced)
-    used = _data(row, column, reading, profile, overrides)
-    source = DATASETS[used.name]
+    taken = _data(row, column, reading, profile, overrides)
+    source = DATASETS[taken.name]
     values = {path: item.value for path, item in fields.items()}
-    params = {"n_clusters": source.n_clusters} | _below("params", values)
-    phases = with_values(
+    params = validated(method.Params, {"n_clusters": source.n_clusters} | _below("params", values), row.method)
+    whole = with_values(
         method.default_protocol.model_dump(mode="json"), {p: v for p, v in values.items() if p.startswith("phases.")}
     )
+    used = method.phases_used(params)
+    protocol = validated(Protocol, whole, f"protocol of {paper.id}")
+    fields = {p: item for p, item in fields.items() if not p.startswith("phases.") or p.split(".")[1] in used}
     spec = RunSpec(
         method=row.method,
-        params=validated(method.Params, params, row.method).canonical(),
-        data=used,
-        protocol=validated(Protocol, phases, f"protocol of {paper.id}"),
+        params=params.canonical(),
+        data=taken,
+        protocol=Protocol(phases={name: phase for name, phase in protocol.phases.items() if name in used}),
         replicate=0,
     )
     return Resolved(
-        spec, (*_data_fields(used, row, column, reading, overrides), *fields.values(), *_rest(spec, fields))
+        spec, (*_data_fields(taken, row, column, reading, overrides), *fields.values(), *_rest(spec, fields))
     )
 
 
@@ -133,6 +136,23 @@ def column_data(column: ColumnRule, reading: Reading, overrides: Overrides) -> C
     chosen = _flipped(getattr(column, reading).ledger, overrides, reading)
     data: ColumnData = getattr(column, chosen)
     return data
+
+
+def _of_method(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return values by whole path, where some came by the last part that paths of several methods share."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        paths = [key] if "." in key else sorted(p for p in _paths(METHODS[name]) if p.rpartition(".")[2] == key)
+        if len(paths) > 1:
+            raise UsageError(f"--set {key!r} could be any of {', '.join(paths)} of {name}: give the whole path.")
+        found |= dict.fromkeys(paths, value)
+    return found
+
+
+def _paths(method: Any) -> set[str]:
+    """Return the paths of the parameters and phases of a method."""
+    phases = {path for path, _ in _leaves(method.default_protocol.model_dump(mode="json"))}
+    return phases | {f"params.{name}" for name in method.Params.model_fields}
 
 
 def applies(path: str, method: Any) -> bool:
@@ -231,15 +251,12 @@ def _full_path(key: str, paper: Paper) -> str:
     known = {rule.path for rule in paper.protocol.field if any(applies(rule.path, method) for method in methods)}
     known |= {"data.samples", "data.preprocess"}
     for method in methods:
-        known |= {f"params.{name}" for name in method.Params.model_fields}
-        known |= {path for path, _ in _leaves(method.default_protocol.model_dump(mode="json"))}
+        known |= _paths(method)
     if key in known:
         return key
     matches = sorted(path for path in known if path.rpartition(".")[2] == key)
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise UsageError(f"--set {key!r} could be any of {', '.join(matches)}: give the whole path.")
+    if matches:  # of several, each method takes its own
+        return matches[0] if len(matches) == 1 else key
     leaves = {path.rpartition(".")[2] for path in known} | known | set(paper.ledger)
     raise UsageError(did_you_mean("field or ledger entry", key, leaves))
 

@@ -80,9 +80,9 @@ class How:
 
 def carry_out(plan: Plan, session: Session, how: How) -> int:
     """Make the runs of a plan and return the exit code."""
-    jobs = [Job(run.spec, run.cell.context, run.record) for run in plan.runs]
     # A run that is made again for an observer takes the place of the one without.
-    how = replace(how, workers=min(how.workers, len(jobs)), replace=how.replace or any(job.record for job in jobs))
+    jobs = [Job(r.spec, r.context, r.record, r.parents, r.replace or bool(r.record)) for r in plan.runs]
+    how = replace(how, workers=min(how.workers, len(jobs)))
     place = Place(session.results, session.data_dir, session.device, how.replace, checkpoints=how.checkpoints)
     with Stopping() as stopping:
         try:

@@ -13,7 +13,7 @@ from benchmark.observers import recorded
 from benchmark.paper import PROFILES, READINGS, Paper, Reading, TableRule
 from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs, selected_tables
 from benchmark.provenance import device_name
-from benchmark.record import RunRecord
+from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import DATASETS, UserError
 from benchmark.renewals import Renewals
 from benchmark.spec import RunSpec
@@ -123,7 +123,20 @@ class Session:
         for cell in cells:
             for spec in cell.specs if cell.record else ():
                 needed.setdefault(spec.run_id, set()).update(cell.record)
-        return plan_runs(cells, lambda spec: self.done(spec, needed.get(spec.run_id, ())), self.ready, history)
+        return plan_runs(
+            cells,
+            lambda spec: self.done(spec, needed.get(spec.run_id, ())),
+            self.ready,
+            history,
+            self.has_weights,
+        )
+
+    def has_weights(self, spec: RunSpec) -> bool:
+        """Whether other runs can start from a run: today's code made it here, on the device, and kept its weights."""
+        device = self._wanted or "cpu"
+        record = self.records.get(spec.run_id, {}).get(device)
+        usable = record is not None and record.status in COUNTED and not self.stale(record)
+        return usable and self.store.has_state(spec.run_id, device)
 
     def tables(self, request: Request, *, profile: str | None = None) -> list[TableResult | DataTable]:
         """Return the tables of a request from stored records.

@@ -53,7 +53,10 @@ def canonical_json(value: Any) -> str:
 
 
 class Optimiser(Frozen):
-    """An optimiser by name. `eps` is Adam's; `momentum` is SGD's."""
+    """An optimiser by name. `eps` is Adam's; `momentum` is SGD's.
+
+    The learning rate `lr` is multiplied by `decay` after every `decay_every` steps; 0 keeps it.
+    """
 
     name: Literal["adam", "sgd"] = "adam"
     lr: float = Field(1e-3, gt=0)
@@ -61,6 +64,9 @@ class Optimiser(Frozen):
     beta2: float = Field(0.999, ge=0, lt=1)
     eps: float = Field(1e-7, gt=0)
     momentum: float = Field(0.0, ge=0, lt=1)
+    decay: float = Field(1.0, gt=0, le=1)
+    decay_every: int = Field(0, ge=0)
+    introduced: ClassVar[Mapping[str, Any]] = {"decay": 1.0, "decay_every": 0}
 
 
 class Clip(Frozen):

@@ -17,7 +17,7 @@ from benchmark.merge import MergeReport, Shelf, merge
 from benchmark.record import RunRecord
 from benchmark.registry import UserError
 from benchmark.rows import device_order
-from benchmark.run_folders import RunFolders, read_labels, read_state
+from benchmark.run_folders import MODEL, RunFolders, read_labels, read_state
 from benchmark.stored import StoredFolder, stored_folders
 
 if TYPE_CHECKING:
@@ -137,6 +137,11 @@ class Store:
         """Return the weights of a run by name, on the CPU; None where they are not on this machine."""
         folder = self._local(run_id, device)
         return read_state(folder) if folder else None
+
+    def has_state(self, run_id: str, device: str | None = None) -> bool:
+        """Whether the weights of a run are on this machine, beside its record."""
+        folder = self._local(run_id, device)
+        return folder is not None and (folder / MODEL).exists()
 
     def save(
         self,

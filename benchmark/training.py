@@ -9,150 +9,38 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.batches import batches_per_epoch, evaluation_batches
 from benchmark.gradients import TermGradients, term_gradients
-from benchmark.optimisation import build_optimiser, clip_gradients
+from benchmark.optimisation import build_optimiser, clip_gradients, set_learning_rate
+from benchmark.phases import (
+    Batch,
+    Diverged,
+    Hook,
+    Objective,
+    PhaseResult,
+    RunContext,
+    Snapshot,
+    Terms,
+    TrainingPhase,
+)
 from benchmark.registry import UsageError
-from benchmark.resume import Carry, Checkpoints, Remembers, SavedState, captured, part, prefixed, restored
-from benchmark.spec import Optimiser, Phase, Protocol
-from benchmark.streams import Streams
+from benchmark.resume import Carry, Remembers, SavedState, captured, part, prefixed, restored
 
-__all__ = ["Batch", "Carry", "Diverged", "Hook", "Objective", "PhaseResult", "RunContext", "Snapshot", "TrainingPhase"]
-__all__ += ["batches_per_epoch", "build_optimiser", "clip_gradients", "evaluation_batches", "run_phase"]
-
-Terms = dict[str, Tensor]
-
-CPU = torch.device("cpu")
+__all__ = ["Batch", "Carry", "Diverged", "Hook", "Objective", "PhaseResult", "RunContext", "Snapshot", "Terms"]
+__all__ += ["TrainingPhase", "batches_per_epoch", "build_optimiser", "clip_gradients", "evaluation_batches"]
+__all__ += ["run_phase"]
 
 REPORT_EVERY = 20
 """How many steps pass between two reports of progress."""
 
 FIRST_STEPS = 5
 """How many losses of the first steps a phase reports, for comparison between machines."""
-
-
-class Diverged(ArithmeticError):
-    """The loss became NaN or infinite."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples `x` (b, ...) and their positions `index` (b,) in the data."""
-
-    x: Tensor
-    index: Tensor
-
-
-@dataclass(frozen=True)
-class Objective:
-    """Something to minimise: named unweighted loss terms of a batch, their weights, and the parameters they train.
-
-    `optimiser` replaces that of the phase (a critic has its own).
-    """
-
-    parameters: Sequence[nn.Parameter]
-    loss: Callable[[Batch], Terms]
-    weights: Mapping[str, float]
-    optimiser: Optimiser | None = None
-
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted sum of the terms, a scalar."""
-        parts = [self.weights[name] * value for name, value in terms.items()]
-        return torch.stack(parts).sum()
-
-
-@dataclass(frozen=True)
-class Hook:
-    """A callback `run(step)` before every `every`-th step, starting with step 0 (such as target updates)."""
-
-    every: int
-    run: Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class TrainingPhase:
-    """A named phase: what it trains, on which generic terms, and how it is evaluated.
-
-    `evaluate` maps a batch to the unweighted terms of the first objective and the assignments (b, k), soft or one-hot.
-    It is called in inference mode and without gradients. `stop` is asked after every step with the number of
-    steps done, and ends the phase by returning True. `carry` gives what the phase remembers beside its model and
-    streams; a phase with hooks or a stop rule but without it is not resumed within, but begun again.
-    """
-
-    name: str
-    spec: Phase
-    model: nn.Module
-    objectives: Sequence[Objective]
-    evaluate: Callable[[Batch], tuple[Terms, Tensor]]
-    hooks: Sequence[Hook] = ()
-    stop: Callable[[int], bool] | None = None
-    carry: Carry | None = None
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the state within the phase is known: all that trains is in the model, all else in `carry`."""
-        known = {id(parameter) for parameter in self.model.parameters()}
-        trained = [parameter for objective in self.objectives for parameter in objective.parameters]
-        plain = not self.hooks and self.stop is None
-        return all(id(p) in known for p in trained) and (plain or self.carry is not None)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What an observer sees of training: copies only. `assignments` (n,) are hard; `model` makes a private copy.
-
-    `gradients` takes the gradients of all terms on the first so many evaluation batches, and leaves no trace.
-    """
-
-    phase: str
-    step: int
-    epoch: int
-    total: float
-    terms: Mapping[str, float]
-    assignments: np.ndarray
-    model: Callable[[], nn.Module] | None = None
-    gradients: Callable[[int], TermGradients] | None = None
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """What the harness gives a fit: streams, protocol, device, observers, a progress callback and checkpoints.
-
-    `progress` is called with the phase, the step and the number of steps. A run is resumed from its `checkpoints` only
-    where every observer remembers (`benchmark.resume.Remembers`).
-    """
-
-    streams: Streams
-    protocol: Protocol
-    device: torch.device = CPU
-    observers: tuple[Callable[[Snapshot], None], ...] = ()
-    progress: Callable[[str, int, int], None] | None = None
-    checkpoints: Checkpoints | None = None
-
-    def emit(self, snapshot: Snapshot) -> None:
-        """Show a snapshot to every observer, and restore the global generator afterwards."""
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            for observer in self.observers:
-                observer(replace(snapshot, terms=dict(snapshot.terms), assignments=snapshot.assignments.copy()))
-
-
-@dataclass(frozen=True)
-class PhaseResult:
-    """How a phase ended: the kept and the last snapshot, the totals of the first steps, epochs and steps done."""
-
-    kept: Snapshot
-    last: Snapshot
-    first_losses: tuple[float, ...]
-    epochs: int
-    steps: int
 
 
 def run_phase(phase: TrainingPhase, x: Tensor, context: RunContext) -> PhaseResult:
@@ -182,7 +70,11 @@ class _Loop:
         self.per_epoch = batches_per_epoch(self.spec, len(x))
         amount = self.spec.budget.amount
         self.total_steps = amount * self.per_epoch if self.spec.budget.unit == "epochs" else amount
-        self.optimisers = [build_optimiser(o.optimiser or self.spec.optimiser, o.parameters) for o in phase.objectives]
+        self.rates = [objective.optimiser or self.spec.optimiser for objective in phase.objectives]
+        self.optimisers = [
+            build_optimiser(spec, objective.parameters)
+            for spec, objective in zip(self.rates, phase.objectives, strict=True)
+        ]
         self.batches = context.streams.torch(f"batches:{phase.name}")
         self.evaluation = [b.to(x.device) for b in evaluation_batches(self.spec, len(x), context.streams)]
         self.steps = 0
@@ -203,11 +95,13 @@ class _Loop:
         stopped = self.total_steps == 0
         while not stopped:
             for index in self._epoch():
-                self._step(index)
+                stopped = self._stops()
+                if not stopped:
+                    self._step(index)
+                    stopped = self.steps >= self.total_steps
                 if self.steps % REPORT_EVERY == 0:
                     self._report()
-                stopped = self._finished()
-                if self.steps % every == 0 or (stopped and last.step != self.steps):
+                if last.step != self.steps and (self.steps % every == 0 or stopped):
                     last = self._evaluate()
                     stopped = stopped or self._out_of_patience(last)
                 if stopped:
@@ -243,9 +137,9 @@ class _Loop:
         # At the end of an epoch the next order is still to be drawn; within one, its own is drawn again.
         drawn = self.steps % self.per_epoch and not finished
         tensors = {"finite": self.finite, "epoch": self.epoch_state if drawn else self.batches.get_state()}
-        tensors |= {"assignments/last": torch.from_numpy(self.last.assignments)}
+        tensors |= _assignments("last", self.last)
         if self.best is not None:
-            tensors |= {"assignments/best": torch.from_numpy(self.best[0].assignments)}
+            tensors |= _assignments("best", self.best[0])
             tensors |= {} if finished else prefixed("best", self.best[1])
         values = {
             "finished": finished,
@@ -266,9 +160,9 @@ class _Loop:
         self.batches.set_state(tensors["epoch"])
         self.steps, self.finite = values["steps"], tensors["finite"].to(self.x.device)
         self.first = [torch.tensor(value, dtype=torch.float64) for value in values["first"]]
-        self.last = self._snapshot(values["last"], tensors["assignments/last"])
+        self.last = self._snapshot(values["last"], tensors.get("assignments/last"))
         if values["best"] is not None:
-            self.best = self._snapshot(values["best"], tensors["assignments/best"]), part("best", tensors)
+            self.best = self._snapshot(values["best"], tensors.get("assignments/best")), part("best", tensors)
         for observer, memory in zip(self._remembering(), values["observers"], strict=True):
             observer.recall(memory)
         return True
@@ -277,10 +171,10 @@ class _Loop:
         observers: tuple[Any, ...] = self.context.observers
         return [observer for observer in observers if isinstance(observer, Remembers)]
 
-    def _snapshot(self, plain: dict[str, Any], assignments: Tensor) -> Snapshot:
+    def _snapshot(self, plain: dict[str, Any], assignments: Tensor | None) -> Snapshot:
         return Snapshot(
             **plain,
-            assignments=assignments.numpy(),
+            assignments=None if assignments is None else assignments.numpy(),
             model=lambda: copy.deepcopy(self.phase.model),
             gradients=self._gradients,
         )
@@ -298,13 +192,18 @@ class _Loop:
         for number in range(self.steps % self.per_epoch, self.per_epoch):
             yield order[number * size : (number + 1) * size]
 
-    def _step(self, index: Tensor) -> None:
+    def _stops(self) -> bool:
+        """Run the hooks that are due before the next step, and ask whether the phase stops without it."""
         for hook in self.phase.hooks:
             if self.steps % hook.every == 0:
                 hook.run(self.steps)
+        return self.phase.stop is not None and self.phase.stop(self.steps)
+
+    def _step(self, index: Tensor) -> None:
         self.phase.model.train()
         batch = Batch(self.x.index_select(0, index), index)
-        for objective, optimiser in zip(self.phase.objectives, self.optimisers, strict=True):
+        for objective, optimiser, rate in zip(self.phase.objectives, self.optimisers, self.rates, strict=True):
+            set_learning_rate(optimiser, rate, self.steps)
             optimiser.zero_grad(set_to_none=True)
             total = objective.total(objective.loss(batch))
             total.backward()  # type: ignore[no-untyped-call]
@@ -315,20 +214,19 @@ class _Loop:
                 self.first.append(total.detach())
         self.steps += 1
 
-    def _finished(self) -> bool:
-        stop = self.phase.stop
-        return self.steps >= self.total_steps or (stop is not None and stop(self.steps))
-
     def _evaluate(self) -> Snapshot:
         self._guard()
         self.phase.model.eval()
         objective, whole = self.phase.objectives[0], len(self.x) // len(self.evaluation[0])
         sums: dict[str, Tensor] = {}
-        assignments = torch.empty(len(self.x), dtype=torch.int64, device=self.x.device)
+        assignments: Tensor | None = torch.empty(len(self.x), dtype=torch.int64, device=self.x.device)
         with torch.no_grad():
             for number, index in enumerate(self.evaluation):
                 terms, soft = self.phase.evaluate(Batch(self.x.index_select(0, index), index))
-                assignments[index] = soft.argmax(dim=1)
+                if soft is None or assignments is None:
+                    assignments = None
+                else:
+                    assignments[index] = soft.argmax(dim=1)
                 if number < whole:  # each sample counts once
                     sums = {name: value + sums.get(name, 0) for name, value in terms.items()}
             means = {name: value / whole for name, value in sums.items()}
@@ -336,7 +234,7 @@ class _Loop:
         epoch = self.steps // self.per_epoch
         plain = {"phase": self.phase.name, "step": self.steps, "epoch": epoch, "total": total}
         plain["terms"] = {name: float(value) for name, value in means.items()}
-        snapshot = self._snapshot(plain, assignments.cpu())
+        snapshot = self._snapshot(plain, None if assignments is None else assignments.cpu())
         self.context.emit(snapshot)
         if not math.isfinite(total):
             raise Diverged(f"the loss is {total} at step {self.steps} of phase {self.phase.name!r}")
@@ -373,6 +271,11 @@ class _Loop:
     def _report(self) -> None:
         if self.context.progress is not None:
             self.context.progress(self.phase.name, self.steps, self.total_steps)
+
+
+def _assignments(name: str, snapshot: Snapshot) -> dict[str, Tensor]:
+    """Return the assignments of a snapshot as a tensor of a checkpoint; nothing where there are none."""
+    return {} if snapshot.assignments is None else {f"assignments/{name}": torch.from_numpy(snapshot.assignments)}
 
 
 def _plain(snapshot: Snapshot) -> dict[str, Any]:

@@ -15,32 +15,25 @@ from benchmark.estimator import ClusterParams, DeepClusterer
 from benchmark.registry import register_method
 from benchmark.spec import Clip, Phase, Protocol
 from benchmark.training import Batch, Objective, RunContext, Terms, TrainingPhase
+from methods.companions import KernelParams, width_kernel
 from methods.divergence import cauchy_schwarz, corner_weights, orthogonality
-from methods.kernels import gaussian_kernel, squared_distances
-from methods.networks import BatchNorm, ClusteringHead, initialise, network_named
+from methods.kernels import squared_distances
+from methods.networks import BatchNorm, ClusteringHead, check_taps, initialise, network_named
 
 
-class DDCParams(ClusterParams):
+class DDCParams(KernelParams, ClusterParams):
     """Parameters of DDC; the ledger entry that each one carries is named in brackets.
 
-    `network` is a registered network and `initialisation` its scheme [C4]. `width`, `width_rule` [K1],
-    `width_average` [K2] and `bandwidth` [K12] set the Gaussian kernel; `orthogonality` [K9], `divergence_factor` [K10]
-    and `epsilon` [K11] the losses; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision`
-    is that of the convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays
-    float32.
+    `network` is a registered network and `initialisation` its scheme [C4]. `orthogonality` [K9] is how that loss is
+    taken; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision` is that of the
+    convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays float32.
     """
 
     network: str = "cnn-small"
     initialisation: Literal["glorot", "he"] = "glorot"
     batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
     batch_norm_epsilon: float = Field(1e-3, gt=0)
-    width: float = Field(0.15, gt=0)
-    width_rule: Literal["paper", "tkuco", "dtkc"] = "paper"
-    width_average: Literal["median", "mean"] = "median"
-    bandwidth: Literal["sigma", "sqrt2sigma"] = "sigma"
     orthogonality: Literal["mean", "sum"] = "mean"
-    divergence_factor: Literal["pairs", "classes"] = "pairs"
-    epsilon: Literal["clamp", "root"] = "clamp"
     precision: Literal["float32", "bf16"] = "float32"
     introduced: ClassVar[Mapping[str, Any]] = {"precision": "float32"}
 
@@ -106,7 +99,7 @@ class DDC(DeepClusterer):
 
     def terms(self, model: nn.Module, output: Output, batch: Batch, params: Any) -> Terms:
         """Return the unweighted loss terms of a batch."""
-        kernel = self.kernel(squared_distances(output.hidden), params)
+        kernel = width_kernel(squared_distances(output.hidden), params)
         corners = corner_weights(output.assignments)
         rules = {"factor": params.divergence_factor, "epsilon": params.epsilon}
         return {
@@ -119,13 +112,6 @@ class DDC(DeepClusterer):
         """Return the weight of each term in the total loss."""
         return {"separation": 1.0, "orthogonality": 1.0, "simplex": 1.0}
 
-    @staticmethod
-    def kernel(d2: Tensor, params: Any, negligible: float = 0.0) -> Tensor:
-        """Return the Gaussian kernel of squared distances (n, n) under the width rule of the parameters."""
-        return gaussian_kernel(
-            d2, params.width, params.width_rule, params.width_average, params.bandwidth, negligible=negligible
-        )
-
     def tapped(self, params: Any) -> tuple[str, ...]:
         """Return the layers whose outputs the losses need."""
         return ()
@@ -133,9 +119,7 @@ class DDC(DeepClusterer):
     def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
         """Return the initialised network."""
         model = DDCNetwork(params, shape, decoder="reconstruction" in self.weights(params))
-        for tap in self.tapped(params):
-            if tap not in model.shapes:
-                raise ValueError(f"{params.network} has no layer {tap!r} to tap: {', '.join(model.shapes)}.")
+        check_taps(params.network, model.shapes, self.tapped(params))
         initialise(model, params.initialisation, context.streams)
         return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -202,10 +202,20 @@ def network_named(name: str) -> AnyNetwork:
     return network
 
 
-def initialise(model: nn.Module, scheme: str, streams: Streams) -> None:
-    """Draw all weights in place: `glorot` or `he` uniform (ledger C4), zero biases, unit batch normalisation.
+def check_taps(name: str, layers: Iterable[str], taps: Iterable[str]) -> None:
+    """Raise ValueError where one of `taps` is none of the `layers` of the network `name`."""
+    known = list(layers)
+    for tap in taps:
+        if tap not in known:
+            raise ValueError(f"{name} has no layer {tap!r} to tap: {', '.join(known)}.")
 
-    The recurrent weights of a gate are an orthogonal matrix, as Keras draws them. Every module has a stream of its own,
+
+def initialise(model: nn.Module, scheme: str, streams: Streams) -> None:
+    """Draw all weights in place by the named `scheme`, zero biases, unit batch normalisation (ledger C4).
+
+    Uniform between -b and b, with b from the numbers of inputs and outputs of a unit: "glorot", root 6 / (in + out);
+    "he", root 6 / in; "fan-in", root 1 / in (Keras' VarianceScaling of 1/3). "normal" has mean 0 and deviation .01. The
+    recurrent weights of a gate are an orthogonal matrix, as Keras draws them. Every module has a stream of its own,
     `init:<module path>`, so that models that share a part start it alike.
     """
     for path, module in model.named_modules():
@@ -214,17 +224,23 @@ def initialise(model: nn.Module, scheme: str, streams: Streams) -> None:
             continue
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
-        bound = _bound(*_fans(module), scheme)
         generator = streams.torch(f"init:{path}")
         with torch.no_grad():
-            module.weight.copy_(torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator))
+            module.weight.copy_(_drawn(module.weight.shape, *_fans(module), scheme, generator))
             if module.bias is not None:
                 module.bias.zero_()
 
 
+def _drawn(shape: torch.Size, fan_in: int, fan_out: int, scheme: str, generator: torch.Generator) -> Tensor:
+    if scheme == "normal":
+        return torch.empty(shape).normal_(0.0, 0.01, generator=generator)
+    bound = _bound(fan_in, fan_out, scheme)
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+
+
 def _bound(fan_in: int, fan_out: int, scheme: str) -> float:
-    bound: float = (6 / (fan_in + fan_out)) ** 0.5 if scheme == "glorot" else (6 / fan_in) ** 0.5
-    return bound
+    squares = {"glorot": 6 / (fan_in + fan_out), "he": 6 / fan_in, "fan-in": 1 / fan_in}
+    return float(squares[scheme] ** 0.5)
 
 
 def _initialise_gru(module: nn.GRU, scheme: str, generator: torch.Generator) -> None:

@@ -77,3 +77,8 @@ first two; the clustering head is that of the other data sets.
 """
 
 register_network("mlp-small")(MLP_SMALL)
+
+MLP_DEC = VectorNetwork(layers=(Dense("layer1", 500), Dense("layer2", 500), Dense("layer3", 2000)), hidden=100)
+"""The encoder of DEC and IDEC (idec2017 section 4.2) up to its embedding of 10 units: d-500-500-2000."""
+
+register_network("mlp-dec")(MLP_DEC)

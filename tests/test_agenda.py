@@ -67,7 +67,8 @@ def test_a_parent_that_is_stored_already_is_not_waited_for(tmp_path, quick):
     parent, child = jobs(2)
     list(serial([parent], Place(tmp_path)))
     child = dataclasses.replace(child, parents=(parent.spec.run_id,))
-    assert finished(serial([child], Place(tmp_path)))[1].record is not None
+    with Claims(tmp_path) as claims:
+        assert Agenda([child], Place(tmp_path), claims).take() == child
 
 
 def test_a_run_that_another_process_claims_is_waited_for_and_not_made_again(tmp_path, quick, monkeypatch):

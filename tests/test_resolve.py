@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tomllib
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.paper import FieldRule, ProfileRule, Setting, load_paper
+from benchmark.paper import MethodRule, ProfileRule, Setting, load_paper
 from benchmark.plan import Request, plan_cells
 from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
 from benchmark.resolve import Overrides, Resolved, applies, parse_overrides, resolve
@@ -250,10 +249,15 @@ def test_a_wrong_set_gives_one_sentence(text, parts):
 
 
 def test_an_ambiguous_last_part_is_refused_with_the_whole_paths():
-    rule = FieldRule(path="phases.train.width", paper=1, code=1, source="a second field of this name")
-    protocol = PAPER.protocol.model_copy(update={"field": (*PAPER.protocol.field, rule)})
-    with pytest.raises(UsageError, match=r"any of params\.width, phases\.train\.width: give the whole path"):
-        parse_overrides(("width=1",), dataclasses.replace(PAPER, protocol=protocol))
+    protocol, overrides = PAPER.protocol, parse_overrides(("lr=0.5",), PAPER)
+    row = MethodRule(label="DEC", method="dec", preprocess=("flatten",))
+    with pytest.raises(UsageError, match=r"any of phases\.cluster\.optimiser\.lr, .*lr of dec: give the whole path"):
+        resolve(PAPER, row, protocol.columns["mnist"], "paper", protocol.profiles["paper"], NO_SETTING, overrides)
+
+
+def test_a_last_part_is_that_of_each_methods_own_phase():
+    assert value(resolved("ddc", sets=("lr=0.5",)), "phases.train.optimiser.lr") == 0.5
+    assert parse_overrides(("lr=0.5",), PAPER).label == "lr=0.5"
 
 
 def test_overrides_are_labelled_as_they_are_given():

@@ -64,6 +64,8 @@ OTHER = {
     "protocol.phases.train.optimiser.beta2": 0.99,
     "protocol.phases.train.optimiser.eps": 1e-8,
     "protocol.phases.train.optimiser.momentum": 0.9,
+    "protocol.phases.train.optimiser.decay": 0.1,
+    "protocol.phases.train.optimiser.decay_every": 100,
     "protocol.phases.train.batch_size": 121,
     "protocol.phases.train.sampler": "fixed",
     "protocol.phases.train.drop_last": False,

@@ -208,10 +208,10 @@ def test_hooks_run_before_every_so_many_steps_from_the_first():
     assert events == [("two", 0, 0), 0, ("two", 2, 2), 3, ("two", 4, 4)]
 
 
-def test_stop_is_asked_after_every_step_and_ends_the_phase_with_an_evaluation():
+def test_stop_is_asked_before_every_step_and_ends_the_phase_with_an_evaluation():
     task, asked = LeastSquares(budget=epochs(9), evaluate_every=5), []
     result = task.train(stop=lambda done: asked.append(done) or done == 3)
-    assert asked == [1, 2, 3]
+    assert asked == [0, 1, 2, 3]
     assert [snapshot.step for snapshot in task.snapshots] == [0, 3]
     assert (result.steps, result.last.step, len(task.batches)) == (3, 3, 3)
 

@@ -1,0 +1,223 @@
+"""Deep embedded clustering and its relatives: pre-training, then refinement of clusters by their own targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark.estimator import DeepClusterer
+from benchmark.registry import register_method
+from benchmark.spec import Budget, Optimiser, Phase, Protocol
+from benchmark.training import Batch, Carry, Hook, Objective, RunContext, Terms, TrainingPhase, batches_per_epoch
+from methods.autoencoder import PRETRAINING, Autoencoder, AutoencoderParams, pretraining_phases, squared_error
+from methods.networks import initialise
+from methods.refinement import Targets, clustering_divergence, kmeans_start, student_t
+
+FORWARD = 1024
+"""How many samples are assigned at once when targets are renewed."""
+
+
+class DECParams(AutoencoderParams):
+    """Parameters of DEC; the ledger entry of each is named in brackets.
+
+    Targets are renewed every `update_interval` steps or epochs, `update_unit` [I5, I6]. Refinement stops when less than
+    the share `tolerance` of the labels changed from one renewal to the next; 0 never stops it.
+    """
+
+    update_interval: int = Field(140, ge=1)
+    update_unit: Literal["steps", "epochs"] = "steps"
+    tolerance: float = Field(0.001, ge=0, lt=1)
+
+
+class DECNetwork(Autoencoder):
+    """An auto-encoder with cluster centres (k, d) in its embedding."""
+
+    def __init__(self, params: DECParams, shape: tuple[int, ...]) -> None:
+        super().__init__(params, shape)
+        self.centres = nn.Parameter(torch.zeros(params.n_clusters, params.embedding))
+
+    def begin_from(self, weights: dict[str, Tensor]) -> None:
+        """Take the weights of a pre-trained auto-encoder; RuntimeError where they are not those of this network."""
+        self.load_state_dict({**weights, "centres": self.centres.detach()})
+
+
+@register_method("dec")
+class DEC(DeepClusterer):
+    """Deep embedded clustering (Xie et al., 2016), as idec2017 section 3.2 states it.
+
+    From a pre-trained auto-encoder and k-means centres, encoder and centres minimise `clustering`, the divergence of
+    the soft assignments from targets that sharpen them (Eq. 2-4). The decoder is not used. Defaults are the settings of
+    idec2017 for MNIST; pre-training takes by far the most of the time.
+    """
+
+    Params = DECParams
+    default_protocol = Protocol(
+        phases={
+            **PRETRAINING,
+            "cluster": Phase(
+                optimiser=Optimiser(name="sgd", lr=0.01, momentum=0.9),
+                batch_size=256,
+                sampler="fixed",
+                drop_last=False,
+                budget=Budget(unit="steps", amount=20_000),
+                evaluate_every=140,
+                keep="last",
+            ),
+        }
+    )
+
+    @classmethod
+    def parent(cls, params: DECParams) -> str | None:
+        """Return the method that pre-trains."""
+        return "ae-k-means"
+
+    @classmethod
+    def phases_used(cls, params: DECParams) -> tuple[str, ...]:
+        """Return the phases: that of layers only where these are trained one by one."""
+        return (*(("layer",) if params.pretraining == "layer-wise" else ()), "pretrain", "cluster")
+
+    def terms(self, model: DECNetwork, batch: Batch, targets: Tensor, params: Any) -> tuple[Terms, Tensor]:
+        """Return the unweighted loss terms of a batch, and its soft assignments (b, k)."""
+        assignments = student_t(model.encode(batch.x)[0], model.centres)
+        return {"clustering": clustering_divergence(targets, assignments)}, assignments
+
+    def weights(self, params: Any) -> dict[str, float]:
+        """Return the weight of each term in the total loss."""
+        return {"clustering": 1.0}
+
+    def trained(self, model: DECNetwork) -> list[nn.Parameter]:
+        """Return what refinement trains: the encoder and the centres."""
+        return [*model.backbone.parameters(), *model.embed.parameters(), model.centres]
+
+    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+        """Return the initialised network."""
+        model = DECNetwork(params, shape)
+        initialise(model, params.initialisation, context.streams)
+        return model
+
+    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> Iterator[TrainingPhase]:
+        """Yield pre-training where there is no parent, then the refinement from k-means centres."""
+        assert isinstance(model, DECNetwork)
+        if context.parent is None:
+            yield from pretraining_phases(model, params, context)
+        else:
+            model.begin_from(dict(context.parent))
+        model.eval()
+        with torch.no_grad():
+            embedding = torch.cat([model.encode(part)[0] for part in torch.split(x, FORWARD)])
+        centres, labels, _ = kmeans_start(
+            embedding.cpu().numpy(), params.n_clusters, params.starts, context.streams.integer("kmeans")
+        )
+        with torch.no_grad():
+            model.centres.copy_(torch.from_numpy(centres))
+        yield self._refinement(model, params, x, torch.from_numpy(labels).to(x.device), context)
+
+    def _refinement(
+        self, model: DECNetwork, params: Any, x: Tensor, labels: Tensor, context: RunContext
+    ) -> TrainingPhase:
+        spec = context.protocol.phases["cluster"]
+        interval = params.update_interval
+        if params.update_unit == "epochs":
+            interval *= batches_per_epoch(spec, len(x))
+        targets = Targets(partial(_assignments, model, x), labels, interval, params.tolerance)
+
+        def loss(batch: Batch) -> Terms:
+            return self.terms(model, batch, targets.p[batch.index], params)[0]
+
+        def evaluate(batch: Batch) -> tuple[Terms, Tensor]:
+            # Before the first step the targets are those of its assignments.
+            if not len(targets.p):
+                targets.renew(0)
+            return self.terms(model, batch, targets.p[batch.index], params)
+
+        objective = Objective(self.trained(model), loss, self.weights(params))
+        hooks = [Hook(interval, targets.renew)]
+        carry = Carry(targets.state, targets.load)
+        return TrainingPhase("cluster", spec, model, [objective], evaluate, hooks, targets.settled, carry)
+
+    def assign(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the soft assignments (b, k) and the embeddings (b, d) of a batch."""
+        assert isinstance(model, DECNetwork)
+        embedding = model.encode(x)[0]
+        return student_t(embedding, model.centres), embedding
+
+
+def _assignments(model: DECNetwork, x: Tensor) -> Tensor:
+    """Return the soft assignments (n, k) of all samples by the network as it is in inference mode."""
+    model.eval()
+    with torch.no_grad():
+        return torch.cat([student_t(model.encode(part)[0], model.centres) for part in torch.split(x, FORWARD)])
+
+
+class IDECParams(DECParams):
+    """Parameters of IDEC; the ledger entry of each is named in brackets.
+
+    `clustering_weight` is gamma; `reconstruction` says whether the squared error of a sample is summed over its values,
+    as idec2017 Eq. 8 has it, or averaged, as its code [I1].
+    """
+
+    clustering_weight: float = Field(0.1, ge=0)
+    reconstruction_weight: float = Field(1.0, ge=0)
+    reconstruction: Literal["sum", "mean"] = "sum"
+
+
+class ConvolutionalParams(DECParams):
+    """Parameters of DEC with the convolutional network of DDC (tkuco2024 section 6.5), trained end to end."""
+
+    network: str = "cnn-small"
+    initialisation: Literal["normal", "fan-in", "glorot", "he"] = "glorot"
+    pretraining: Literal["layer-wise", "end-to-end"] = "end-to-end"
+
+
+@register_method("dec-conv")
+class DECConv(DEC):
+    """DEC-Conv: DEC with a convolutional auto-encoder (tkuco2024 section 6.5)."""
+
+    Params = ConvolutionalParams
+
+
+@register_method("idec")
+class IDEC(DEC):
+    """Improved deep embedded clustering (idec2017): DEC that goes on to reconstruct the samples (Eq. 6-8)."""
+
+    Params = IDECParams
+    default_protocol = Protocol(
+        phases={
+            **PRETRAINING,
+            "cluster": DEC.default_protocol.phases["cluster"].model_copy(update={"optimiser": Optimiser()}),
+        }
+    )
+
+    def terms(self, model: DECNetwork, batch: Batch, targets: Tensor, params: Any) -> tuple[Terms, Tensor]:
+        """Return the terms of a batch, `clustering` and `reconstruction`, and its soft assignments (b, k)."""
+        embedding = model.encode(batch.x)[0]
+        assignments = student_t(embedding, model.centres)
+        terms = {
+            "clustering": clustering_divergence(targets, assignments),
+            "reconstruction": squared_error(model.decode(embedding), batch.x, params.reconstruction),
+        }
+        return terms, assignments
+
+    def weights(self, params: Any) -> dict[str, float]:
+        """Return gamma, and the weight of the reconstruction."""
+        return {"clustering": params.clustering_weight, "reconstruction": params.reconstruction_weight}
+
+    def trained(self, model: DECNetwork) -> list[nn.Parameter]:
+        """Return what refinement trains: the whole network and the centres."""
+        return list(model.parameters())
+
+
+class DCECParams(ConvolutionalParams, IDECParams):
+    """Parameters of DCEC."""
+
+
+@register_method("dcec")
+class DCEC(IDEC):
+    """DCEC as tkuco2024 has it: IDEC with the convolutional auto-encoder of DEC-Conv, not that of Guo et al. (2017)."""
+
+    Params = DCECParams

@@ -1,0 +1,83 @@
+"""DEC with unsupervised companion objectives on tapped layers of its encoder (tkuco2024 section 6.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark.registry import register_method
+from benchmark.training import Batch, RunContext, Terms
+from methods.companions import CompanionParams, NaiveCompanions, TensorCompanions, TensorParams
+from methods.dec import DEC, ConvolutionalParams, DECNetwork, DECParams
+from methods.networks import check_taps, network_named
+from methods.refinement import clustering_divergence, student_t
+
+
+class DECUCOParams(CompanionParams, DECParams):
+    """Parameters of DEC and of its companions; the taps are those of the authors' code (protocols 1.1)."""
+
+    taps: tuple[str, ...] = Field(("layer2", "layer3"), min_length=1)
+
+
+class DECUCOTParams(TensorParams, DECParams):
+    """Parameters of DEC, of its companions and of their tensor kernel."""
+
+    taps: tuple[str, ...] = Field(("layer2", "layer3"), min_length=1)
+    introduced: ClassVar[Mapping[str, Any]] = TensorParams.introduced
+
+
+@register_method("dec-uco-n")
+class DECUCON(NaiveCompanions, DEC):
+    """DEC-UCO_N: DEC with companions by the naive kernel, on the outputs of hidden layers."""
+
+    Params = DECUCOParams
+
+    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+        """Return the initialised network."""
+        check_taps(params.network, network_named(params.network).tap_shapes(shape), params.taps)
+        return super().build(params, shape, context)
+
+    def terms(self, model: DECNetwork, batch: Batch, targets: Tensor, params: Any) -> tuple[Terms, Tensor]:
+        """Return `clustering` and one companion for each tapped layer, and the soft assignments (b, k)."""
+        embedding, taps = model.encode(batch.x, params.taps)
+        assignments = student_t(embedding, model.centres)
+        terms = {"clustering": clustering_divergence(targets, assignments)}
+        return {**terms, **self.companions(assignments, taps, params)}, assignments
+
+    def weights(self, params: Any) -> dict[str, float]:
+        """Return the weight of the divergence, and lambda omega(b) for the companion of layer b."""
+        return {**super().weights(params), **self.companion_weights(params)}
+
+
+@register_method("dec-uco-t")
+class DECUCOT(TensorCompanions, DECUCON):
+    """DEC-UCO_T: DEC with companions by the tensor kernel; on vectors that is a distance between lines (ledger K5)."""
+
+    Params = DECUCOTParams
+
+
+class DECConvUCOParams(CompanionParams, ConvolutionalParams):
+    """Parameters of DEC-Conv and of its companions."""
+
+
+class DECConvUCOTParams(TensorParams, ConvolutionalParams):
+    """Parameters of DEC-Conv, of its companions and of their tensor kernel."""
+
+    introduced: ClassVar[Mapping[str, Any]] = TensorParams.introduced
+
+
+@register_method("dec-conv-uco-n")
+class DECConvUCON(DECUCON):
+    """DEC-Conv-UCO_N: DEC with a convolutional auto-encoder and companions on the outputs of its blocks."""
+
+    Params = DECConvUCOParams
+
+
+@register_method("dec-conv-uco-t")
+class DECConvUCOT(DECUCOT):
+    """DEC-Conv-UCO_T: DEC-Conv with companions by the tensor kernel."""
+
+    Params = DECConvUCOTParams
