@@ -6,6 +6,7 @@ from methods.ddc_uco import DDCUCON, DDCUCOT
 from methods.dec import DCEC, DEC, IDEC, DECConv
 from methods.dec_uco import DECUCON, DECUCOT, DECConvUCON, DECConvUCOT
 from methods.k_means import KMeans
+from methods.sec import SEC
 
-__all__ = ["DCEC", "DDC", "DDCAE", "DDCUCON", "DDCUCOT", "DEC", "DECUCON", "DECUCOT", "IDEC"]
+__all__ = ["DCEC", "DDC", "DDCAE", "DDCUCON", "DDCUCOT", "DEC", "DECUCON", "DECUCOT", "IDEC", "SEC"]
 __all__ += ["AEKMeans", "DECConv", "DECConvUCON", "DECConvUCOT", "KMeans"]

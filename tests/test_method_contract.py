@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,14 @@ ON_IMAGES = [name for name in DEEP if METHODS[name](10).get_params().get("networ
 ON_VECTORS = [name for name in DEEP if name not in ON_IMAGES]
 SAMPLES, BATCH = 120, 30
 
-every_method = pytest.mark.parametrize("name", list(METHODS))
+
+def offered(name: str) -> Any:
+    """Return the name as a parameter that is skipped, saying why, where a package that the method wraps is missing."""
+    missing = [package for package in getattr(METHODS[name], "requires", ()) if find_spec(package) is None]
+    return pytest.param(name, marks=pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}"))
+
+
+every_method = pytest.mark.parametrize("name", [offered(name) for name in METHODS])
 every_deep_method = pytest.mark.parametrize("name", DEEP)
 every_image_method = pytest.mark.parametrize("name", ON_IMAGES)
 

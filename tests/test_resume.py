@@ -144,6 +144,8 @@ def test_every_sampler_and_keep_rule_is_resumed(tmp_path, weights, sampler, keep
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"wavering", "ddc"}))
 def test_every_method_gives_the_same_bits_after_a_stop(tmp_path, weights, name):
+    for package in getattr(METHODS[name], "requires", ()):
+        pytest.importorskip(package)
     run = spec(name)
     undisturbed, result = bits(execute(run)), None
     while result is None:
