@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from benchmark.cells import Cell, CellResult, Column, DataTable, Published, Row, TableResult
+from benchmark.cells import BLANK, Cell, CellResult, Column, DataTable, Published, Row, TableResult
 from benchmark.derived import metric_value
 from benchmark.mismatch import NotMeasured
-from benchmark.paper import ColumnRule, MetricRule, Paper, Reading, TableRule
+from benchmark.paper import ColumnRule, MetricRule, Paper, Reading, TableRule, statistic_of
 from benchmark.plan import PlannedCell
 from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import DATASETS, NETWORKS
@@ -49,7 +49,7 @@ def assemble(
         drawn = []
         for column_id, metric_id in columns:
             planned = {r: found[key] for r in readings if (key := (row_id, setting, column_id, r)) in found}
-            drawn.append(_cell(paper, table, planned, row_id, column_id, setting, metric_id, find, stale))
+            drawn.append(_cell(paper, table, planned, readings, row_id, column_id, setting, metric_id, find, stale))
         rule = paper.method(row_id)
         rows.append(Row(row_id, rule.label, setting, row_id not in table.rows, tuple(drawn)))
     return TableResult(
@@ -127,7 +127,7 @@ def cell_result(
     if not used:
         return replace(result, verdict="not run" if missing == len(planned.specs) else "incomplete")
     losses = [float(r.loss) for r in used if r.loss is not None]
-    rule = SELECTIONS[table.statistic]
+    rule = SELECTIONS[statistic_of(table, metric)]
     value, uncertainty = rule.value(losses, values), rule.uncertainty(losses, values)
     whole = not missing and not (planned.reduced and planned.profile == "paper")
     verdict = "" if whole else "incomplete"
@@ -165,6 +165,7 @@ def _cell(
     paper: Paper,
     table: TableRule,
     planned: Mapping[Reading, PlannedCell],
+    readings: Sequence[Reading],
     row_id: str,
     column_id: str,
     setting: str,
@@ -174,9 +175,11 @@ def _cell(
 ) -> Cell:
     metric = paper.protocol.metrics[metric_id]
     published = paper.published_value(
-        table, paper.method(row_id), paper.protocol.columns[column_id], setting, metric, table.statistic
+        *(table, paper.method(row_id), paper.protocol.columns[column_id], setting, metric, statistic_of(table, metric))
     )
     results = {str(r): cell_result(cell, table, metric, published, find, stale) for r, cell in planned.items()}
+    if column_id not in (paper.method(row_id).columns or (column_id,)):
+        results = {str(r): CellResult(verdict=BLANK) for r in readings}
     return Cell(published, results)
 
 
@@ -232,7 +235,7 @@ def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], .
     for row_id in table.rows:
         row = paper.method(row_id)
         for setting in labels:
-            values = [paper.published_value(table, row, c, setting, m, table.statistic) for c, m in columns]
+            values = [paper.published_value(table, row, c, setting, m, statistic_of(table, m)) for c, m in columns]
             label = f"{row.label} {setting}".strip()
             lines.append((label, *(_shown(value, table.decimals) for value in values)))
     return tuple(lines)

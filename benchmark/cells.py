@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+BLANK = "blank"
+"""The verdict of a cell that its row does not have: neither planned nor counted, and drawn empty."""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -24,8 +27,8 @@ class CellResult:
     `value` and `sd` are in the unit of the table; None when there is nothing to show. `n_ok` of `n` planned runs
     entered the statistic; `counts` has the number of runs by status (ok, collapsed, failed, diverged, missing), `stale`
     those made by other code. `verdict` is one of equivalent, higher, lower, consistent, incomplete, not run, no data,
-    not implemented, quoted, or "" where none is given (reduced profiles). `run_ids` are the stored runs, in replicate
-    order. `why` says in a few words why stored runs give no number ("history has no drift: ...").
+    not implemented, quoted, blank, or "" where none is given (reduced profiles). `run_ids` are the stored runs, in
+    replicate order. `why` says in a few words why stored runs give no number ("history has no drift: ...").
     """
 
     value: float | None = None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli_options import DataDir, Json, Papers, ReadingChoice, Results, SomeProfile, request
-from benchmark.embedding import embed_best
+from benchmark.embedding import SAMPLES, embed_best
 from benchmark.explain import find_cell
 from benchmark.figures import draw_figure, load_figures, selected_figures, write_figure
 from benchmark.listing import print_list
@@ -61,8 +61,12 @@ def embed(
     table: Annotated[str, typer.Argument(help="PAPER/TABLE")],
     method: Annotated[str, typer.Argument()],
     dataset: Annotated[str, typer.Argument()],
-    tap: Annotated[str, typer.Option("--tap", help="A layer of the network.")],
+    tap: Annotated[str, typer.Option("--tap", help="A layer of the network, or embedding.")],
     projection: Annotated[str, typer.Option("--projection", help="tsne, umap or pca.")] = "tsne",
+    epoch: Annotated[
+        list[int] | None, typer.Option("--epoch", min=0, help="At this epoch of the last phase; repeatable.")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=2, help="How many samples to show at most.")] = SAMPLES,
     profile: Annotated[str, typer.Option("--profile", help="quick, cpu or paper.")] = "quick",
     reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
     results: Results = Path("results"),
@@ -74,7 +78,8 @@ def embed(
     cell = find_cell(session, asked, profile, None)
     if not cell.specs:
         raise UserError(f"{cell.row} on {cell.column} has no runs: {cell.reason}.")
-    typer.echo(f"written: {embed_best(session, cell, tap, projection)}")
+    for file in embed_best(session, cell, tap, projection, epoch or (), samples):
+        typer.echo(f"written: {file}")
 
 
 def report(

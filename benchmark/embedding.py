@@ -7,7 +7,8 @@ and its loss must come out as stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,16 +19,23 @@ from torch import Tensor, nn
 
 from benchmark.assemble import cell_records
 from benchmark.execute import execute
+from benchmark.jobs import Job, Place, starting_weights
+from benchmark.lineage import parent_of
 from benchmark.plan import PlannedCell
-from benchmark.record import COUNTED
+from benchmark.record import COUNTED, Context
 from benchmark.registry import LoadedData, UsageError, UserError, did_you_mean
+from benchmark.render.figures import embedding_name
 from benchmark.rows import csv_bytes
 from benchmark.session import Session
+from benchmark.spec import RunSpec
 from benchmark.stored import write_synced
 from benchmark.training import Snapshot
 
 SAMPLES = 2000
 """How many samples a figure shows at most, drawn without labels."""
+
+EMBEDDING = "embedding"
+"""In the place of a layer: the representation that the method itself assigns by."""
 
 COMPONENTS = 50
 """To how many principal components a layer's outputs are reduced before they are projected."""
@@ -35,8 +43,52 @@ COMPONENTS = 50
 TOLERANCE = 1e-6
 
 
-def embed_best(session: Session, cell: PlannedCell, tap: str, projection: str) -> Path:
-    """Store the embedding of the best run of `cell` at the layer `tap`, and return its file.
+@dataclass(frozen=True)
+class _Held:
+    """What a run showed at one evaluation of its last phase: the network, and the cluster of each sample (n,)."""
+
+    epoch: int
+    model: nn.Module
+    clusters: np.ndarray
+
+
+class _Holder:
+    """Keeps the first evaluation at or after each of the epochs of a phase, the last evaluation otherwise."""
+
+    def __init__(self, phase: str, epochs: Sequence[int]) -> None:
+        self.phase, self.wanted = phase, sorted(set(epochs))
+        self.held: dict[int, _Held] = {}
+        self.last: _Held | None = None
+        self.seen: tuple[Any, LoadedData] | None = None
+
+    def __call__(self, snapshot: Snapshot, estimator: Any, data: LoadedData) -> dict[str, float]:
+        self.seen = (estimator, data)
+        clusters, model = snapshot.assignments, snapshot.model
+        if self.wanted and snapshot.phase == self.phase and clusters is not None and model is not None:
+            self.last = _Held(snapshot.epoch, model().eval(), clusters)
+            due = [epoch for epoch in self.wanted if epoch <= snapshot.epoch and epoch not in self.held]
+            self.held |= dict.fromkeys(due, self.last)
+        return {}
+
+    def at(self, epoch: int) -> _Held:
+        """Return what is held of an epoch; of the end of the run, where it stopped before."""
+        if self.last is None:
+            raise UserError("the run has no evaluation of its last phase that shows a network.")
+        return self.held.get(epoch, self.last)
+
+
+def embed_best(
+    session: Session,
+    cell: PlannedCell,
+    tap: str,
+    projection: str,
+    epochs: Sequence[int] = (),
+    samples: int = SAMPLES,
+) -> list[Path]:
+    """Store embeddings of the best run of `cell` at the layer `tap`, and return their files.
+
+    Without `epochs`, one of the end of the run; with them, one at the first evaluation at or after each of these epochs
+    of its last phase. At most `samples` samples are shown, the same in all.
 
     Raises
     ------
@@ -49,43 +101,71 @@ def embed_best(session: Session, cell: PlannedCell, tap: str, projection: str) -
     if not used:
         raise UserError(f"no run of {cell.row} on {cell.column} is stored in the {cell.profile} profile: run it first.")
     best = min(used, key=lambda record: (record.loss, record.spec.replicate))
-    held: list[tuple[Any, LoadedData]] = []
-
-    def hold(snapshot: Snapshot, estimator: Any, data: LoadedData) -> Mapping[str, float]:
-        held[:] = [(estimator, data)]
-        return {}
-
-    result = execute(best.spec, data_dir=session.data_dir, device=session.device, measures=(hold,))
+    holder = _Holder(next(reversed(best.spec.protocol.phases), ""), epochs)
+    weights = _starting_weights(session, best.spec)
+    result = execute(best.spec, data_dir=session.data_dir, device=session.device, measures=(holder,), parent=weights)
     again = result.record.loss
     if result.labels is None or again is None or not math.isclose(again, best.loss or 0.0, rel_tol=TOLERANCE):
         raise UserError(
             f"run {best.run_id} now gives the loss {again}, but {best.loss} is stored: renew it (`run --stale rerun`)."
         )
-    estimator, data = held[0]
-    chosen = np.random.default_rng(0).permutation(len(data.x))[:SAMPLES]
-    points = PROJECTIONS[projection](layer_outputs(estimator, np.asarray(data.x)[chosen], tap))
-    rows = zip(points.tolist(), np.asarray(data.y)[chosen].tolist(), result.labels[chosen].tolist(), strict=True)
-    table = [[f"{x:.4f}", f"{y:.4f}", str(kind), str(cluster)] for (x, y), kind, cluster in rows]
-    file = session.results / "stored" / cell.paper / "embeddings" / f"{best.run_id}-{tap}-{projection}.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_synced(file, csv_bytes(("x", "y", "class", "cluster"), table))
-    return file
+    if holder.seen is None:
+        raise UserError(f"{cell.row} trains no network, so it has no layer to show.")
+    estimator, data = holder.seen
+    chosen = np.random.default_rng(0).permutation(len(data.x))[:samples]
+    shown = [(e, holder.at(e)) for e in epochs] if epochs else [(None, _Held(0, estimator.model_, result.labels))]
+    folder, files = session.results / "stored" / cell.paper / "embeddings", []
+    folder.mkdir(parents=True, exist_ok=True)
+    for epoch, held in shown:
+        outputs = layer_outputs(estimator, np.asarray(data.x)[chosen], tap, held.model)
+        columns = {"class": np.asarray(data.y)[chosen], "cluster": held.clusters[chosen]}
+        columns |= {} if epoch is None else {"epoch": np.full(len(chosen), held.epoch)}
+        files.append(folder / embedding_name(best.run_id, tap, projection, epoch))
+        write_synced(files[-1], _as_csv(PROJECTIONS[projection](outputs), columns))
+    return files
 
 
-def layer_outputs(estimator: Any, x: np.ndarray, tap: str) -> np.ndarray:
-    """Return the flattened outputs (n, d) of the layer `tap` of a fitted estimator's network."""
-    model: nn.Module = estimator.model_
+def _starting_weights(session: Session, spec: RunSpec) -> Mapping[str, Tensor] | None:
+    """Return the weights that a run starts from, where they are kept; without them it trains them again."""
+    parent = parent_of(spec)
+    if parent is None or not session.has_weights(parent):
+        return None
+    return starting_weights(
+        Job(spec, Context(), parents=(parent.run_id,)), Place(session.results, device=session.device)
+    )
+
+
+def _as_csv(points: np.ndarray, columns: Mapping[str, np.ndarray]) -> bytes:
+    """Return points (n, 2) and integers (n,) by name as a CSV file."""
+    places = [[f"{x:.4f}", f"{y:.4f}"] for x, y in points.tolist()]
+    integers = zip(*(map(str, column.tolist()) for column in columns.values()), strict=True)
+    rows = [[*place, *values] for place, values in zip(places, integers, strict=True)]
+    return csv_bytes(("x", "y", *columns), rows)
+
+
+def layer_outputs(estimator: Any, x: np.ndarray, tap: str, model: nn.Module) -> np.ndarray:
+    """Return the flattened outputs (n, d) of the layer `tap` of an estimator's network `model`.
+
+    Where no layer has that name, "embedding" is the embedding that the method assigns by.
+    """
     modules = {name.rpartition(".")[2]: module for name, module in model.named_modules() if name}
-    if tap not in modules:
-        raise UsageError(did_you_mean("layer", tap, modules))
+    if tap not in (*modules, EMBEDDING):
+        raise UsageError(did_you_mean("layer", tap, (*modules, EMBEDDING)))
     seen: list[Tensor] = []
-    handle = modules[tap].register_forward_hook(lambda _, __, output: seen.append(output.detach().flatten(1).cpu()))
+
+    def keep(output: Tensor) -> None:
+        seen.append(output.detach().flatten(1).cpu())
+
+    handle = modules[tap].register_forward_hook(lambda _, __, output: keep(output)) if tap in modules else None
     try:
         with torch.no_grad():
             for part in torch.split(torch.from_numpy(np.array(x, dtype=np.float32)), 512):
-                estimator.assign(model, part.to(next(model.parameters()).device))
+                found = estimator.assign(model, part.to(next(model.parameters()).device))
+                if handle is None:
+                    keep(found[1])
     finally:
-        handle.remove()
+        if handle is not None:
+            handle.remove()
     outputs: np.ndarray = torch.cat(seen).numpy()
     return outputs
 

@@ -11,7 +11,7 @@ from typing import Any
 from benchmark.assemble import cell_records, cell_result, measured
 from benchmark.cells import CellResult, Published
 from benchmark.lineage import parent_of
-from benchmark.paper import PROFILES, MetricRule, Paper, load_paper
+from benchmark.paper import PROFILES, MetricRule, Paper, load_paper, statistic_of
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, UsageError, did_you_mean
@@ -58,7 +58,8 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
         raise UsageError(did_you_mean(f"metric of {cell.paper}/{cell.table}", metric_id, table.metrics))
     metric = paper.protocol.metrics[metric_id]
     row, column = paper.method(cell.row), paper.protocol.columns[cell.column]
-    published = paper.published_value(table, row, column, cell.setting, metric, table.statistic)
+    statistic = statistic_of(table, metric)
+    published = paper.published_value(table, row, column, cell.setting, metric, statistic)
     result = cell_result(cell, table, metric, published, session.find, session.stale)
     records = cell_records(cell.specs, session.find)
     return {
@@ -71,7 +72,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
             "setting": cell.setting,
             "reading": cell.reading,
             "profile": cell.profile,
-            "statistic": table.statistic,
+            "statistic": statistic,
         },
         "published": _published(published),
         "ours": _ours(result, records, metric),

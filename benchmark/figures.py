@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import importlib
 import importlib.resources
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,18 @@ from benchmark.assemble import cell_records
 from benchmark.paper import PROFILES, Reading, load_paper
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import UsageError, did_you_mean
-from benchmark.render.figures import CellTraces, Drawing, Embedding, Figure, Floats, NoNumbers, Trace
+from benchmark.registry import NETWORKS, UsageError, did_you_mean
+from benchmark.render.figures import (
+    CellTraces,
+    Drawing,
+    Embedding,
+    Figure,
+    Floats,
+    NoNumbers,
+    Scores,
+    Trace,
+    embedding_name,
+)
 from benchmark.render.plots import png_bytes, svg_bytes
 from benchmark.session import Session
 from benchmark.store import SHIPPED
@@ -152,21 +163,21 @@ class StoredNumbers:
         raise NoNumbers(f"there is no file {file} in paper_tables/{self.folder} or results/stored/{self.folder}.")
 
     def embeddings(
-        self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str
+        self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str, epochs: Sequence[int] = ()
     ) -> tuple[Embedding, ...]:
         """Return stored embeddings of the best runs; see `Numbers`."""
         found, commands, near = [], [], False
         for cell in self._cells(table, methods, dataset):
             commands.append(
                 f"python -m benchmark embed {self.folder}/{table} {cell.row} {cell.column} --profile {self.profile} "
-                f"--tap {tap} --projection {projection}"
+                f"--tap {tap} --projection {projection}" + "".join(f" --epoch {epoch}" for epoch in epochs)
             )
             traces = _select(_traces(cell_records(cell.specs, self.session.find).values()))
-            if traces:
-                near = True
+            near = near or bool(traces)
+            for epoch in (epochs or (None,)) if traces else ():
                 run_id = next(trace.run_id for trace in traces if trace.selected)
                 try:
-                    rows = self.rows(f"embeddings/{run_id}-{tap}-{projection}.csv")
+                    rows = self.rows(f"embeddings/{embedding_name(run_id, tap, projection, epoch)}")
                 except NoNumbers:
                     continue
                 found.append(_embedding(cell, run_id, rows, traces))
@@ -174,7 +185,31 @@ class StoredNumbers:
             return tuple(found)
         raise NoNumbers(f"no embedding is stored in the {self.profile} profile: `{(commands or ['-'])[0]}`.", near=near)
 
-    def _cells(self, table: str, methods: Sequence[str], dataset: str) -> list[PlannedCell]:
+    def scores(self, table: str, methods: Sequence[str], dataset: str) -> tuple[Scores, ...]:
+        """Return what is stored of every setting of a table; see `Numbers`."""
+        cells = self._cells(table, methods, dataset, every_setting=True)
+        found = [(cell, list(cell_records(cell.specs, self.session.find).values())) for cell in cells]
+        scores = tuple(_scores(cell, used) for cell, records in found if (used := _counted(records)))
+        if not scores:
+            command = _command(self.folder, table, self.profile, cells[0].column if cells else dataset)
+            raise NoNumbers(f"no run is stored in the {self.profile} profile: `{command}`.")
+        return scores
+
+    def parameters(self, table: str, method: str, dataset: str) -> Mapping[str, Any]:
+        """Return the parameters that a row of a table runs with; see `Numbers`."""
+        for cell in self._cells(table, (method,), dataset):
+            return cell.specs[0].params
+        raise NoNumbers(f"{method} has no runs in {self.folder}/{table}.")
+
+    def layers(self, network: str) -> tuple[tuple[str, int], ...]:
+        """Return name and width of every layer of a network; see `Numbers`."""
+        if network not in NETWORKS:
+            raise UsageError(did_you_mean("network", network, NETWORKS))
+        return tuple((layer.name, int(layer.units)) for layer in NETWORKS[network].layers if hasattr(layer, "units"))
+
+    def _cells(
+        self, table: str, methods: Sequence[str], dataset: str, *, every_setting: bool = False
+    ) -> list[PlannedCell]:
         paper = load_paper(self.folder)
         offered = paper.protocol.profiles[self.profile].readings
         if self.reading not in offered:
@@ -186,8 +221,8 @@ class StoredNumbers:
         columns = list(dict.fromkeys(cell.column for cell in cells))
         column = dataset if dataset in columns else next(iter(columns), "")
         mine = [cell for cell in cells if cell.column == column]
-        # Where the table varies settings, the figure shows those of the first.
-        return [cell for cell in mine if cell.setting == mine[0].setting]
+        # Where the table varies settings, most figures show those of the first.
+        return [cell for cell in mine if every_setting or cell.setting == mine[0].setting]
 
 
 def _command(paper: str, table: str, profile: str, column: str) -> str:
@@ -195,19 +230,22 @@ def _command(paper: str, table: str, profile: str, column: str) -> str:
 
 
 def _traces(records: Iterable[RunRecord]) -> list[Trace]:
-    used = [record for record in records if record.status in COUNTED and record.loss is not None]
-    return [_trace(record) for record in used if len(record.history) > 1]
+    return [_trace(record) for record in _counted(records) if len(record.history) > 1]
+
+
+def _counted(records: Iterable[RunRecord]) -> list[RunRecord]:
+    return [record for record in records if record.status in COUNTED and record.loss is not None]
 
 
 def _trace(record: RunRecord) -> Trace:
-    history = record.history
+    history = [e for e in record.history if e.phase == record.history[-1].phase]
     columns: dict[str, list[float]] = {"total": [e.total for e in history]}
     for prefix, parts in (("term:", [e.terms for e in history]), ("", [e.metrics for e in history])):
         for name in sorted({name for part in parts for name in part}):
             columns[f"{prefix}{name}"] = [part.get(name, np.nan) for part in parts]
     values: dict[str, Floats] = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
-    epochs = np.asarray([e.epoch for e in history], dtype=np.float64)
-    return Trace(record.run_id, record.spec.replicate, float(record.loss or 0.0), False, epochs, values)
+    epochs, steps = (np.asarray(at, dtype=np.float64) for at in zip(*((e.epoch, e.step) for e in history), strict=True))
+    return Trace(record.run_id, record.spec.replicate, float(record.loss or 0.0), False, epochs, steps, values)
 
 
 def _select(traces: Sequence[Trace]) -> list[Trace]:
@@ -215,7 +253,7 @@ def _select(traces: Sequence[Trace]) -> list[Trace]:
     if not traces:
         return []
     best = min(traces, key=lambda trace: (trace.loss, trace.replicate))
-    return [Trace(t.run_id, t.replicate, t.loss, t is best, t.epochs, t.values) for t in traces]
+    return [replace(trace, selected=trace is best) for trace in traces]
 
 
 def _cell_traces(cell: PlannedCell, traces: Sequence[Trace]) -> CellTraces:
@@ -225,6 +263,14 @@ def _cell_traces(cell: PlannedCell, traces: Sequence[Trace]) -> CellTraces:
     return CellTraces(
         cell.row, paper.method(cell.row).label, cell.column, label, cell.reading, cell.runs, tuple(traces)
     )
+
+
+def _scores(cell: PlannedCell, records: Sequence[RunRecord]) -> Scores:
+    shown = _cell_traces(cell, ())
+    axes = dict(part.split("=", 1) for part in cell.setting.split(";") if part)
+    names = set.intersection(*(set(record.metrics) for record in records))
+    values = {name: np.asarray([record.metrics[name] for record in records]) for name in sorted(names)}
+    return Scores(cell.row, shown.label, shown.dataset_label, cell.reading, cell.runs, axes, values)
 
 
 def _embedding(cell: PlannedCell, run_id: str, rows: Sequence[dict[str, str]], traces: Sequence[Trace]) -> Embedding:
@@ -238,4 +284,5 @@ def _embedding(cell: PlannedCell, run_id: str, rows: Sequence[dict[str, str]], t
         np.asarray([int(row["class"]) for row in rows], dtype=np.int64),
         np.asarray([int(row["cluster"]) for row in rows], dtype=np.int64),
         f"best of {len(traces)}/{cell.runs} runs",
+        int(rows[0]["epoch"]) if "epoch" in rows[0] else None,
     )

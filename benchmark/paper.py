@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import importlib.resources
+import math
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,15 +30,16 @@ PROFILES = ("quick", "cpu", "paper")
 class FieldRule(Frozen):
     """One field of the protocol under each reading.
 
-    `path` is a dotted path into the run: ``params.width`` or ``phases.train.optimiser.lr``. `methods` restricts the
-    rule (all methods when empty); a later rule wins. `ledger` are ids of ledger entries, `source` says where the
-    values are from.
+    `path` is a dotted path into the run: ``params.width`` or ``phases.train.optimiser.lr``. `methods` and `datasets`
+    restrict the rule (all when empty); a later rule wins, and one for certain data sets wins over those for all and
+    over the column. `ledger` are ids of ledger entries, `source` says where the values are from.
     """
 
     path: str
     paper: Any
     code: Any
     methods: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
     ledger: tuple[str, ...] = ()
     source: str
 
@@ -72,7 +74,8 @@ class MethodRule(Frozen):
     """A row: the label and the published name of a method; `method` is a registered name, empty if we have none.
 
     `preprocess` replaces that of the column, for methods that the networks' preprocessing does not concern. `quoted`
-    rows have numbers that the paper took from elsewhere, and no runs.
+    rows have numbers that the paper took from elsewhere, and no runs. `columns` are those that the row has cells in
+    (all when empty); it is blank in the others, as in the paper.
     """
 
     label: str
@@ -80,14 +83,16 @@ class MethodRule(Frozen):
     method: str = ""
     preprocess: tuple[str, ...] | None = None
     quoted: bool = False
+    columns: tuple[str, ...] = ()
 
 
 class MetricRule(Frozen):
     """A metric of the tables: the record's column, the published name, and the factor from fraction to unit.
 
     A column of `benchmark.derived.DERIVED` is computed from the history, of `performance` and the loss terms that fit
-    the patterns `auxiliary`. `published_statistic` is the name of the statistic in published.csv where it is not the
-    table's. A metric that is not `judged` gets no verdict.
+    the patterns `auxiliary`. `statistic` replaces the table's, so that a table can show several of one metric;
+    `published_statistic` is its name in published.csv where that differs. A metric that is not `judged` gets no
+    verdict.
     """
 
     column: str
@@ -98,12 +103,16 @@ class MetricRule(Frozen):
     ledger: tuple[str, ...] = ()
     auxiliary: tuple[str, ...] = ()
     performance: str = "acc"
+    statistic: str = ""
     published_statistic: str = ""
     judged: bool = True
 
 
 class ProfileRule(Frozen):
-    """What a profile spends: runs, cap on samples, replaced fields, and which readings it offers."""
+    """What a profile spends: runs, cap on samples, replaced fields, and which readings it offers.
+
+    A value of `set` that differs between the readings is written ``{ paper = ..., code = ... }``.
+    """
 
     runs: int = Field(ge=1)
     samples: int | None = None
@@ -132,6 +141,7 @@ class TableRule(Frozen):
 
     A table of kind `network` shows the layers of a registered network. `record` are observers that its runs need;
     `unit` and `decimals` are those of its values; `set` replaces fields by profile, after the profile's own.
+    `published_runs` is how many runs a published mean is of: its standard error follows from the sd over them.
     """
 
     title: str
@@ -149,6 +159,7 @@ class TableRule(Frozen):
     record: tuple[str, ...] = ()
     unit: str = "%"
     decimals: int = 1
+    published_runs: int | None = Field(None, ge=1)
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -217,7 +228,7 @@ class Paper:
     def published_value(
         self, table: TableRule, method: MethodRule, column: ColumnRule, setting: str, metric: MetricRule, statistic: str
     ) -> Published | None:
-        """Return the published number of a cell, or None where the paper gives none."""
+        """Return the published number of a cell in the unit of the table, or None where the paper gives none."""
         wanted = {"table": table.published, "method": method.published, "dataset": column.published}
         wanted["metric"] = metric.published
         if table.grid:
@@ -226,9 +237,28 @@ class Paper:
         found = {row["statistic"]: row for row in self.published if all(row[k] == v for k, v in wanted.items())}
         if not (column.published and method.published) or statistic not in found:
             return None
-        sd = found.get("boot_sd" if statistic == "best" else "sd")
-        row = found[statistic]
-        return Published(float(row["value"]), float(sd["value"]) if sd else None, row["note"])
+        values = {name: _in_unit(row, metric) for name, row in found.items()}
+        return Published(values[statistic], _published_sd(values, statistic, table), found[statistic]["note"])
+
+
+def statistic_of(table: TableRule, metric: MetricRule) -> str:
+    """Return the name of the statistic that a metric of a table shows."""
+    return metric.statistic or table.statistic
+
+
+def _in_unit(row: dict[str, str], metric: MetricRule) -> float:
+    """Return a published value in the unit of the tables: a fraction times the scale of its metric."""
+    value = float(row["value"])
+    return round(value * metric.scale, 9) if row["unit"] == "fraction" else value
+
+
+def _published_sd(values: dict[str, float], statistic: str, table: TableRule) -> float | None:
+    """Return the sd of a published statistic itself: the bootstrap's of a best, the standard error of a mean."""
+    if statistic in ("best", "boot_mean"):
+        return values.get("boot_sd")
+    if statistic == "mean" and table.published_runs and "sd" in values:
+        return values["sd"] / math.sqrt(table.published_runs)
+    return None
 
 
 def settings(table: TableRule) -> Iterator[Setting]:

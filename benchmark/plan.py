@@ -248,6 +248,8 @@ def _cells_of(
                 row = paper.method(row_id)
                 if request.methods and row_id not in request.methods and row.method not in request.methods:
                     continue
+                if row.columns and column_id not in row.columns:
+                    continue
                 for reading in readings:
                     resolved, reason = _resolve(paper, row, column, reading, profile, setting, overrides)
                     yield PlannedCell(

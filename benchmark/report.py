@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark import __version__
 from benchmark.assemble import assemble
-from benchmark.cells import Cell, CellResult, Row, TableResult
+from benchmark.cells import BLANK, Cell, CellResult, Row, TableResult
 from benchmark.figures import draw_figure, figure_folders, load_figures
 from benchmark.paper import PROFILES, Paper, Reading, TableRule, load_paper, paper_ids
 from benchmark.plan import PlannedCell, Request, plan_cells
@@ -209,7 +209,7 @@ def _shown_cell(cell: Cell, reading: str, decimals: int, style: Style, page: str
     partial = is_incomplete(result)
     text = _number(result.value, result.sd, decimals)
     if result.value is None:
-        text = result.why or result.verdict or "not run"
+        text = result.why or ("" if result.verdict == BLANK else result.verdict or "not run")
     published = _number(cell.published.value, cell.published.sd, decimals) if cell.published else ""
     difference = ""
     if result.value is not None and cell.published and not partial:

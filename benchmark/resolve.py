@@ -94,27 +94,23 @@ def resolve(
 ) -> Resolved:
     """Return the run specification of a cell.
 
-    Later origins win: the method's defaults, the paper's rules, the column, the profile, the setting, the overrides.
+    Later origins win: the method's defaults, the paper's rules, the column, the paper's rules for its data set, the
+    profile, the setting, the overrides.
     """
     method = METHODS[row.method]
-    fields: dict[str, ResolvedField] = {}
-    for rule in paper.protocol.field:
-        if _concerns(rule, row.method) and applies(rule.path, method):
-            chosen = _flipped(rule.ledger, overrides, reading)
-            fields[rule.path] = ResolvedField(rule.path, getattr(rule, chosen), f"{chosen}: {rule.source}", rule.ledger)
+    data = column_data(column, reading, overrides)
+    fields = _ruled(paper, row.method, "", reading, overrides)
+    _replace(fields, method, f"column {column.label}", data.set)
+    fields |= _ruled(paper, row.method, data.dataset, reading, overrides)
     layers = (
-        (f"column {column.label}", column_data(column, reading, overrides).set),
-        ("profile", profile.set),
+        ("profile", {path: _read(value, reading) for path, value in profile.set.items()}),
         ("setting", dict(setting.values)),
         ("--set", _of_method(overrides.values, row.method)),
     )
-    for origin, values in layers:
-        for path, value in values.items():
-            if applies(path, method):
-                known = fields.get(path)
-                fields[path] = ResolvedField(path, value, origin, known.ledger if known else ())
-    data = _data(row, column, reading, profile, overrides)
-    source = DATASETS[data.name]
+    for origin, replaced in layers:
+        _replace(fields, method, origin, replaced)
+    taken = _data(row, column, reading, profile, overrides)
+    source = DATASETS[taken.name]
     values = {path: item.value for path, item in fields.items()}
     params = validated(method.Params, {"n_clusters": source.n_clusters} | _below("params", values), row.method)
     whole = with_values(
@@ -126,12 +122,12 @@ def resolve(
     spec = RunSpec(
         method=row.method,
         params=params.canonical(),
-        data=data,
+        data=taken,
         protocol=Protocol(phases={name: phase for name, phase in protocol.phases.items() if name in used}),
         replicate=0,
     )
     return Resolved(
-        spec, (*_data_fields(data, row, column, reading, overrides), *fields.values(), *_rest(spec, fields))
+        spec, (*_data_fields(taken, row, column, reading, overrides), *fields.values(), *_rest(spec, fields))
     )
 
 
@@ -167,8 +163,31 @@ def applies(path: str, method: Any) -> bool:
     return head == "phases" and rest.partition(".")[0] in method.default_protocol.phases
 
 
-def _concerns(rule: FieldRule, method: str) -> bool:
-    return not rule.methods or method in rule.methods
+def _ruled(paper: Paper, name: str, dataset: str, reading: Reading, overrides: Overrides) -> dict[str, ResolvedField]:
+    """Return the fields that the paper's rules set for a method: those for all data sets, or those for `dataset`."""
+    fields: dict[str, ResolvedField] = {}
+    for rule in paper.protocol.field:
+        if _concerns(rule, name, dataset) and applies(rule.path, METHODS[name]):
+            chosen = _flipped(rule.ledger, overrides, reading)
+            fields[rule.path] = ResolvedField(rule.path, getattr(rule, chosen), f"{chosen}: {rule.source}", rule.ledger)
+    return fields
+
+
+def _concerns(rule: FieldRule, method: str, dataset: str) -> bool:
+    return (not rule.methods or method in rule.methods) and (dataset in rule.datasets if dataset else not rule.datasets)
+
+
+def _read(value: Any, reading: Reading) -> Any:
+    """Return a value of a profile; of one given as `{ paper = ..., code = ... }`, that of the reading."""
+    return value[reading] if isinstance(value, Mapping) and set(value) == set(READINGS) else value
+
+
+def _replace(fields: dict[str, ResolvedField], method: Any, origin: str, values: Mapping[str, Any]) -> None:
+    """Replace the fields that a layer sets, as far as the method has them; their ledger entries stay."""
+    for path, value in values.items():
+        if applies(path, method):
+            known = fields.get(path)
+            fields[path] = ResolvedField(path, value, origin, known.ledger if known else ())
 
 
 def _flipped(ledger: tuple[str, ...], overrides: Overrides, reading: Reading) -> Reading:

@@ -43,7 +43,7 @@ def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_best_run_is_embedded_and_a_figure_finds_it(cell, results):
-    file = embed_best(Session(results), cell, "block1_pool", "pca")
+    (file,) = embed_best(Session(results), cell, "block1_pool", "pca")
     losses = {spec.run_id: Store(results).get(spec.run_id).loss for spec in cell.specs}
     assert file.name == f"{min(losses, key=losses.get)}-block1_pool-pca.csv"
     rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
@@ -56,8 +56,10 @@ def test_the_best_run_is_embedded_and_a_figure_finds_it(cell, results):
 
 
 def test_the_same_command_writes_the_same_bytes(cell, results):
-    first = embed_best(Session(results), cell, "block1_pool", "tsne").read_bytes()
-    assert embed_best(Session(results), cell, "block1_pool", "tsne").read_bytes() == first
+    (first,) = embed_best(Session(results), cell, "block1_pool", "tsne")
+    before = first.read_bytes()
+    (second,) = embed_best(Session(results), cell, "block1_pool", "tsne")
+    assert second.read_bytes() == before
 
 
 def test_a_run_that_no_longer_gives_its_loss_is_refused(cell, results, tmp_path):
@@ -98,8 +100,21 @@ class Twice:
 
 def test_the_outputs_are_those_of_the_named_layer():
     x = np.arange(6.0).reshape(3, 2)
-    np.testing.assert_array_equal(layer_outputs(Twice(), x, "first"), 2 * x)
-    np.testing.assert_array_equal(layer_outputs(Twice(), x, "second"), 2 * x + 1)
+    twice = Twice()
+    np.testing.assert_array_equal(layer_outputs(twice, x, "first", twice.model_), 2 * x)
+    np.testing.assert_array_equal(layer_outputs(twice, x, "second", twice.model_), 2 * x + 1)
+
+
+def test_epochs_are_stored_as_the_run_showed_them_and_a_figure_reads_them(cell, results):
+    """The quick run has 5 epochs: epoch 9 is never reached, so its file holds the end of the run and says so."""
+    files = embed_best(Session(results), cell, "embedding", "pca", epochs=(0, 3, 9), samples=50)
+    assert [file.name.rpartition("-")[2] for file in files] == ["epoch0.csv", "epoch3.csv", "epoch9.csv"]
+    numbers = StoredNumbers(Session(results), "uco2021", "quick")
+    found = numbers.embeddings("table3", ("ddc",), "digits", "embedding", "pca", (0, 3, 9))
+    assert [shown.epoch for shown in found] == [0, 3, 5]
+    assert all(shown.points.shape == (50, 2) for shown in found)
+    np.testing.assert_array_equal(found[0].classes, found[1].classes)
+    assert not np.allclose(found[0].points, found[1].points)
 
 
 def test_projections_keep_two_groups_apart():

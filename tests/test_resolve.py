@@ -11,8 +11,8 @@ import pytest
 
 from benchmark.paper import MethodRule, ProfileRule, Setting, load_paper
 from benchmark.plan import Request, plan_cells
-from benchmark.registry import DATASETS, UsageError, load_plugins
-from benchmark.resolve import Overrides, Resolved, parse_overrides, resolve
+from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
+from benchmark.resolve import Overrides, Resolved, applies, parse_overrides, resolve
 
 load_plugins()
 PAPER = load_paper("tkuco2024")
@@ -183,7 +183,8 @@ def test_a_ledger_entry_flips_exactly_the_fields_that_carry_it(entry, reading):
     other = "code" if reading == "paper" else "paper"
     carried = {}
     for rule in RAW["field"]:
-        if "ddc-uco-t" in rule.get("methods", ["ddc-uco-t"]):
+        concerned = "ddc-uco-t" in rule.get("methods", ["ddc-uco-t"]) and "usps" in rule.get("datasets", ["usps"])
+        if concerned and applies(rule["path"], METHODS["ddc-uco-t"]):
             carried[rule["path"]] = rule
     expected = {p for p, rule in carried.items() if entry in rule.get("ledger", ()) and rule["paper"] != rule["code"]}
     before = resolved("ddc-uco-t", "usps", reading)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import matplotlib.figure
 import numpy as np
@@ -32,8 +32,9 @@ class NoNumbers(UserError):
 
 @dataclass(frozen=True)
 class Trace:
-    """The history of one run: `epochs` (t,) and by name what was recorded at each, as (t,) floats, NaN where absent.
+    """The last phase of one run: `epochs` and `steps` (t,), and by name what was recorded then.
 
+    Values are (t,) floats, NaN where absent.
     Names are "total", the loss terms as "term:NAME", the metrics as the record has them ("acc"), and what observers
     recorded ("gram:A,B"). `selected` marks the run with the lowest loss of its cell.
     """
@@ -43,6 +44,7 @@ class Trace:
     loss: float
     selected: bool
     epochs: Floats
+    steps: Floats
     values: Mapping[str, Floats]
 
 
@@ -74,8 +76,27 @@ class CellTraces:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """The final metrics of one cell of a table that varies settings: by name, for each run that succeeded, (runs,).
+
+    `setting` maps the names of the table's axes to the labels of this cell's values.
+    """
+
+    method: str
+    label: str
+    dataset_label: str
+    reading: str
+    planned: int
+    setting: Mapping[str, str]
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
 class Embedding:
-    """Points (n, 2) of one run's representation, with the class and the cluster of each, (n,) integers."""
+    """Points (n, 2) of one run's representation, with the class and the cluster of each, (n,) integers.
+
+    `epoch` is when in the last phase it was taken, None for the end.
+    """
 
     method: str
     label: str
@@ -85,6 +106,12 @@ class Embedding:
     classes: npt.NDArray[np.int64]
     clusters: npt.NDArray[np.int64]
     note: str = ""
+    epoch: int | None = None
+
+
+def embedding_name(run_id: str, tap: str, projection: str, epoch: int | None = None) -> str:
+    """Return the name of the file that holds an embedding: of the end of a run, or of an epoch of its last phase."""
+    return f"{run_id}-{tap}-{projection}" + ("" if epoch is None else f"-epoch{epoch}") + ".csv"
 
 
 class Numbers(Protocol):
@@ -109,10 +136,25 @@ class Numbers(Protocol):
         """Return the rows of a CSV `file` beside figures.py, or below results/stored/<folder of the figure>/."""
         ...
 
+    def scores(self, table: str, methods: Sequence[str], dataset: str) -> tuple[Scores, ...]:
+        """Return what is stored of every setting of a table, on `dataset` or the profile's stand-in for it."""
+        ...
+
+    def parameters(self, table: str, method: str, dataset: str) -> Mapping[str, Any]:
+        """Return the parameters that a row of a table runs with; nothing need be stored."""
+        ...
+
+    def layers(self, network: str) -> tuple[tuple[str, int], ...]:
+        """Return name and width of every layer of a registered network, as declared."""
+        ...
+
     def embeddings(
-        self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str
+        self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str, epochs: Sequence[int] = ()
     ) -> tuple[Embedding, ...]:
-        """Return stored embeddings of the best runs at the layer `tap`, made by `projection` ("tsne", "umap")."""
+        """Return stored embeddings of the best runs at the layer `tap`, made by `projection` ("tsne", "umap").
+
+        With `epochs`, those of each of these epochs of the last phase, as far as they are stored.
+        """
         ...
 
 

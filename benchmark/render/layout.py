@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from benchmark.cells import Cell, CellResult, Column, Row, TableResult
+from benchmark.cells import BLANK, Cell, CellResult, Column, Row, TableResult
 
 MAX_VALUE_COLUMNS = 4
 """A block of a table has at most so many value columns: four fit a terminal and the width of a page."""
@@ -207,6 +207,8 @@ def _stale(result: CellResult) -> tuple[str, ...]:
 def _reason(result: CellResult) -> str:
     if result.why and not result.n_ok:
         return result.why
+    if result.verdict == BLANK:
+        return ""
     if result.verdict in REASONS:
         return result.verdict
     if result.n_ok:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.mismatch import matching, r_ofm
+from benchmark.mismatch import matching, purity, r_ofm
 from benchmark.render.figures import Drawing, Figure, Numbers, Trace, facts_of, facts_of_embeddings
 from benchmark.render.plots import COLOURS, arrow, blank, box, canvas, classes, curve, legend
 
@@ -103,14 +103,6 @@ def block1(numbers: Numbers) -> Drawing:
     agrees = "agrees" if best == found[-1].label and len(found) > 1 else "does not show that order here"
     finding = f"nearest neighbours of the same class in the plane: {text}; the picture {agrees}."
     return Drawing(figure, finding, facts_of_embeddings(found, numbers.profile))
-
-
-def purity(points: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of points (n, 2) whose nearest other point has the same label (n,)."""
-    squares = (points**2).sum(axis=1)
-    gaps = squares[:, None] + squares[None, :] - 2 * points @ points.T
-    np.fill_diagonal(gaps, np.inf)
-    return float((labels[gaps.argmin(axis=1)] == labels).mean())
 
 
 def learning(numbers: Numbers) -> Drawing:
