@@ -31,7 +31,7 @@ def status_line(session: Session, profile: str, cells: list[PlannedCell]) -> dic
         "stored": plan.stored,
         **counts,
         "stale": sum(session.stale(record) for record in records),
-        "missing": len(plan.runs),
+        "missing": sum(run.spec.run_id in specs for run in plan.runs),
         "no data": len(plan.impossible),
         "time left": duration(sum(known) / len(known) * len(seconds) if known else None) if plan.runs else "0 s",
     }
