@@ -15,16 +15,18 @@ from sklearn.base import clone
 
 from benchmark.estimator import Clusterer, CommonArguments, DeepClusterer
 from benchmark.execute import RunResult, execute
-from benchmark.registry import DATASETS, METHODS, load_plugins
+from benchmark.registry import DATASETS, METHODS, NETWORKS, load_plugins
 from benchmark.spec import Budget, DataSpec, Optimiser, Protocol, RunSpec
 from datasets.base import Dataset
 from datasets.digits import DIGITS
+from methods.vector_networks import Dense, VectorNetwork
 
 load_plugins()
 DEEP = [name for name in METHODS if issubclass(METHODS[name], DeepClusterer)]
 ON_IMAGES = [name for name in DEEP if METHODS[name](10).get_params().get("network") == "cnn-small"]
 ON_VECTORS = [name for name in DEEP if name not in ON_IMAGES]
 SAMPLES, BATCH = 120, 30
+NARROW = "narrow"
 
 
 def offered(name: str) -> Any:
@@ -44,6 +46,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def narrow_network():
+    """Register a network for vectors, as large networks only make the same promises slowly."""
+    layers = (Dense("layer1", 32), Dense("layer2", 16), Dense("layer3", 24))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS._entries, NARROW, VectorNetwork(layers, hidden=16))
+        yield
 
 
 @cache
@@ -67,7 +78,8 @@ def small_protocol(name: str, **changes: Any) -> Protocol:
 
 
 def small(name: str, n_clusters: Any = 10, **arguments: Any) -> Any:
-    return METHODS[name](n_clusters, protocol=small_protocol(name), **arguments)
+    network = {"network": NARROW, "initialisation": "glorot"} if name in ON_VECTORS else {}
+    return METHODS[name](n_clusters, protocol=small_protocol(name), **{**network, **arguments})
 
 
 @cache
@@ -146,7 +158,7 @@ def test_prediction_of_the_training_samples_gives_the_labels_of_the_kept_weights
     changes = {"keep": keep, "optimiser": Optimiser(lr=0.03), "budget": Budget(unit="steps", amount=8)}
     for name in DEEP:
         x = samples_for(name)
-        estimator = METHODS[name](10, protocol=small_protocol(name, **changes)).fit(x)
+        estimator = small(name).set_params(protocol=small_protocol(name, **changes)).fit(x)
         # Other batch sizes round differently, which may turn a tie.
         assert (estimator.predict(x) != estimator.labels_).sum() <= 2
         np.testing.assert_allclose(estimator.transform(x), estimator.embedding_, atol=1e-5)
@@ -213,7 +225,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 
 def run(name: str, replicate: int, folder: Path) -> tuple[RunResult, dict[str, Any]]:
     """Return a run and what its training left, without what labels and clocks decide."""
-    params = METHODS[name](10).checked_params().canonical()
+    params = small(name).checked_params().canonical()
     steps = ("flatten",) if name in ON_VECTORS else ()
     data = DataSpec(name=FolderSource.name, digest=FolderSource.digest, preprocess=steps)
     spec = RunSpec(method=name, params=params, data=data, protocol=small_protocol(name), replicate=replicate)
