@@ -232,7 +232,9 @@ def test_every_ledger_field_is_a_field_of_a_method_or_of_the_data():
 
 def history(method: str, high: float) -> tuple[Evaluation, ...]:
     """Pre-training without metrics, then four evaluations of clustering, two in each epoch."""
-    before = Evaluation(phase="pretrain", step=0, epoch=0, total=9.0, terms={"reconstruction": 9.0}, clusters=0)
+    before = Evaluation(
+        phase="pretrain", step=0, epoch=0, total=9.0, terms={"reconstruction": 9.0}, metrics={}, clusters=0
+    )
     terms = {"clustering": 0.2} | ({"reconstruction": 0.4} if method == "idec" else {})
     return (
         before,
