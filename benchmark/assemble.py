@@ -62,7 +62,7 @@ def assemble(
         rows=tuple(sorted(rows, key=lambda row: row.reference)),
         facts=_facts(mine, find, renewed, readings),
         footnotes=table.footnotes,
-        higher_is_better={m: paper.protocol.metrics[m].higher_is_better for m in table.metrics},
+        higher_is_better=_directions(paper, table),
         published_apart=_published_apart(paper, table) if profile == "quick" else (),
         unit=table.unit,
         decimals=table.decimals,
@@ -217,6 +217,13 @@ def _source_facts(name: str) -> tuple[str, str, str]:
         return ("no loader yet", "-", "-")
     source = DATASETS[name]
     return "x".join(map(str, source.shape)), str(source.n_samples), str(source.n_clusters)
+
+
+def _directions(paper: Paper, table: TableRule) -> dict[str, bool]:
+    """Return which direction of each metric is better; a spread over runs has none."""
+    metrics = {name: paper.protocol.metrics[name] for name in table.metrics}
+    judged = {name: metric for name, metric in metrics.items() if SELECTIONS[statistic_of(table, metric)].judged}
+    return {name: metric.higher_is_better for name, metric in judged.items()}
 
 
 def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], ...]:

@@ -163,14 +163,22 @@ class StoredNumbers:
         raise NoNumbers(f"there is no file {file} in paper_tables/{self.folder} or results/stored/{self.folder}.")
 
     def embeddings(
-        self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str, epochs: Sequence[int] = ()
+        self,
+        table: str,
+        methods: Sequence[str],
+        dataset: str,
+        tap: str,
+        projection: str,
+        epochs: Sequence[int] = (),
+        samples: int | None = None,
     ) -> tuple[Embedding, ...]:
         """Return stored embeddings of the best runs; see `Numbers`."""
         found, commands, near = [], [], False
+        more = "".join(f" --epoch {epoch}" for epoch in epochs) + (f" --samples {samples}" if samples else "")
         for cell in self._cells(table, methods, dataset):
             commands.append(
                 f"python -m benchmark embed {self.folder}/{table} {cell.row} {cell.column} --profile {self.profile} "
-                f"--tap {tap} --projection {projection}" + "".join(f" --epoch {epoch}" for epoch in epochs)
+                f"--tap {tap} --projection {projection}{more}"
             )
             traces = _select(_traces(cell_records(cell.specs, self.session.find).values()))
             near = near or bool(traces)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmark.estimate import Estimate
@@ -144,7 +144,8 @@ def plan_cells(request: Request) -> list[PlannedCell]:
     # A method at home in one table is a guest in another only where that is asked for by name.
     housed = {m for paper, _, table in chosen for m in _own(paper, table)} if not request.tables else set()
     guests = [name for name in request.methods if name not in housed]
-    cells = [cell for paper, name, table in chosen for cell in _cells_of(paper, name, table, request, guests)]
+    entries = {entry for paper, _, _ in chosen for entry in paper.ledger}
+    cells = [cell for paper, name, table in chosen for cell in _cells_of(paper, name, table, request, guests, entries)]
     _check_names(request)
     return cells
 
@@ -232,7 +233,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _cells_of(
-    paper: Paper, name: str, table: TableRule, request: Request, names: Sequence[str]
+    paper: Paper, name: str, table: TableRule, request: Request, names: Sequence[str], entries: Collection[str]
 ) -> Iterator[PlannedCell]:
     profile = paper.protocol.profiles[request.profile]
     readings = tuple(r for r in request.readings or ("paper",) if r in profile.readings)
@@ -240,7 +241,7 @@ def _cells_of(
         offered = ", ".join(profile.readings)
         raise UsageError(f"the {request.profile} profile of {paper.id} offers only the reading: {offered}.")
     profile = profile.model_copy(update={"set": {**profile.set, **table.set.get(request.profile, {})}})
-    overrides = parse_overrides(request.sets, paper)
+    overrides = parse_overrides(request.sets, paper, entries)
     guests = _guests(paper, table, names)
     for column_id, column in _columns(paper, table, request):
         for setting in _settings(table, request.profile):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +60,10 @@ class Resolved:
         return self.spec.model_copy(update={"replicate": number})
 
 
-def parse_overrides(texts: Sequence[str], paper: Paper) -> Overrides:
+def parse_overrides(texts: Sequence[str], paper: Paper, elsewhere: Collection[str] = ()) -> Overrides:
     """Read ``--set`` options: ``PATH=VALUE``, ``FIELD=VALUE`` by its last part, or ``LEDGER-ID=paper|code``.
+
+    Entries of other papers' ledgers that are asked for too, `elsewhere`, change nothing here.
 
     Raises
     ------
@@ -74,10 +76,10 @@ def parse_overrides(texts: Sequence[str], paper: Paper) -> Overrides:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise UsageError(f"--set {text!r} is not of the form FIELD=VALUE or LEDGER-ID=paper|code.")
-        if key in paper.ledger:
+        if key in paper.ledger or key in elsewhere:
             if value not in READINGS:
                 raise UsageError(f"--set {key}={value}: a ledger entry is put to 'paper' or to 'code'.")
-            flips[key] = value
+            flips |= {key: value} if key in paper.ledger else {}
         else:
             values[_full_path(key, paper)] = _literal(value)
     return Overrides(values, flips)

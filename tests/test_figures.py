@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from benchmark import cli, figures
 from benchmark.plan import Request, plan_cells
 from benchmark.record import Evaluation, RunRecord
-from benchmark.registry import load_plugins
+from benchmark.registry import UsageError, load_plugins
 from benchmark.render.figures import Drawing, Figure, NoNumbers, Numbers
 from benchmark.render.plots import COLOURS, canvas, curve, svg_bytes
 from benchmark.session import Session
@@ -61,6 +61,56 @@ def test_traces_hold_what_was_stored_and_mark_the_run_with_the_lowest_loss(tmp_p
     np.testing.assert_array_equal(epochs, [0, 1, 2, 3])
     np.testing.assert_allclose(totals, np.outer([3.0, 1.0, 2.0], [1, 1 / 2, 1 / 3, 1 / 4]))
     np.testing.assert_allclose(cell.traces[0].values["term:separation"], 3.0)
+
+
+def store_phases(results: Path, acc: float = 0.3) -> None:
+    """Store the runs of a table that varies settings: pre-training without metrics, then two steps in one epoch."""
+    for cell in plan_cells(Request(tables=("tkuco2024/table4",), methods=("ddc-uco-n",))):
+        for spec in cell.specs:
+            rows = [
+                Evaluation(phase="pretrain", step=5, epoch=2, total=9.0, terms={}, metrics={}, clusters=0),
+                Evaluation(phase="train", step=0, epoch=0, total=2.0, terms={}, metrics={"acc": 0.1}, clusters=9),
+                Evaluation(phase="train", step=3, epoch=0, total=1.0, terms={}, metrics={"acc": 0.2}, clusters=9),
+            ]
+            metrics = {"acc": acc + spec.params["companion_weight"] + 0.01 * spec.replicate}
+            record = RunRecord(run_id=spec.run_id, spec=spec, status="ok", loss=1.0, metrics=metrics, history=rows)
+            Store(results).save(record)
+
+
+def test_traces_are_of_the_last_phase_and_count_epochs_and_steps(tmp_path):
+    store_phases(tmp_path)
+    (cell,) = numbers(tmp_path).traces("table4", ("ddc-uco-n",), "mnist")
+    for trace in cell.traces:
+        np.testing.assert_array_equal(trace.epochs, [0, 0])
+        np.testing.assert_array_equal(trace.steps, [0, 3])
+        np.testing.assert_array_equal(trace.values["acc"], [0.1, 0.2])
+
+
+def test_scores_are_the_final_metrics_of_every_setting_by_the_labels_of_its_axes(tmp_path):
+    store_phases(tmp_path)
+    found = numbers(tmp_path).scores("table4", ("ddc-uco-n",), "mnist")
+    assert [dict(cell.setting) for cell in found] == [
+        {"lambda": weight, "omega": "constant"} for weight in ("0.001", "0.010", "0.100")
+    ]
+    for cell in found:
+        first = 0.3 + float(cell.setting["lambda"])
+        np.testing.assert_allclose(cell.values["acc"], [first, first + 0.01, first + 0.02])
+        assert (cell.method, cell.planned, cell.reading) == ("ddc-uco-n", 3, "paper")
+
+
+def test_scores_without_runs_name_the_command_that_makes_them(tmp_path):
+    with pytest.raises(NoNumbers, match=r"run --table tkuco2024/table4 --dataset digits --profile quick"):
+        numbers(tmp_path).scores("table4", ("ddc-uco-n",), "mnist")
+
+
+def test_parameters_and_layers_are_those_declared_and_need_no_run(tmp_path):
+    found = numbers(tmp_path, "cpu").parameters("table2", "ddc", "rcv1-23405")
+    assert found["network"] == "mlp-small"
+    assert numbers(tmp_path).layers("mlp-small") == (("layer1", 1024), ("layer2", 1024), ("layer3", 1024))
+    with pytest.raises(NoNumbers, match="dynae has no runs"):
+        numbers(tmp_path).parameters("table2", "dynae", "mnist")
+    with pytest.raises(UsageError, match="did you mean 'mlp-small'"):
+        numbers(tmp_path).layers("mlp-smal")
 
 
 def test_without_runs_the_reason_names_the_command_that_makes_them(tmp_path):

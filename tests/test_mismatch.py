@@ -19,6 +19,7 @@ from benchmark.mismatch import (
     gram_entries,
     ofm,
     pair_drifts,
+    purity,
     r_ofm,
 )
 
@@ -141,3 +142,9 @@ def test_the_thesis_s_calinski_harabasz_takes_distances_unsquared():
 def test_one_cluster_has_no_validity_index():
     assert math.isnan(calinski_harabasz(SAMPLES, np.zeros(60)))
     assert math.isnan(davies_bouldin(SAMPLES, np.zeros(60)))
+
+
+def test_purity_is_the_share_of_points_whose_nearest_other_point_is_of_their_class():
+    points = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.2, 0.0], [5.3, 0.0]])
+    assert purity(points, np.array([0, 0, 1, 1, 1])) == 1.0
+    assert purity(points, np.array([0, 1, 1, 1, 0])) == pytest.approx(1 / 5)

@@ -109,6 +109,13 @@ def test_a_metric_with_a_statistic_of_its_own_shows_that_beside_the_table_s():
     assert values == pytest.approx([40.0, 20.0, 40.0])
 
 
+def test_a_spread_over_runs_has_no_best_value():
+    paper = load_paper("idec2017")
+    cells = plan_cells(Request("cpu", tables=("idec2017/table2",), datasets=("usps",)))
+    drawn = assemble(paper, "table2", cells, lambda spec: (), lambda record: False, ("paper",))
+    assert drawn.higher_is_better == {"acc": True, "nmi": True, "acc-mean": True}
+
+
 def blank_table() -> TableResult:
     columns = (Column("a", "acc", "A", "ACC"), Column("b", "acc", "B", "ACC"))
     blank, value = (

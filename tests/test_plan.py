@@ -16,6 +16,7 @@ from benchmark.stored import stored_folders
 
 TABLE2, TABLE4 = "tkuco2024/table2", "tkuco2024/table4"
 OURS = {"ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t", "k-means"}
+REFINED = {"dec-conv", "dcec", "dec-conv-uco-n", "dec-conv-uco-t", "dec", "idec", "dec-uco-n", "dec-uco-t"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,12 +42,13 @@ def ids(plan: Plan) -> list[str]:
     return [run.spec.run_id for run in plan.runs]
 
 
-def test_everything_of_the_quick_profile_of_tkuco2024_is_five_methods_and_the_weights_that_table_2_does_not_have():
+def test_everything_of_the_quick_profile_of_tkuco2024_is_thirteen_methods_their_pre_training_and_other_weights():
     runs = planned(Request(papers=("tkuco2024",), runs=3)).runs
     table2 = 5 * 3  # DDC, DDC-AE, two DDC-UCO and k-means
     other_weights = 2 * 2 * 3  # two DDC-UCO, lambda = .001 and .1; .01 is that of Table 2
-    assert len(runs) == table2 + other_weights
-    assert {run.spec.method for run in runs} == OURS
+    table5 = (4 + 1) * 3 + (4 + 1) * 3  # images and vectors, each with one pre-training
+    assert len(runs) == table2 + other_weights + table5
+    assert {run.spec.method for run in runs} == OURS | REFINED | {"ae-k-means"}
     assert {run.spec.data.name for run in runs} == {"digits"}
 
 
@@ -76,12 +78,14 @@ def test_a_shared_run_is_as_urgent_as_the_most_urgent_table_that_asks_for_it():
         ({"methods": ("ddc", "k-means")}, "row", {"ddc", "k-means"}),
         ({"methods": ("pssc",)}, "reason", {"not implemented"}),
         ({"profile": "cpu", "datasets": ("usps",)}, "column", {"usps"}),
-        ({"profile": "cpu", "datasets": ("mnist-full",)}, "column", {"mnist"}),
+        ({"profile": "cpu", "datasets": ("mnist-full",)}, "column", {"mnist", "mnist-full"}),
+        ({"tables": ("tkuco2024/table5",), "methods": ("dec",)}, "column", {"digits-vectors"}),
+        ({"tables": ("tkuco2024/table5",), "methods": ("dec-conv",)}, "column", {"digits"}),
         ({"profile": "cpu", "readings": ("code",)}, "reading", {"code"}),
         ({"profile": "cpu", "readings": ("paper", "code")}, "reading", {"paper", "code"}),
         ({"profile": "paper"}, "profile", {"paper"}),
         ({}, "profile", {"quick"}),
-        ({}, "column", {"digits"}),
+        ({}, "column", {"digits", "digits-vectors"}),
     ],
 )
 def test_filters_choose_cells(filters, field, expected):
@@ -121,7 +125,7 @@ def test_what_is_stored_is_counted_and_not_planned():
 def test_runs_come_table_by_table_data_set_by_data_set_and_replicate_by_replicate():
     order = ["mnist", "fashion-mnist", "coil-100", "coil100-32px", "usps"]  # as in the table
     order += ["reuters", "rcv1-23405", "10x73k", "pbmc-facs-3774"]
-    runs = planned(Request("cpu", papers=("tkuco2024",), runs=2)).runs
+    runs = [run for run in planned(Request("cpu", papers=("tkuco2024",), runs=2)).runs if run.cell.table != "table5"]
     places = [(run.cell.table, order.index(run.cell.column), run.spec.replicate) for run in runs]
     assert places == sorted(places)
     first = [run.spec.method for run in runs[:5]]
@@ -165,7 +169,10 @@ def test_runs_whose_data_are_missing_are_impossible_and_the_others_are_planned()
         ({"sets": ("width",)}, "'width' is not of the form"),
         ({"sets": ("K1=mine",)}, "K1=mine: a ledger entry is put to 'paper' or to 'code'"),
         ({"sets": ("width=-1",)}, "width = -1 is refused"),
-        ({"readings": ("code",)}, "quick profile of tkuco2024 offers only the reading: paper"),
+        (
+            {"readings": ("code",), "papers": ("tkuco2024",)},
+            "quick profile of tkuco2024 offers only the reading: paper",
+        ),
     ],
 )
 def test_wrong_names_are_answered_with_one_sentence_and_the_nearest_right_ones(wrong, sentence):
@@ -178,7 +185,8 @@ def test_wrong_names_are_answered_with_one_sentence_and_the_nearest_right_ones(w
 def test_fewer_runs_than_the_profile_s_are_marked():
     assert not any(cell.reduced for cell in plan_cells(Request("paper")))
     assert not any(cell.reduced for cell in plan_cells(Request("paper", runs=25)))
-    assert all(cell.reduced for cell in plan_cells(Request("paper", runs=19)))
+    assert all(cell.reduced for cell in plan_cells(Request("paper", ("tkuco2024",), runs=19)))
+    assert all(cell.reduced for cell in plan_cells(Request("paper", ("idec2017",), runs=9)))
 
 
 def test_set_changes_the_runs_and_their_label_and_only_where_the_field_exists():
@@ -239,7 +247,23 @@ def test_stand_ins_for_vectors_are_in_quick_tables_only_when_asked_for_by_name(n
     asked = plan_cells(Request("quick", tables=(TABLE2,), datasets=(name,)))
     assert {cell.column for cell in asked} == {name}
     assert name in {cell.column for cell in plan_cells(Request("cpu"))}
-    assert name not in {cell.column for cell in plan_cells(Request("paper", datasets=(name, "mnist")))}
+    assert name not in {cell.column for cell in plan_cells(Request("paper", ("tkuco2024",), datasets=(name, "mnist")))}
+
+
+def test_a_ledger_entry_of_one_paper_leaves_the_others_as_they_are():
+    """K3 is an entry of tkuco2024 and of no other paper here that runs DEC."""
+    plain, changed = (plan_cells(Request("paper", ("tkuco2024", "idec2017"), sets=sets)) for sets in ((), ("K3=code",)))
+    moved = {a.paper for a, b in zip(plain, changed, strict=True) if a.specs and a.specs[0] != b.specs[0]}
+    assert moved == {"tkuco2024"}
+
+
+def test_a_row_has_no_cell_in_the_columns_that_it_is_not_run_on():
+    cells = plan_cells(Request("cpu", tables=("tkuco2024/table5",)))
+    columns: dict[str, set[str]] = {}
+    for cell in cells:
+        columns.setdefault(cell.row, set()).add(cell.column)
+    assert columns["dcec"] == {"mnist", "fashion-mnist", "coil-100", "coil100-32px", "usps"}
+    assert columns["idec"] == {"reuters", "rcv1-23405", "10x73k", "pbmc-facs-3774"}
 
 
 @pytest.mark.parametrize("reading", ["paper", "code"])

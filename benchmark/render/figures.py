@@ -149,11 +149,19 @@ class Numbers(Protocol):
         ...
 
     def embeddings(
-        self, table: str, methods: Sequence[str], dataset: str, tap: str, projection: str, epochs: Sequence[int] = ()
+        self,
+        table: str,
+        methods: Sequence[str],
+        dataset: str,
+        tap: str,
+        projection: str,
+        epochs: Sequence[int] = (),
+        samples: int | None = None,
     ) -> tuple[Embedding, ...]:
         """Return stored embeddings of the best runs at the layer `tap`, made by `projection` ("tsne", "umap").
 
-        With `epochs`, those of each of these epochs of the last phase, as far as they are stored.
+        With `epochs`, those of each of these epochs of the last phase, as far as they are stored. `samples` is how many
+        the command for those that are missing asks for.
         """
         ...
 
