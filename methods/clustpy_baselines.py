@@ -21,6 +21,8 @@ from benchmark.spec import Budget, Optimiser, Phase, Protocol
 from benchmark.training import Diverged, RunContext, build_optimiser
 from methods.refinement import clustering_divergence, student_t, target_distribution
 
+PRETRAIN, CLUSTER = "clustpy-pretrain", "clustpy-cluster"
+
 FREE = {"optimiser", "batch_size", "budget", "evaluate_every"}
 """Fields of a phase that ClustPy can follow, or that have no part in it; it does the others in one way."""
 
@@ -52,13 +54,13 @@ class ClustPyDEC(Clusterer):
     and by Adam; hidden layers are leaky ReLU with PyTorch's own initialisation. Its last step, k-means on the
     embedding, is not used: labels are those of DEC's own assignments (`dec_labels_`).
 
-    The phases `pretrain` and `cluster` give batch size, epochs and optimiser; their defaults are ClustPy's. It keeps no
-    losses, so `clustering` is computed here: the divergence of all samples after training, from the target distribution
-    of all of them, divided by n (idec2017 Eq. 7).
+    The phases give batch size, epochs and optimiser, and have names of their own, so that a paper's settings of other
+    methods leave ClustPy's defaults as they are. It keeps no losses, so `clustering` is computed here: the divergence of
+    all samples after training, from the target distribution of all of them, divided by n (idec2017 Eq. 7).
     """
 
     Params = ClustPyDECParams
-    default_protocol = Protocol(phases={"pretrain": _phase(100, 1e-3), "cluster": _phase(150, 1e-4)})
+    default_protocol = Protocol(phases={PRETRAIN: _phase(100, 1e-3), CLUSTER: _phase(150, 1e-4)})
     requires: ClassVar[tuple[str, ...]] = ("clustpy",)
     algorithm: ClassVar[str] = "DEC"
 
@@ -68,15 +70,15 @@ class ClustPyDEC(Clusterer):
 
     def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
         """Pre-train and cluster the flattened samples; UserError where ClustPy is not installed."""
-        phases = {name: self._followed(name, context.protocol.phases[name]) for name in ("pretrain", "cluster")}
+        phases = {name: self._followed(name, context.protocol.phases[name]) for name in (PRETRAIN, CLUSTER)}
         flat, seed, weights = x.reshape(len(x), -1), context.streams.integer("clustpy"), self.weights(params)
         with _contained(context) as deep:
-            network = self._pretrained(deep, flat, params, phases["pretrain"], seed, context)
+            network = self._pretrained(deep, flat, params, phases[PRETRAIN], seed, context)
             model = getattr(deep, self.algorithm)(
                 params.n_clusters,
-                batch_size=phases["cluster"].batch_size,
-                clustering_epochs=phases["cluster"].budget.amount,
-                optimizer_class=_optimiser(phases["cluster"].optimiser),
+                batch_size=phases[CLUSTER].batch_size,
+                clustering_epochs=phases[CLUSTER].budget.amount,
+                optimizer_class=_optimiser(phases[CLUSTER].optimiser),
                 clustering_optimizer_params={},
                 neural_network=network,
                 embedding_size=params.embedding,
@@ -117,6 +119,10 @@ class ClustPyDEC(Clusterer):
                     f"{self.method_name} cannot train with phases.{name}.{field} = {getattr(phase, field)!r}: "
                     f"ClustPy has only {getattr(default, field)!r}."
                 )
+        if phase.optimiser.decay_every:
+            raise UsageError(
+                f"{self.method_name} cannot change its learning rate: set phases.{name}.optimiser.decay_every=0."
+            )
         if phase.budget.unit != "epochs":
             raise UsageError(f"{self.method_name} counts phases.{name}.budget in epochs, not in {phase.budget.unit}.")
         return phase
@@ -173,7 +179,7 @@ class _Epochs:
     """Stands in for tqdm's bar: counts epochs in silence, reports them, and stops a training whose loss is lost."""
 
     def __init__(self, amount: int, context: RunContext, desc: str) -> None:
-        self._amount, self._context, self._phase = amount, context, "pretrain" if desc.startswith("AE") else "cluster"
+        self._amount, self._context, self._phase = amount, context, PRETRAIN if desc.startswith("AE") else CLUSTER
 
     def __iter__(self) -> Iterator[int]:
         for epoch in range(self._amount):

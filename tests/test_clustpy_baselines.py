@@ -22,6 +22,7 @@ from methods import clustpy_baselines
 load_plugins()
 ClustPyDEC, ClustPyIDEC = clustpy_baselines.ClustPyDEC, clustpy_baselines.ClustPyIDEC
 needs_clustpy = pytest.mark.skipif("not __import__('importlib.util').util.find_spec('clustpy')", reason="needs clustpy")
+PRETRAIN, CLUSTER = clustpy_baselines.PRETRAIN, clustpy_baselines.CLUSTER
 both = pytest.mark.parametrize("method", [ClustPyDEC, ClustPyIDEC])
 
 
@@ -78,8 +79,8 @@ def test_labels_are_those_of_the_nearest_centre_and_losses_those_of_all_samples(
 @needs_clustpy
 def test_reconstruction_is_a_sum_over_features_that_falls_with_pre_training():
     x, _ = groups()
-    none = small(ClustPyIDEC, protocol=protocol("pretrain", budget=Budget(amount=0)), epochs=1).fit(x)
-    some = small(ClustPyIDEC, protocol=protocol("pretrain", budget=Budget(amount=40)), epochs=1).fit(x)
+    none = small(ClustPyIDEC, protocol=protocol(PRETRAIN, budget=Budget(amount=0)), epochs=1).fit(x)
+    some = small(ClustPyIDEC, protocol=protocol(PRETRAIN, budget=Budget(amount=40)), epochs=1).fit(x)
     power = float((x**2).sum(axis=1).mean())
     # Without training, an auto-encoder gives nearly zeros.
     assert none.outcome_.losses["reconstruction"] == pytest.approx(power, rel=0.2)
@@ -101,7 +102,7 @@ def test_the_only_randomness_is_the_stream_clustpy_and_generators_of_all_are_lef
     assert random.getstate() == before[0]
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])
     assert torch.equal(torch.get_rng_state(), before[2])
-    assert seen == [(name, epoch, 10) for name in ("pretrain", "cluster") for epoch in range(1, 11)]
+    assert seen == [(name, epoch, 10) for name in (PRETRAIN, CLUSTER) for epoch in range(1, 11)]
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())
 
@@ -119,7 +120,7 @@ def test_the_parameters_reach_clustpy(monkeypatch):
 
     monkeypatch.setattr(clustpy.deep, "IDEC", recorded)
     sgd = Optimiser(name="sgd", lr=0.25, momentum=0.5)
-    run = protocol("cluster", optimiser=sgd, batch_size=30, budget=Budget(amount=2))
+    run = protocol(CLUSTER, optimiser=sgd, batch_size=30, budget=Budget(amount=2))
     model = small(ClustPyIDEC, protocol=run, starts=7, clustering_weight=0.3, reconstruction_weight=1e-3).fit(
         groups()[0]
     )
@@ -142,7 +143,7 @@ def test_defaults_are_those_of_clustpy():
     for ours, theirs in ((ClustPyDEC(3), DEC()), (ClustPyIDEC(3), IDEC())):
         phases = ours.default_protocol.phases
         assert ours.clustering_weight == theirs.clustering_loss_weight
-        assert (ours.embedding, phases["cluster"].batch_size) == (theirs.embedding_size, theirs.batch_size)
+        assert (ours.embedding, phases[CLUSTER].batch_size) == (theirs.embedding_size, theirs.batch_size)
         epochs = [phase.budget.amount for phase in phases.values()]
         assert epochs == [theirs.pretrain_epochs, theirs.clustering_epochs]
         found = theirs._check_parameters(np.zeros((9, 2)))[3:5]
@@ -174,7 +175,7 @@ def test_the_known_differences_from_the_authors_protocol_hold_in_the_installed_v
 @needs_clustpy
 def test_a_loss_that_is_lost_ends_the_run_as_diverged():
     x, _ = groups()
-    wild = protocol("pretrain", optimiser=Optimiser(name="sgd", lr=1e9))
+    wild = protocol(PRETRAIN, optimiser=Optimiser(name="sgd", lr=1e9))
     with pytest.raises(Diverged, match="pretrain"):
         small(ClustPyDEC, protocol=wild).fit(x)
 
@@ -188,11 +189,12 @@ def test_a_loss_that_is_lost_ends_the_run_as_diverged():
         ({"keep": "best"}, "keep"),
         ({"patience": 3}, "patience"),
         ({"budget": Budget(unit="steps")}, "epochs"),
+        ({"optimiser": Optimiser(decay=0.1, decay_every=5)}, "decay_every=0"),
     ],
 )
 def test_a_protocol_that_clustpy_cannot_follow_is_refused_in_one_sentence(changes, word):
     with pytest.raises(ValueError, match=word) as caught:
-        small(ClustPyDEC, protocol=protocol("cluster", **changes)).fit(groups()[0])
+        small(ClustPyDEC, protocol=protocol(CLUSTER, **changes)).fit(groups()[0])
     assert "\n" not in str(caught.value)
 
 
