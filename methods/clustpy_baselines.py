@@ -42,7 +42,6 @@ class ClustPyDECParams(ClusterParams):
     layers: tuple[int, ...] = Field((500, 500, 2000), min_length=1)
     embedding: int = Field(10, ge=1)
     starts: int = Field(20, ge=1)
-    clustering_weight: float = Field(1.0, ge=0)
 
 
 @register_method("clustpy-dec")
@@ -55,8 +54,8 @@ class ClustPyDEC(Clusterer):
     embedding, is not used: labels are those of DEC's own assignments (`dec_labels_`).
 
     The phases give batch size, epochs and optimiser, and have names of their own, so that a paper's settings of other
-    methods leave ClustPy's defaults as they are. It keeps no losses, so `clustering` is computed here: the divergence of
-    all samples after training, from the target distribution of all of them, divided by n (idec2017 Eq. 7).
+    methods leave ClustPy's defaults as they are. It keeps no losses, so `clustering` is computed here: the divergence
+    of all samples after training, from the target distribution of all of them, divided by n (idec2017 Eq. 7).
     """
 
     Params = ClustPyDECParams
@@ -66,7 +65,7 @@ class ClustPyDEC(Clusterer):
 
     def weights(self, params: Any) -> dict[str, float]:
         """Return the weight of each loss term."""
-        return {"clustering": params.clustering_weight}
+        return {"clustering": 1.0}
 
     def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
         """Pre-train and cluster the flattened samples; UserError where ClustPy is not installed."""
@@ -149,7 +148,7 @@ class ClustPyIDEC(ClustPyDEC):
 
     def weights(self, params: Any) -> dict[str, float]:
         """Return the weight of each loss term."""
-        return {**super().weights(params), "reconstruction": params.reconstruction_weight}
+        return {"clustering": params.clustering_weight, "reconstruction": params.reconstruction_weight}
 
 
 def _optimiser(spec: Optimiser) -> Callable[..., torch.optim.Optimizer]:

@@ -142,7 +142,7 @@ def test_defaults_are_those_of_clustpy():
 
     for ours, theirs in ((ClustPyDEC(3), DEC()), (ClustPyIDEC(3), IDEC())):
         phases = ours.default_protocol.phases
-        assert ours.clustering_weight == theirs.clustering_loss_weight
+        assert ours.weights(ours.checked_params())["clustering"] == theirs.clustering_loss_weight
         assert (ours.embedding, phases[CLUSTER].batch_size) == (theirs.embedding_size, theirs.batch_size)
         epochs = [phase.budget.amount for phase in phases.values()]
         assert epochs == [theirs.pretrain_epochs, theirs.clustering_epochs]
