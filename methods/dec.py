@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal
 
@@ -107,9 +107,7 @@ class DEC(DeepClusterer):
             yield from pretraining_phases(model, params, context)
         else:
             model.begin_from(dict(context.parent))
-        model.eval()
-        with torch.no_grad():
-            embedding = torch.cat([model.encode(part)[0] for part in torch.split(x, FORWARD)])
+        embedding = _of_all(model, x, lambda part: model.encode(part)[0])
         centres, labels, _ = kmeans_start(
             embedding.cpu().numpy(), params.n_clusters, params.starts, context.streams.integer("kmeans")
         )
@@ -149,9 +147,23 @@ class DEC(DeepClusterer):
 
 def _assignments(model: DECNetwork, x: Tensor) -> Tensor:
     """Return the soft assignments (n, k) of all samples by the network as it is in inference mode."""
+    return _of_all(model, x, lambda part: student_t(model.encode(part)[0], model.centres))
+
+
+def _of_all(model: DECNetwork, x: Tensor, rows_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the rows (n, ...) that `rows_of` gives for parts of the samples, with the network in inference mode.
+
+    They are written into one tensor: small pieces kept for later would lie between large outputs of layers, and so keep
+    the memory of these from being used again.
+    """
     model.eval()
+    rows = x.new_empty(0)
     with torch.no_grad():
-        return torch.cat([student_t(model.encode(part)[0], model.centres) for part in torch.split(x, FORWARD)])
+        for start in range(0, len(x), FORWARD):
+            found = rows_of(x[start : start + FORWARD])
+            rows = rows if start else found.new_empty((len(x), *found.shape[1:]))
+            rows[start : start + FORWARD] = found
+    return rows
 
 
 class IDECParams(DECParams):
