@@ -211,6 +211,7 @@ def test_every_stand_in_is_marked() -> None:
         "coil100-64px": "coil-100",
         "coil100-32px": "coil-100",
         "rcv1-23405": "reuters",
+        "rcv1-10000": "reuters10k",
         "reuters10k-ltc": "reuters10k",
         "pbmc-facs-3774": "10x73k",
         "chartraj-1607": "character-trajectories",

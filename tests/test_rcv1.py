@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from benchmark.registry import DataError
+from benchmark.registry import DATASETS, DataError
 from datasets import rcv1
 
 TEXTS = list(made.TEXTS.values())
@@ -64,3 +64,14 @@ def test_only_stories_with_exactly_one_root_topic_are_kept(tmp_path: Path) -> No
     lines = "C15 1 1\nCCAT 1 1\nMCAT 2 1\nGCAT 2 1\nECAT 3 1\nE11 4 1\nGCAT 5 1\n"
     (tmp_path / "a").write_text(lines)
     assert rcv1.root_topics(tmp_path / "a", 1000) == {1: 0, 3: 3, 5: 1}
+
+
+@pytest.mark.data
+def test_the_first_stories_are_those_of_the_whole_set_in_its_order_with_features_of_their_own() -> None:
+    status = DATASETS["rcv1-10000"].status()
+    if status.state == "missing":
+        pytest.skip(status.detail)
+    whole, first = DATASETS["rcv1-23405"].load(), DATASETS["rcv1-10000"].load()
+    np.testing.assert_array_equal(first.y, whole.y[:10_000])
+    assert first.x.shape == (10_000, 2000)
+    np.testing.assert_allclose(first.x.multiply(first.x).sum(axis=1), 1, rtol=1e-5)
