@@ -101,7 +101,8 @@ def embed_best(
     if not used:
         raise UserError(f"no run of {cell.row} on {cell.column} is stored in the {cell.profile} profile: run it first.")
     best = min(used, key=lambda record: (record.loss, record.spec.replicate))
-    holder = _Holder(next(reversed(best.spec.protocol.phases), ""), epochs)
+    # Stored specifications name their phases in alphabetical order; the history has them as they were.
+    holder = _Holder(best.history[-1].phase if best.history else "", epochs)
     weights = _starting_weights(session, best.spec)
     result = execute(best.spec, data_dir=session.data_dir, device=session.device, measures=(holder,), parent=weights)
     again = result.record.loss

@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 from benchmark.embedding import PROJECTIONS, embed_best, layer_outputs
+from benchmark.execute import execute
 from benchmark.executors import Job, Place, serial
 from benchmark.figures import StoredNumbers
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.registry import UsageError, UserError, load_plugins
 from benchmark.session import Session
+from benchmark.spec import RunSpec, canonical_json
 from benchmark.store import Store
 
 load_plugins()
@@ -115,6 +117,19 @@ def test_epochs_are_stored_as_the_run_showed_them_and_a_figure_reads_them(cell, 
     assert all(shown.points.shape == (50, 2) for shown in found)
     np.testing.assert_array_equal(found[0].classes, found[1].classes)
     assert not np.allclose(found[0].points, found[1].points)
+
+
+def test_epochs_are_those_of_the_phase_that_came_last_though_stored_rows_sort_their_phases(tmp_path):
+    sets = ("data.samples=100", "phases.pretrain.budget.amount=1", "phases.pretrain.evaluate_every=1")
+    sets += ("phases.cluster.budget.amount=2",)
+    (cell,) = plan_cells(Request(tables=("idec2017/table2",), methods=("dec",), sets=sets, runs=1))
+    record = execute(cell.specs[0]).record
+    stored = RunSpec.model_validate_json(canonical_json(record.spec))
+    assert list(stored.protocol.phases) == ["cluster", "pretrain"]
+    Store(tmp_path).save(record.model_copy(update={"spec": stored}))
+    (file,) = embed_best(Session(tmp_path), cell, "embedding", "pca", epochs=(1,), samples=40)
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 40 and {row["epoch"] for row in rows} == {"1"}
 
 
 def test_projections_keep_two_groups_apart():

@@ -365,3 +365,14 @@ def test_every_figure_becomes_a_picture(tmp_path):
     stored(tmp_path, "idec2017/figure4")
     for name in ("figure1", "figure2", "figure4"):
         assert png_bytes(drawn(tmp_path, name).drawing.figure, name)[:4] == b"\x89PNG"
+
+
+def test_the_committed_numbers_draw_every_figure_and_fill_the_quick_table(tmp_path, monkeypatch):
+    monkeypatch.undo()  # what is shipped counts here
+    for name in figures.load_figures("idec2017"):
+        assert not drawn(tmp_path, name).missing, name
+    session = Session(tmp_path)
+    table = assemble(
+        load_paper("idec2017"), "table2", cells(profile="quick"), session.find, lambda r: False, ("paper",)
+    )
+    assert all(cell.results["paper"].n_ok == 3 for row in table.rows for cell in row.cells)
