@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import math
 from statistics import median
 
 import pytest
 
+from benchmark.estimate import Estimate
 from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, UsageError, load_plugins
@@ -223,6 +225,30 @@ def test_the_seconds_of_a_run_grow_with_its_epochs_where_no_equal_run_is_known()
     (spec,) = plan_cells(few)[0].specs
     (run,) = planned(many, history=[took(spec, 3.0)]).runs
     assert run.seconds == pytest.approx(3.0 * 50 / 2)
+
+
+def refined(amount: int, unit: str = "steps", method: str = "dec") -> RunSpec:
+    """Return a specification of idec2017 on the digits, with that budget of the refinement."""
+    sets = (f"phases.cluster.budget.amount={amount}", f"phases.cluster.budget.unit={unit}")
+    return plan_cells(Request(tables=("idec2017/table2",), methods=(method,), runs=1, sets=sets))[0].specs[0]
+
+
+def test_the_seconds_of_a_child_grow_with_its_own_steps_and_not_with_those_of_its_parent():
+    seen = took(refined(100), 4.0).model_copy(update={"steps": 100, "n_samples": 1000})
+    assert Estimate([seen]).seconds(refined(300)) == pytest.approx(12.0)
+    assert Estimate([seen]).seconds(refined(100, "epochs")) == pytest.approx(4.0 * math.ceil(1000 / 256))
+
+
+def test_a_run_that_its_own_rule_ended_says_how_many_steps_the_rule_takes():
+    seen = took(refined(1000), 4.0).model_copy(update={"steps": 100, "n_samples": 1000})
+    assert Estimate([seen]).seconds(refined(8000)) == pytest.approx(4.0)
+    assert Estimate([seen]).seconds(refined(50)) == pytest.approx(2.0)
+
+
+def test_seconds_are_not_estimated_from_a_method_that_has_other_parameters_now():
+    spec = refined(100)
+    old = took(spec.model_copy(update={"params": {**spec.params, "of_an_earlier_version": 1}}), 4.0)
+    assert Estimate([old]).seconds(refined(300)) is None
 
 
 def test_the_quick_profile_takes_at_most_ten_minutes_on_two_cores_by_the_stored_seconds():
