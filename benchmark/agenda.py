@@ -14,7 +14,7 @@ from benchmark.claims import Claims
 from benchmark.faults import sentence
 from benchmark.jobs import Finished, Job, Place, never
 from benchmark.provenance import device_name
-from benchmark.record import COUNTED, RunRecord
+from benchmark.record import RunRecord
 from benchmark.run_folders import RECORD, RunFolders, run_names
 
 ATTEMPTS = 2
@@ -102,7 +102,7 @@ class Agenda:
         run_id = end.job.run_id
         self._release(end.job)
         self._open.discard(run_id)
-        if end.record is None or end.record.status not in COUNTED:
+        if end.record is None:
             self._unmade.add(run_id)
         self._ready.extendleft(reversed(self._blocked.pop(run_id, [])))
 

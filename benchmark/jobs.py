@@ -11,12 +11,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmark.checkpoints import Frequency, RunCheckpoints, discard
-from benchmark.execute import RunResult, execute
+from benchmark.execute import RunResult, execute, run_code_digest
 from benchmark.faults import sentence
 from benchmark.lineage import parent_of
 from benchmark.observers import OBSERVERS
 from benchmark.provenance import device_name
-from benchmark.record import Context, RunRecord
+from benchmark.record import COUNTED, Context, RunRecord
 from benchmark.registry import UserError
 from benchmark.resume import Stopped
 from benchmark.run_folders import RunFolders, read_state, run_names
@@ -135,7 +135,8 @@ def make_run(
 ) -> Finished | Paused:
     """Execute one job with one thread, store its record, and return how it ended."""
     try:
-        result = train(job, place, report, asked, starting_weights(job, place))
+        fallen = inherited(job, place)
+        result = RunResult(fallen) if fallen else train(job, place, report, asked, starting_weights(job, place))
         save(result, job, place)
     except Stopped:
         return Paused(job)
@@ -146,6 +147,27 @@ def make_run(
     return Finished(job, result.record)
 
 
+def inherited(job: Job, place: Place) -> RunRecord | None:
+    """Return the record of a run whose parent diverged or failed, None of any other.
+
+    The run would go the same way in its own pre-training, which has the same data, streams and phases.
+    """
+    held = _parent_folder(job, place)
+    parent = held[0].record(held[1]) if held else None
+    if parent is None or parent.status in COUNTED:
+        return None
+    return RunRecord(
+        run_id=job.run_id,
+        spec=job.spec,
+        context=job.context,
+        status=parent.status,
+        error=f"run {parent.run_id}, which it starts from, {parent.status}: {parent.error}",
+        n_samples=parent.n_samples,
+        code_digest=run_code_digest(job.spec),
+        environment={**parent.environment, "streams": []},
+    )
+
+
 def starting_weights(job: Job, place: Place) -> Mapping[str, torch.Tensor] | None:
     """Return the weights, by name, of the run that a job starts from; None where it starts from none.
 
@@ -153,15 +175,23 @@ def starting_weights(job: Job, place: Place) -> Mapping[str, torch.Tensor] | Non
     """
     if not job.parents:
         return None
-    parent, device = job.parents[0], device_name(place.device)
-    folders = RunFolders(place.results / "runs")
-    held = device in folders.devices(parent, device)
-    weights = read_state(folders.origin((parent, device))) if held else None
+    held = _parent_folder(job, place)
+    weights = read_state(held[0].origin(held[1])) if held else None
     if weights is None:
         raise UserError(
-            f"run {job.run_id} starts from the weights of run {parent}, which are not in {folders.path}: run it again."
+            f"run {job.run_id} starts from the weights of run {job.parents[0]}, which are not in "
+            f"{place.results / 'runs'}: run it again."
         )
     return weights
+
+
+def _parent_folder(job: Job, place: Place) -> tuple[RunFolders, tuple[str, str]] | None:
+    """Return the run folders that hold the parent of a job, and its key there; None where there is none."""
+    if not job.parents:
+        return None
+    parent, device = job.parents[0], device_name(place.device)
+    folders = RunFolders(place.results / "runs")
+    return (folders, (parent, device)) if device in folders.devices(parent, device) else None
 
 
 def train(

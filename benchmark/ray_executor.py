@@ -34,6 +34,7 @@ from benchmark.jobs import (
     Paused,
     Place,
     Started,
+    inherited,
     never,
     save,
     starting_weights,
@@ -133,14 +134,17 @@ class _Driver:
     def _begun(self, job: Job) -> Iterator[Event]:
         """Hand a run to the cluster, with the weights that it starts from."""
         try:
-            weights = starting_weights(job, self.place)
+            if record := inherited(job, self.place):
+                end = self._saved(job, RunResult(record))
+            else:
+                weights = starting_weights(job, self.place)
+                self.running[self.task.remote(job, self.place, self.mark, self.bell, weights)] = job
+                yield Started(job.run_id)
+                return
         except UserError as error:
             end = Finished(job, None, str(error))
-            self.agenda.ended(end)
-            yield end
-            return
-        self.running[self.task.remote(job, self.place, self.mark, self.bell, weights)] = job
-        yield Started(job.run_id)
+        self.agenda.ended(end)
+        yield end
 
     def room(self) -> int:
         """Return how many runs the cluster has room for now; nodes come and go."""
@@ -189,11 +193,14 @@ class _Driver:
         if record.code_digest != run_code_digest(job.spec):
             text = f"run {job.run_id} was made by other code: install the same version of reclust on every node."
             return Finished(job, None, text)
+        return self._saved(job, answer.result)
+
+    def _saved(self, job: Job, result: RunResult) -> Finished:
         try:
-            save(answer.result, job, self.place)
+            save(result, job, self.place)
         except OSError as error:
             return Finished(job, None, sentence(error))
-        return Finished(job, record)
+        return Finished(job, result.record)
 
 
 def _on_node(job: Job, place: Place, mark: str, bell: Any, weights: Mapping[str, torch.Tensor] | None) -> _Answer:

@@ -49,7 +49,18 @@ def test_parents_are_made_before_their_children_whatever_the_order_of_the_plan(t
     assert list(finished(serial([child, parent, other], Place(tmp_path)))) == [1, 0, 2]
 
 
-def test_children_of_a_run_without_result_are_not_made_and_say_why(tmp_path, monkeypatch):
+def test_children_of_a_run_without_record_are_not_made_and_say_why(tmp_path, quick):
+    parent, child, other = jobs(3)
+    parent = dataclasses.replace(
+        parent, spec=parent.spec.model_copy(update={"data": parent.spec.data.model_copy(update={"digest": "0" * 64})})
+    )
+    child = dataclasses.replace(child, parents=(parent.spec.run_id,))
+    found = finished(serial([parent, child, other], Place(tmp_path)))
+    assert found[1].record is None and f"run {parent.spec.run_id}, which it starts from" in found[1].error
+    assert found[2].record is not None and found[2].record.status == "ok"
+
+
+def test_children_of_a_run_that_failed_are_recorded_as_failed_and_say_why(tmp_path, monkeypatch):
     def cluster(self: Any, x: Any, params: Any, context: Any) -> Any:
         if context.streams.replicate == 0:
             raise RuntimeError("a pity")
@@ -59,7 +70,9 @@ def test_children_of_a_run_without_result_are_not_made_and_say_why(tmp_path, mon
     parent, child, other = jobs(3)
     child = dataclasses.replace(child, parents=(parent.spec.run_id,))
     found = finished(serial([parent, child, other], Place(tmp_path)))
-    assert found[1].record is None and parent.spec.run_id in found[1].error
+    record = Store(tmp_path).get(child.spec.run_id)
+    assert record is not None and record == found[1].record and record.status == "failed" and record.loss is None
+    assert record.error == f"run {parent.spec.run_id}, which it starts from, failed: RuntimeError: a pity"
     assert found[2].record is not None and found[2].record.status == "ok"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,26 @@ def test_missing_weights_of_a_parent_are_one_sentence_and_leave_no_record(tmp_pa
     (end,) = made(jobs[1:], tmp_path).values()
     assert end.record is None and "starts from the weights of run" in end.error and "\n" not in end.error
     assert jobs[0].run_id in end.error and not (tmp_path / "runs" / jobs[1].run_id).exists()
+
+
+@pytest.mark.parametrize("executor", [serial, partial(processes, workers=2)], ids=["serial", "processes"])
+def test_runs_whose_pre_training_diverged_are_recorded_as_diverged_and_not_made_again(executor, tmp_path):
+    def diverging(name: str) -> RunSpec:
+        spec = spec_of(name)
+        steep = spec.protocol.phases["pretrain"].optimiser.model_copy(update={"name": "sgd", "lr": 1e12})
+        phase = spec.protocol.phases["pretrain"].model_copy(update={"optimiser": steep})
+        return spec.model_copy(update={"protocol": Protocol(phases={**spec.protocol.phases, "pretrain": phase})})
+
+    specs = [diverging("dec"), diverging("idec")]
+    ends = made(with_parents([Job(spec, Context()) for spec in specs]), tmp_path, executor)
+    assert {end.record.status for end in ends.values()} == {"diverged"} and len(ends) == 3
+    parent = parent_of(specs[0]).run_id
+    assert all(f"run {parent}, which it starts from, diverged" in ends[spec.run_id].record.error for spec in specs)
+    session = Session(tmp_path, fresh=True)
+    plan = plan_runs([cell_of(spec) for spec in specs], session.done, lambda name: "", weights=session.has_weights)
+    assert not plan.runs and plan.stored == 2
+    alone = made([Job(specs[0], Context())], tmp_path / "alone")[specs[0].run_id].record
+    assert alone.status == "diverged" and alone.loss is None
 
 
 def test_a_run_that_was_stored_without_weights_is_made_again_with_them(tmp_path):
