@@ -113,6 +113,10 @@ LEAVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def recorded(record: RunRecord, observer: str) -> bool:
     """Say whether a record has nothing to gain from `observer`: its history holds what that leaves, or it failed."""
+    return observer in observed(record) or not record.history or record.status not in COUNTED
+
+
+def observed(record: RunRecord) -> tuple[str, ...]:
+    """Return the observers that left something in the history of a record."""
     names = {name for evaluation in record.history for name in evaluation.metrics}
-    has = any(name.startswith(prefix) for name in names for prefix in LEAVES[observer])
-    return has or not record.history or record.status not in COUNTED
+    return tuple(observer for observer, leaves in LEAVES.items() if any(name.startswith(leaves) for name in names))

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from benchmark.execute import run_code_digest
 from benchmark.executors import Event, Finished, Job, Place, processes
 from benchmark.lineage import parent_of
+from benchmark.observers import observed
 from benchmark.record import RunRecord
 from benchmark.registry import UserError
 from benchmark.spec import Budget, Frozen, RunSpec, canonical_json
@@ -101,13 +102,17 @@ def renew(
 ) -> Renewed:
     """Begin one of the `stale` runs of each cell and digest again with today's code, and compare.
 
-    `place` names data and device; records are made in a temporary folder. A run made on another kind of machine or
-    number of threads cannot be compared bitwise: its cell stays stale.
+    What observers recorded beside a run is compared too. `place` names data and device; records are made in a temporary
+    folder. A run made on another kind of machine or number of threads cannot be compared bitwise: its cell stays stale.
     """
     chosen: dict[tuple[str, str], RunRecord] = {}
-    for record in sorted(stale, key=lambda record: (record.status != "ok", record.spec.replicate)):
+    for record in sorted(stale, key=lambda run: (run.status != "ok", -len(observed(run)), run.spec.replicate)):
         chosen.setdefault((cell_id(record.spec), record.code_digest), record)
-    jobs = {beginning(record.spec).run_id: Job(beginning(record.spec), record.context) for record in chosen.values()}
+    jobs = {
+        spec.run_id: Job(spec, record.context, observed(record))
+        for record in chosen.values()
+        for spec in (beginning(record.spec),)
+    }
     today: dict[str, Finished] = {}
     with tempfile.TemporaryDirectory() as folder:
         for event in processes(list(jobs.values()), Place(Path(folder), place.data_dir, place.device), workers):

@@ -84,6 +84,19 @@ def test_the_smallest_change_of_a_first_loss_or_an_evaluation_leaves_the_row_sta
     assert found.entries == () and "other losses" in found.left[0]
 
 
+def test_what_an_observer_recorded_beside_a_run_is_recorded_again_and_compared(tmp_path):
+    cell = planned("ddc-ae", runs=1)
+    (end,) = (
+        e for e in serial([Job(cell.specs[0], cell.context, ("drift",))], Place(tmp_path)) if hasattr(e, "record")
+    )
+    record = changed(end.record)
+    assert renewed(record, tmp_path).left == ()
+    start, after, *later = record.history
+    name = next(name for name in after.metrics if name.startswith("gram:"))
+    bent = after.model_copy(update={"metrics": {**after.metrics, name: after.metrics[name] * (1 + 1e-15)}})
+    assert "other losses" in renewed(changed(record, history=(start, bent, *later)), tmp_path).left[0]
+
+
 def test_other_numbers_of_a_method_without_phases_leave_the_row_stale(made, tmp_path):
     record = made["k-means"][0]
     found = renewed(changed(record, metrics={**record.metrics, "acc": 0.5}), tmp_path)
