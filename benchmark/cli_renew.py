@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,12 +28,14 @@ from benchmark.cli_options import (
 )
 from benchmark.executors import Place
 from benchmark.listing import print_list
-from benchmark.paper import PROFILES
-from benchmark.plan import plan_cells
+from benchmark.paper import PROFILES, READINGS
+from benchmark.plan import Request, plan_cells
 from benchmark.progress import duration
+from benchmark.registry import METHODS
 from benchmark.renewals import keep, renew
 from benchmark.rows import device_of
 from benchmark.session import Session
+from benchmark.spec import RunSpec
 
 
 def results_renew(
@@ -54,10 +58,13 @@ def results_renew(
     if show:
         print_list([entry.model_dump() for entry in session.renewals.entries], as_json)
         return
-    profiles = (profile,) if profile else PROFILES
-    cells = [c for p in profiles for c in plan_cells(request(p, paper, table, method, dataset, reading, sets, runs))]
-    specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
-    stale = [r for spec in specs.values() for r in session.find(spec) if session.stale(r)]
+    if any((paper, table, method, dataset, profile, reading, sets, runs)):
+        profiles = (profile,) if profile else PROFILES
+        specs = _specs([request(p, paper, table, method, dataset, reading, sets, runs) for p in profiles])
+        held = [record for spec in specs for record in session.find(spec)]
+    else:  # what `--set` changed too
+        held = [record for by_device in session.records.values() for record in by_device.values()]
+    stale = [record for record in held if record.spec.method in METHODS and session.stale(record)]
     here = [record for record in stale if device_of(record) == session.device]
     started = time.monotonic()
     found = renew(here, Place(results, session.data_dir, session.device), workers or cores())
@@ -71,3 +78,10 @@ def results_renew(
         f"in {duration(time.monotonic() - started)}."
     )
     raise typer.Exit(1 if found.left else 0)
+
+
+def _specs(requests: Sequence[Request]) -> list[RunSpec]:
+    """Return the specifications that requests cover, each once; in both readings where none is named."""
+    both = [replace(asked, readings=asked.readings or READINGS) for asked in requests]
+    cells = [cell for asked in both for cell in plan_cells(asked)]
+    return list({spec.run_id: spec for cell in cells for spec in cell.specs}.values())

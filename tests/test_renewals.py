@@ -168,3 +168,25 @@ def test_the_command_renews_what_is_the_same_and_tables_and_explain_say_so(made,
     assert "2 runs made by earlier code and renewed" in drawn
     told = CliRunner().invoke(app, ["explain", "tkuco2024/table2", "k-means", "digits", "acc", *options]).stdout
     assert f"{OLD} renewed" in told
+
+
+def test_without_filters_all_that_is_stored_is_renewed_also_what_no_table_plans(made, tmp_path):
+    records = [made["k-means"][0], made["ddc"][0]]  # of two epochs on 240 samples, by `--set`
+    for record in records:
+        Store(tmp_path).save(changed(record))
+    found = CliRunner().invoke(app, ["results", "renew", "--results", str(tmp_path)])
+    assert found.exit_code == 0 and "2 stale runs: 2 cells renewed, 0 stay stale" in found.stdout
+
+
+def test_with_filters_both_readings_are_renewed(made, tmp_path):
+    (cell,) = plan_cells(
+        Request("cpu", tables=("idec2017/table2",), methods=("sec",), datasets=("usps",), readings=("code",))
+    )
+    stale = changed(made["k-means"][0], spec=cell.specs[0], run_id=cell.specs[0].run_id)
+    Store(tmp_path).save(stale)
+    where = ["--table", "idec2017/table2", "--method", "sec", "--dataset", "usps", "--profile", "cpu"]
+    found = CliRunner().invoke(
+        app, ["results", "renew", *where, "--results", str(tmp_path), "--data-dir", str(tmp_path)]
+    )
+    assert found.exit_code == 1 and "1 stale runs: 0 cells renewed, 1 stay stale" in found.stdout
+    assert "usps" in found.stderr
