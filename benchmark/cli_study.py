@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,9 @@ from benchmark.session import Session
 
 def compare(
     methods: Annotated[list[str], typer.Argument(help="Two or more methods.")],
-    table: Annotated[str | None, typer.Option("--table", help="PAPER/TABLE; by default the most urgent one.")] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", help="PAPER/TABLE; by default one that has the methods.")
+    ] = None,
     dataset: Datasets = None,
     metric: Annotated[str, typer.Option("--metric", help="A metric of the table.")] = "acc",
     profile: SomeProfile = None,
@@ -52,7 +55,7 @@ def compare(
         raise UsageError("a comparison is of one reading: --reading paper or --reading code.")
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
-    asked = request(profile or "quick", None, [table or _urgent_table()], methods, dataset, reading, sets, runs)
+    asked = request(profile or "quick", None, [table or _home(methods, metric)], methods, dataset, reading, sets, runs)
     answer = compare_methods(Session(results), asked, metric, profile)
     typer.echo(json.dumps(answer, indent=2) if as_json else as_text(answer))
     if to is not None and answer["ranks"]:
@@ -123,8 +126,20 @@ def create(
 
 
 def _urgent_table() -> str:
-    tables = [(rule.priority, f"{p}/{n}") for p in paper_ids() for n, rule in load_paper(p).tables.items() if rule.rows]
-    return min(tables)[1]
+    return _home((), "")
+
+
+def _home(methods: Sequence[str], metric: str) -> str:
+    """Return the table in which most of the methods are at home, of those with the metric if any; the most urgent."""
+    places = []
+    for paper in map(load_paper, paper_ids()):
+        for name, rule in paper.tables.items():
+            rows = {*rule.rows, *rule.reference}
+            known = rows | {paper.method(row).method for row in rows}
+            lacks = sum(method not in known for method in methods)
+            if rule.rows:
+                places.append((metric not in rule.metrics, lacks, rule.priority, f"{paper.id}/{name}"))
+    return min(places)[-1]
 
 
 def _first_table(paper: str) -> str:

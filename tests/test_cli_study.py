@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmark import cli
+from benchmark.cli_study import _home
 from benchmark.plan import Request, plan_cells
 from benchmark.record import RunRecord
 from benchmark.registry import UserError, load_plugins
@@ -48,6 +49,19 @@ def test_runs_that_share_streams_are_compared_pair_by_pair(tmp_path):
     assert pair["difference"] == pytest.approx(10.0)
     assert pair["interval"] == pytest.approx([10.0, 10.0])
     assert pair["p"] is None and pair["smallest p"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("methods", "metric", "table"),
+    [
+        (("idec", "dec"), "acc", "idec2017/table2"),
+        (("ddc", "k-means", "a-method-of-mine"), "acc", "tkuco2024/table2"),
+        (("dcec", "dec-conv"), "nmi", "tkuco2024/table5"),
+        (("dec", "k-means"), "acc-max", "dtkc2019/table4"),
+    ],
+)
+def test_methods_are_compared_in_the_table_where_most_of_them_are_at_home(methods, metric, table):
+    assert _home(methods, metric) == table
 
 
 def test_runs_without_common_streams_are_compared_as_two_groups(tmp_path):
