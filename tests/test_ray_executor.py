@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -78,6 +79,27 @@ def test_a_node_killed_in_the_middle_of_twenty_runs_costs_no_run_and_no_bit(tmp_
     assert numbers(results) == numbers(tmp_path / "serial")
     assert sorted(path.name for path in results.iterdir()) == ["checkpoints", "claims", "runs", "tables"]
     assert not list((results / "claims").iterdir())
+
+
+@pytest.mark.slow
+def test_children_of_a_diverged_run_are_recorded_as_diverged_from_a_cluster_too(tmp_path, cluster):
+    words = ["--table", "idec2017/table2", "--method", "dec", "--method", "idec", "--runs", "1", "--fresh"]
+    words += ["--set", "phases.pretrain.optimiser.lr=1e30", "--set", "data.samples=300"]
+    results = tmp_path / "ray"
+    words += ["--executor", "ray", "--address", cluster.stdout.readline().strip(), "--results", str(results)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark", "run", *words],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    records = [json.loads(file.read_text()) for file in results.glob("runs/*/record.json")]
+    assert {r["spec"]["method"]: r["status"] for r in records} == dict.fromkeys(
+        ("ae-k-means", "dec", "idec"), "diverged"
+    ), done.stdout + done.stderr
+    (parent,) = (r["run_id"] for r in records if r["spec"]["method"] == "ae-k-means")
+    assert all(parent in r["error"] for r in records if r["run_id"] != parent)
 
 
 @pytest.mark.slow
