@@ -1,4 +1,4 @@
-"""Planner, store and renderer of everything in three profiles, on 10 000 records."""
+"""Planner, store, renderer and report of everything in three profiles, on 10 000 records."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.registry import load_plugins
 from benchmark.render import FORMATS, render_tables
+from benchmark.report import build_report
 from benchmark.session import Session
 from benchmark.spec import RunSpec
 from benchmark.store import Store
@@ -22,6 +23,7 @@ from benchmark.stored import place, stored_files, write_changed
 RECORDS = 10_000
 RUN_FOLDERS = 500
 EVALUATIONS = 10
+DDC = ("separation", "orthogonality", "simplex")
 
 
 def every_cell() -> list[PlannedCell]:
@@ -29,10 +31,18 @@ def every_cell() -> list[PlannedCell]:
     return [cell for request in requests for cell in plan_cells(request)]
 
 
+def loss_terms(spec: RunSpec) -> tuple[str, ...]:
+    """Return names of loss terms as the methods have them, for the figures that draw them."""
+    own = ("clustering",) if "cluster" in spec.protocol.phases else DDC
+    beside = ("companion_1", "companion_2") if "uco" in spec.method else ("reconstruction",)
+    return (*own, *beside)
+
+
 def make_record(spec: RunSpec, context: Context, rng: np.random.Generator) -> RunRecord:
     def metrics() -> dict[str, float]:
         return dict(zip(("acc", "nmi", "nmi_geometric", "ari"), rng.random(4).tolist(), strict=True))
 
+    terms = loss_terms(spec)
     totals = sorted(rng.random(EVALUATIONS).tolist(), reverse=True)
     history = tuple(
         Evaluation(
@@ -40,7 +50,7 @@ def make_record(spec: RunSpec, context: Context, rng: np.random.Generator) -> Ru
             step=83 * number,
             epoch=number,
             total=total,
-            terms={"separation": total / 2, "orthogonality": total / 3, "simplex": total / 6},
+            terms=dict.fromkeys(terms, total / len(terms)),
             metrics=metrics(),
             clusters=10,
         )
@@ -139,3 +149,11 @@ def test_assembly_of_every_table(benchmark: Any, session: Session) -> None:
 def test_render_of_every_table(benchmark: Any, session: Session, format: Any) -> None:
     tables = session.tables(Request(readings=READINGS))
     assert benchmark.pedantic(render_tables, (tables, format), rounds=5)
+
+
+def test_report_of_everything(benchmark: Any, results: Path, tmp_path: Path) -> None:
+    built = benchmark.pedantic(lambda: build_report(Session(results), tmp_path / "report"), rounds=1)
+    pages = list((tmp_path / "report").rglob("*.html"))
+    benchmark.extra_info["pages"] = len(pages)
+    benchmark.extra_info["largest page, KiB"] = max(page.stat().st_size for page in pages) // 1024
+    assert built
