@@ -23,7 +23,7 @@ from benchmark.cli_options import (
     cores,
     request,
 )
-from benchmark.compare import MIN_DATASETS, as_text, compare_methods
+from benchmark.compare import MIN_DATASETS, as_text, compare_methods, variant
 from benchmark.effects import Effect, checked_severity, draw_effects, measure_effects, plan_effects
 from benchmark.listing import print_list
 from benchmark.new_method import new_method
@@ -36,7 +36,9 @@ from benchmark.session import Session
 
 
 def compare(
-    methods: Annotated[list[str], typer.Argument(help="Two or more methods.")],
+    methods: Annotated[
+        list[str], typer.Argument(help="Two or more methods; METHOD:code,FIELD=VALUE for one in the other reading.")
+    ],
     table: Annotated[
         str | None, typer.Option("--table", help="PAPER/TABLE; by default one that has the methods.")
     ] = None,
@@ -55,7 +57,16 @@ def compare(
         raise UsageError("a comparison is of one reading: --reading paper or --reading code.")
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
-    asked = request(profile or "quick", None, [table or _home(methods, metric)], methods, dataset, reading, sets, runs)
+    asked = request(
+        profile or "quick",
+        None,
+        [table or _home([variant(text).method for text in methods], metric)],
+        methods,
+        dataset,
+        reading,
+        sets,
+        runs,
+    )
     answer = compare_methods(Session(results), asked, metric, profile)
     typer.echo(json.dumps(answer, indent=2) if as_json else as_text(answer))
     if to is not None and answer["ranks"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -19,7 +19,7 @@ from benchmark.comparison import (
     critical_difference,
     holm,
 )
-from benchmark.paper import PROFILES, MetricRule, load_paper
+from benchmark.paper import PROFILES, READINGS, MetricRule, Reading, load_paper
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.record import RunRecord
 from benchmark.registry import UsageError, UserError, did_you_mean
@@ -47,11 +47,11 @@ def compare_methods(session: Session, request: Request, metric_id: str, profile:
             if {method for method, _ in values} == set(request.methods):
                 return found[name]
         else:
-            reasons.append(_missing(name, cells, values))
+            reasons.append(_missing(request, name, cells, values))
     # No profile has runs of all the methods: the fullest that has runs of two.
     for answer in found.values():
         return answer
-    raise UserError(reasons[-1])
+    raise UserError(next((reason for reason in reversed(reasons) if "make it with" in reason), reasons[-1]))
 
 
 def as_text(answer: dict[str, Any]) -> str:
@@ -88,17 +88,50 @@ def _metric(request: Request, metric_id: str) -> MetricRule:
     return load_paper(paper).protocol.metrics[metric_id]
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A method as it is compared: its reading, and what is set beside that."""
+
+    method: str
+    reading: Reading
+    sets: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> str:
+        """The options of `run` that make its runs."""
+        return "".join((f" --reading {self.reading}", *(f" --set {text}" for text in self.sets)))
+
+
+def variant(text: str, reading: Reading = "paper") -> Variant:
+    """Return what ``METHOD``, ``METHOD:code`` or ``METHOD:code,FIELD=VALUE`` names; a plain method has `reading`.
+
+    >>> variant("ddc-uco-t:code,kernel_solver=eigh32")
+    Variant(method='ddc-uco-t', reading='code', sets=('kernel_solver=eigh32',))
+    """
+    method, colon, rest = text.partition(":")
+    parts = rest.split(",") if colon else []
+    readings: list[Reading] = [name for name in READINGS if name in parts]
+    sets = tuple(part for part in parts if "=" in part)
+    if len(readings) > 1 or len(readings) + len(sets) < len(parts):
+        raise UsageError(f"{text!r}: after the colon stand paper or code, and FIELD=VALUE, with commas between them.")
+    return Variant(method, readings[0] if readings else reading, sets)
+
+
+def _variants(request: Request) -> dict[str, Variant]:
+    reading = (request.readings or READINGS)[0]
+    return {text: variant(text, reading) for text in request.methods}
+
+
 def _cells(request: Request) -> dict[tuple[str, str], PlannedCell]:
-    """Return by method and data set the cells of a request; a method is named by its row or its registered name."""
+    """Return by variant and data set the cells of a request; a method is named by its row or its registered name."""
     paper = load_paper(request.tables[0].partition("/")[0])
     offered = paper.protocol.profiles[request.profile].readings
-    readings = tuple(r for r in request.readings or ("paper",) if r in offered)
-    cells = plan_cells(replace(request, readings=readings)) if readings else []
     found: dict[tuple[str, str], PlannedCell] = {}
-    for cell in cells:
-        for name in request.methods:
-            if name in (cell.row, paper.method(cell.row).method):
-                found.setdefault((name, cell.column), cell)
+    for label, named in _variants(request).items():
+        asked = replace(request, methods=(named.method,), readings=(named.reading,), sets=(*request.sets, *named.sets))
+        for cell in plan_cells(asked) if named.reading in offered else ():
+            if named.method in (cell.row, paper.method(cell.row).method):
+                found.setdefault((label, cell.column), cell)
     return found
 
 
@@ -117,11 +150,17 @@ def _pairs(values: Values, methods: Sequence[str]) -> list[dict[str, Any]]:
         for a, b in combinations(methods, 2):
             if (a, dataset) in values and (b, dataset) in values:
                 found = compare_runs(values[a, dataset], values[b, dataset])
+                if _ids(values[a, dataset]) & _ids(values[b, dataset]):
+                    raise UsageError(f"{a} and {b} are the same runs on {dataset}: there is nothing to compare.")
                 pairs.append({"a": a, "b": b, "dataset": dataset} | vars(found) | {"smallest p": found.smallest_p})
     shown = [pair for pair in pairs if pair["p"] is not None]
     for pair, adjusted in zip(shown, holm([pair["p"] for pair in shown]), strict=True):
         pair["p holm"] = adjusted
     return [{"p holm": None} | pair for pair in pairs]
+
+
+def _ids(runs: dict[int, tuple[float, RunRecord]]) -> set[str]:
+    return {record.run_id for _, record in runs.values()}
 
 
 def compare_runs(a: dict[int, tuple[float, RunRecord]], b: dict[int, tuple[float, RunRecord]]) -> Comparison:
@@ -149,7 +188,7 @@ def _answer(
     return {
         "table": request.tables[0],
         "profile": profile,
-        "reading": (request.readings or ("paper",))[0],
+        "reading": ", ".join(dict.fromkeys(named.reading for named in _variants(request).values())),
         "metric": metric.label,
         "pairs": pairs,
         "ranks": _ranks(values, request.methods, metric),
@@ -168,12 +207,13 @@ def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[s
     return {"means": means, "critical difference": gap, "data sets": datasets}
 
 
-def _missing(profile: str, cells: dict[tuple[str, str], PlannedCell], values: Values) -> str:
-    lacking = [cell for key, cell in cells.items() if key not in values]
+def _missing(request: Request, profile: str, cells: dict[tuple[str, str], PlannedCell], values: Values) -> str:
+    lacking = [(label, cell) for (label, column), cell in cells.items() if (label, column) not in values]
     if not lacking:
         return f"no cell of the {profile} profile has all these methods: see `python -m benchmark ls tables`."
-    cell = lacking[0]
+    label, cell = lacking[0]
     return (
-        f"no run of {cell.row} on {cell.column} is stored in the {profile} profile: make it with `python -m benchmark "
-        f"run --table {cell.paper}/{cell.table} --method {cell.row} --dataset {cell.column} --profile {profile}`."
+        f"no run of {label} on {cell.column} is stored in the {profile} profile: make it with `python -m benchmark "
+        f"run --table {cell.paper}/{cell.table} --method {cell.row} --dataset {cell.column} --profile {profile}"
+        f"{_variants(request)[label].options}`."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,23 @@ def test_runs_without_common_streams_are_compared_as_two_groups(tmp_path):
     assert pair["improvement"] == 0.0
 
 
+def test_a_method_is_compared_with_itself_in_the_other_reading_and_under_other_settings(tmp_path):
+    asked = Request("cpu", tables=("tkuco2024/table2",), datasets=("usps",), methods=("ddc",), runs=3)
+    for number, changes in enumerate(({}, {"readings": ("code",)}, {"sets": ("phases.train.budget.amount=3",)})):
+        (cell,) = plan_cells(dataclasses.replace(asked, **changes))
+        for spec in cell.specs:
+            values = {"status": "ok", "loss": 0.5, "metrics": {"acc": 0.5 + 0.1 * number}}
+            environment = {"device": "cpu", "streams": ["init:a"]}
+            Store(tmp_path).save(RunRecord(run_id=spec.run_id, spec=spec, environment=environment, **values))
+    names = ["ddc:code", "ddc", "ddc:phases.train.budget.amount=3"]
+    answer = json.loads(call(tmp_path, "compare", *names, "--dataset", "usps", "--json").output)
+    found = {(pair["a"], pair["b"]): pair["difference"] for pair in answer["pairs"]}
+    assert found == pytest.approx({(names[0], "ddc"): 10.0, (names[0], names[2]): -10.0, ("ddc", names[2]): -20.0})
+    assert answer["reading"] == "code, paper" and answer["profile"] == "cpu"
+    with pytest.raises(UserError, match="--profile cpu --reading code --set kernel_solver=eigh32`"):
+        call(tmp_path, "compare", "ddc", "ddc-uco-t:code,kernel_solver=eigh32", "--dataset", "usps")
+
+
 def test_the_means_shown_are_those_of_the_pairs(tmp_path):
     keep(tmp_path, "ddc", [0.1, 0.6, 0.7])
     keep(tmp_path, "ddc-uco-t", [0.2, 0.7])
@@ -87,6 +105,12 @@ def test_text_names_the_smallest_p_where_no_test_is_shown(tmp_path):
     assert "not shown: 0.25 at best" in text and "3 pairs" in text and "profile quick" in text
 
 
+def test_the_same_runs_are_not_compared_with_themselves(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6])
+    with pytest.raises(UserError, match="ddc and ddc:paper are the same runs on digits"):
+        call(tmp_path, "compare", "ddc", "ddc:paper")
+
+
 def test_missing_runs_are_named_with_the_command_that_makes_them(tmp_path):
     keep(tmp_path, "ddc", [0.5])
     with pytest.raises(UserError, match="run --table tkuco2024/table2 --method ddc-uco-t --dataset digits"):
@@ -98,6 +122,9 @@ def test_missing_runs_are_named_with_the_command_that_makes_them(tmp_path):
     [
         (["ddc"], "at least two"),
         (["ddc", "ddc"], "at least two"),
+        (["ddc", "ddc:codes"], "after the colon"),
+        (["ddc", "ddc:paper,code"], "after the colon"),
+        (["ddc", "ddc:codee=1"], "codee"),
         (["ddc", "ddd"], "did you mean 'ddc'"),
         (["ddc", "ddc-ae", "--metric", "accc"], "did you mean 'acc'"),
         (["ddc", "ddc-ae", "--profile", "quik"], "did you mean 'quick'"),
