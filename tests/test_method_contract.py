@@ -23,8 +23,10 @@ from methods.vector_networks import Dense, VectorNetwork
 
 load_plugins()
 DEEP = [name for name in METHODS if issubclass(METHODS[name], DeepClusterer)]
-ON_IMAGES = [name for name in DEEP if METHODS[name](10).get_params().get("network") == "cnn-small"]
-ON_VECTORS = [name for name in DEEP if name not in ON_IMAGES]
+BUILT = {name: METHODS[name](10).get_params().get("network") for name in DEEP}
+"""By deep method its default network, None of one that builds its own: that takes samples as they come."""
+ON_IMAGES = [name for name, network in BUILT.items() if network == "cnn-small"]
+ON_VECTORS = [name for name, network in BUILT.items() if network not in (None, "cnn-small")]
 SAMPLES, BATCH = 120, 30
 NARROW = "narrow"
 
