@@ -27,6 +27,8 @@ BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17
 """Bytes of one value by the type of an element."""
 CELL, STRUCT, CHAR, SPARSE = 1, 2, 4, 5
 NUMERIC = range(6, 16)
+COMPLEX = 0x800
+"""The flag of a matrix that has imaginary parts."""
 DEEPEST = 8
 MOST_DIMENSIONS = 32
 
@@ -124,16 +126,19 @@ class _Plain:
         parts = self._elements(content, start, end)
         if len(parts) < 3 or [p.kind for p in parts[:2]] != [6, 5] or parts[0].end - parts[0].start != 8:
             raise self._wrong("a matrix without its class and dimensions")
-        kind = struct.unpack_from(f"{self.order}I", content, parts[0].start)[0] & 0xFF
+        flags = struct.unpack_from(f"{self.order}I", content, parts[0].start)[0]
+        kind, parts_of_number = flags & 0xFF, 2 if flags & COMPLEX else 1
+        if kind in (CELL, STRUCT, CHAR) and parts_of_number == 2:
+            raise self._wrong(f"a matrix of class {kind} with imaginary parts")
         size = (parts[1].end - parts[1].start) // 4
         dimensions = struct.unpack_from(f"{self.order}{size}i", content, parts[1].start)
         if not 2 <= size <= MOST_DIMENSIONS or min(dimensions) < 0 or parts[2].kind not in (1, 2, 16):
             raise self._wrong("a matrix with impossible dimensions or name")
         count, values = math.prod(dimensions), parts[3:]
         if kind in NUMERIC or kind == CHAR:
-            self._check_values(values, count, kind)
+            self._check_values(values, count, parts_of_number)
         elif kind == SPARSE:
-            self._check_sparse(content, values, dimensions)
+            self._check_sparse(content, values, dimensions, parts_of_number)
         elif kind in (CELL, STRUCT):
             self._check_nested(content, values, count, kind, depth)
         else:
@@ -144,14 +149,17 @@ class _Plain:
             raise self._wrong(f"values of type {element.kind}")
         return (element.end - element.start) // BYTES[element.kind]
 
-    def _check_values(self, values: list[Element], count: int, kind: int) -> None:
-        counts = [self._values(value) for value in values]
-        most = 1 if kind == CHAR else 2  # real and imaginary parts
-        if not 1 <= len(counts) <= most or any(found != count for found in counts):
-            raise self._wrong(f"{counts} values where the dimensions say {count}")
+    def _check_values(self, values: list[Element], count: int, parts: int) -> None:
+        """Refuse other than `count` values, or other than the real part, and the imaginary one where there are two.
 
-    def _check_sparse(self, content: bytes, values: list[Element], dimensions: tuple[int, ...]) -> None:
-        if not 3 <= len(values) <= 4 or len(dimensions) != 2 or [v.kind for v in values[:2]] != [5, 5]:
+        scipy 1.17 ends the process where the flags announce an imaginary part that is not there.
+        """
+        counts = [self._values(value) for value in values]
+        if counts != [count] * parts:
+            raise self._wrong(f"{counts} values where the dimensions and flags say {[count] * parts}")
+
+    def _check_sparse(self, content: bytes, values: list[Element], dimensions: tuple[int, ...], parts: int) -> None:
+        if len(values) != 2 + parts or len(dimensions) != 2 or [v.kind for v in values[:2]] != [5, 5]:
             raise self._wrong("a sparse matrix that lacks a part")
         entries, columns = self._values(values[0]), self._values(values[1])
         if columns != dimensions[1] + 1 or any(self._values(value) > entries for value in values[2:]):

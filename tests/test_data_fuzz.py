@@ -117,6 +117,24 @@ def test_the_file_on_which_scipys_reader_ends_the_process_is_one_error(folder: P
     data_or_one_sentence(parser, folder / name, content)
 
 
+def other_mat() -> bytes:
+    stream = io.BytesIO()
+    sparse = scipy.sparse.csc_array(np.array([[1j, 0], [0, 2]]))
+    scipy.io.savemat(stream, {"x": np.array([[1 + 2j, 3]]), "s": np.array(["ab", "cd"]), "e": sparse})
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("good", [small_mat(), other_mat()], ids=["real", "complex"])
+def test_a_mat_file_with_any_one_byte_changed_is_data_or_one_error(good: bytes, folder: Path) -> None:
+    """scipy.io.loadmat of 1.17 dies of a segmentation fault where flags promise an imaginary part that is absent."""
+    name, parser, _ = PARSERS["mat"]
+    (folder / name).write_bytes(good)
+    parser(folder / name)
+    for place in range(124, len(good)):
+        for value in (0, 1, 2, 4, 5, 6, 8, 9, 0x10, 0x4D, 0x80, 0xFF):
+            data_or_one_sentence(parser, folder / name, good[:place] + bytes([value]) + good[place + 1 :])
+
+
 @st.composite
 def damaged(draw: st.DrawFn, good: bytes) -> bytes:
     """Return a good file with some pieces replaced, repeated, cut out or inserted."""
