@@ -57,16 +57,8 @@ def compare(
         raise UsageError("a comparison is of one reading: --reading paper or --reading code.")
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
-    asked = request(
-        profile or "quick",
-        None,
-        [table or _home([variant(text).method for text in methods], metric)],
-        methods,
-        dataset,
-        reading,
-        sets,
-        runs,
-    )
+    place = table or _home([variant(text).method for text in methods], metric)
+    asked = request(profile or "quick", None, [place], methods, dataset, reading, sets, runs)
     answer = compare_methods(Session(results), asked, metric, profile)
     typer.echo(json.dumps(answer, indent=2) if as_json else as_text(answer))
     if to is not None and answer["ranks"]:
@@ -101,7 +93,7 @@ def ledger(
     if method is None or dataset is None:
         raise UsageError("--effects needs --method and --dataset.")
     rules = load_paper(effects)
-    wanted = table or f"{effects}/{_first_table(effects)}"
+    wanted = table or _home(papers=[effects])
     asked = request(profile, [effects], [wanted], [method], [dataset], ReadingChoice.paper, None, runs)
     base, planned = plan_effects(asked, checked_severity(severity or "A"))
     session = Session(results, data_dir=data_dir)
@@ -133,29 +125,20 @@ def create(
         typer.echo(f"next: python -m pytest tests/test_{module}.py tests/test_method_contract.py -k {name}")
     else:
         typer.echo(f"next: pip install -e {package} && python -m benchmark ls methods")
-    typer.echo(f"then: python -m benchmark run --table {_urgent_table()} --method {name}")
+    typer.echo(f"then: python -m benchmark run --table {_home()} --method {name}")
 
 
-def _urgent_table() -> str:
-    return _home((), "")
-
-
-def _home(methods: Sequence[str], metric: str) -> str:
+def _home(methods: Sequence[str] = (), metric: str | None = None, papers: Sequence[str] | None = None) -> str:
     """Return the table in which most of the methods are at home, of those with the metric if any; the most urgent."""
     places = []
-    for paper in map(load_paper, paper_ids()):
+    for paper in map(load_paper, papers or paper_ids()):
         for name, rule in paper.tables.items():
             rows = {*rule.rows, *rule.reference}
             known = rows | {paper.method(row).method for row in rows}
             lacks = sum(method not in known for method in methods)
             if rule.rows:
-                places.append((metric not in rule.metrics, lacks, rule.priority, f"{paper.id}/{name}"))
+                places.append((metric not in (None, *rule.metrics), lacks, rule.priority, f"{paper.id}/{name}"))
     return min(places)[-1]
-
-
-def _first_table(paper: str) -> str:
-    rules = load_paper(paper).tables
-    return min((rule.priority, name) for name, rule in rules.items() if rule.rows)[1]
 
 
 def _show(name: str | None, severity: str | None, as_json: bool) -> None:

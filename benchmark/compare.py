@@ -38,7 +38,7 @@ def compare_methods(session: Session, request: Request, metric_id: str, profile:
     ranks with the critical difference, from five data sets up) and `notes`.
     """
     metric = _metric(request, metric_id)
-    reasons, found = [], {}
+    lacking, found = "", {}
     for name in (profile,) if profile else tuple(reversed(PROFILES)):
         cells = _cells(replace(request, profile=name))
         values = {key: part for key, cell in cells.items() if (part := _values(session, cell, metric))}
@@ -47,11 +47,12 @@ def compare_methods(session: Session, request: Request, metric_id: str, profile:
             if {method for method, _ in values} == set(request.methods):
                 return found[name]
         else:
-            reasons.append(_missing(request, name, cells, values))
+            lacking = _missing(request, name, cells, values) or lacking
     # No profile has runs of all the methods: the fullest that has runs of two.
     for answer in found.values():
         return answer
-    raise UserError(next((reason for reason in reversed(reasons) if "make it with" in reason), reasons[-1]))
+    where = f"the {profile} profile" if profile else "any profile"
+    raise UserError(lacking or f"no cell of {where} has all these methods: see `python -m benchmark ls tables`.")
 
 
 def as_text(answer: dict[str, Any]) -> str:
@@ -208,9 +209,10 @@ def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[s
 
 
 def _missing(request: Request, profile: str, cells: dict[tuple[str, str], PlannedCell], values: Values) -> str:
+    """Return which run is missing of a profile, and the command that makes it; "" where no cell lacks any."""
     lacking = [(label, cell) for (label, column), cell in cells.items() if (label, column) not in values]
     if not lacking:
-        return f"no cell of the {profile} profile has all these methods: see `python -m benchmark ls tables`."
+        return ""
     label, cell = lacking[0]
     return (
         f"no run of {label} on {cell.column} is stored in the {profile} profile: make it with `python -m benchmark "
