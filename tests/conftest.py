@@ -4,6 +4,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 import torch
 
 torch.set_num_threads(1)
@@ -11,3 +16,18 @@ torch.set_num_threads(1)
 # Modules that tests and people run in processes of their own; collecting them for doctests would register their methods
 # and data sets for all other tests, or start what they do.
 collect_ignore = ["wavering.py", "killed_runs.py", "ray_cluster.py", "example_package", "bench/fuzz_atheris.py"]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A Chromium that Playwright drives: the system's, or Playwright's own; without either the test skips."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    with sync_api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except sync_api.Error as error:
+            pytest.skip(f"no Chromium can be started (apt install chromium): {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()

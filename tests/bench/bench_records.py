@@ -151,9 +151,38 @@ def test_render_of_every_table(benchmark: Any, session: Session, format: Any) ->
     assert benchmark.pedantic(render_tables, (tables, format), rounds=5)
 
 
-def test_report_of_everything(benchmark: Any, results: Path, tmp_path: Path) -> None:
-    built = benchmark.pedantic(lambda: build_report(Session(results), tmp_path / "report"), rounds=1)
-    pages = list((tmp_path / "report").rglob("*.html"))
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("report")
+
+
+def pages_by_size(report: Path) -> list[Path]:
+    return sorted(report.rglob("*.html"), key=lambda page: page.stat().st_size)
+
+
+def test_report_of_everything(benchmark: Any, results: Path, report: Path) -> None:
+    built = benchmark.pedantic(lambda: build_report(Session(results), report), rounds=1)
+    pages = pages_by_size(report)
     benchmark.extra_info["pages"] = len(pages)
-    benchmark.extra_info["largest page, KiB"] = max(page.stat().st_size for page in pages) // 1024
+    benchmark.extra_info["largest page, KiB"] = pages[-1].stat().st_size // 1024
     assert built
+
+
+@pytest.mark.parametrize("page", ["start page", "largest page"])
+def test_report_opens(benchmark: Any, report: Path, chromium: Any, page: str) -> None:
+    """Time by the clock of Chromium until a page is loaded, each time without a cache; this process only waits."""
+    pages = pages_by_size(report)
+    assert pages, "no report: it is made by test_report_of_everything"
+    opened = report / "index.html" if page == "start page" else pages[-1]
+    seconds = benchmark.pedantic(lambda: [seconds_to_load(chromium, opened) for _ in range(5)], rounds=1)
+    benchmark.extra_info["wall"] = {"median": float(np.median(seconds)), "min": min(seconds)}
+    assert min(seconds) > 0
+
+
+def seconds_to_load(chromium: Any, page: Path) -> float:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    tab.goto(page.as_uri(), wait_until="load")
+    seconds = tab.evaluate("performance.getEntriesByType('navigation')[0].duration / 1000")
+    context.close()
+    return float(seconds)

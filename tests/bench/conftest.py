@@ -68,8 +68,14 @@ LIMITS = (
     ("evaluate_clustering, 70 000 samples, k = 100", "test_evaluate_clustering[100]", "< 5 ms"),
     ("k-means, 20 starts, 70 000 x 10, groups", "test_k_means_of_70000_embeddings[groups]", "< 3000 ms"),
     ("k-means, 20 starts, 70 000 x 10, no groups", "test_k_means_of_70000_embeddings[no-groups]", "< 3000 ms"),
+    ("report of 10 000 records built", "test_report_of_everything", "< 60 000 ms"),
+    ("its start page opens", "test_report_opens[start page]", "< 2000 ms"),
+    ("its largest page opens", "test_report_opens[largest page]", "< 2000 ms"),
 )
-"""Times that are promised, in milliseconds: a label, the name of the benchmark, and the target."""
+"""Times that are promised, in milliseconds: a label, the name of the benchmark, and the target.
+
+Where another process does the work, its time is `wall` in the benchmark's `extra_info`.
+"""
 
 PEAK = "test_matrix_product"
 """The benchmark whose operations per second are the peak that other benchmarks with `flops` are held to."""
@@ -102,7 +108,8 @@ def summary(timings: Timings) -> Iterator[Line]:
                 yield Line(f"share of the matrix-product peak, {name}", *shares, "%", "")
     for label, name, target in LIMITS:
         if name in timings:
-            yield Line(label, 1e3 * timings[name]["median"], 1e3 * timings[name]["min"], "ms", target)
+            held = timings[name]["extra_info"].get("wall", timings[name])
+            yield Line(label, 1e3 * held["median"], 1e3 * held["min"], "ms", target)
 
 
 lines_key = pytest.StashKey[list[Line]]()
