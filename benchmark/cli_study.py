@@ -102,7 +102,8 @@ def ledger(
     if rule is None:
         raise UsageError(did_you_mean(f"metric of {effects}", metric, rules.protocol.metrics))
     found = measure_effects(session, base, planned, rule)
-    print_list([_effect_line(effect, rule.label) for effect in found], as_json)
+    shown = found if as_json else [effect for effect in found if effect.cell]
+    print_list([_effect_line(effect, rule.label) for effect in shown], as_json)
     if not as_json:
         _say_what_it_is(base, found)
     if to is not None and any(effect.scores for effect in found):
@@ -188,6 +189,7 @@ def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
     line = {"entry": effect.entry.id, "title": effect.entry.title}
     if effect.scores is None or effect.losses is None:
         state = effect.why or f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"
+        state += f"; change it with --set {effect.field}=..." if effect.field else ""
         return {**line, "runs": "-", f"{label} code - paper": state, "interval": "-", "loss": "-", "loss interval": "-"}
     low, high = effect.scores.interval
     shown = {
@@ -214,3 +216,12 @@ def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
             f"Runs are missing for {' '.join(effect.entry.id for effect in missing)} (or for the base): "
             "the same command with --run makes them."
         )
+    reasons: dict[str, list[str]] = {}
+    for effect in found:
+        if not effect.cell:
+            by_hand = f" (--set {effect.field}=...)" if effect.field else ""
+            reasons.setdefault(effect.why, []).append(effect.entry.id + by_hand)
+    if reasons:
+        typer.echo("\nWithout an effect to measure:")
+    for why, entries in reasons.items():
+        typer.echo(f"  {why}: {', '.join(entries)}")

@@ -25,9 +25,10 @@ from benchmark.session import Session
 class Effect:
     """What the code's value of one ledger entry does, against the paper reading.
 
-    `cell` is the flipped cell, None where the entry changes nothing of the method (`why` says so). `scores` and
-    `losses` compare flipped minus base; None where runs are missing. `same_loss` says that the flip leaves the loss
-    function as it was, so that its values compare.
+    `cell` is the flipped cell, None where the entry changes nothing of the method: `why` says so, and `field` names
+    the field that can be set by hand where both readings have one value. `scores` and `losses` compare flipped minus
+    base; None where runs are missing. `same_loss` says that the flip leaves the loss function as it was, so that its
+    values compare.
     """
 
     entry: LedgerEntry
@@ -37,6 +38,7 @@ class Effect:
     scores: Comparison | None = None
     losses: Comparison | None = None
     same_loss: bool = True
+    field: str = ""
 
 
 def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, list[Effect]]:
@@ -51,12 +53,16 @@ def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, li
         if entry.severity != severity:
             continue
         if not entry.fields:
-            effects.append(Effect(entry, None, "has no effect on our numbers", 0))
+            effects.append(Effect(entry, None, "no effect on our numbers", 0))
             continue
         cell = _cell(replace(request, sets=(*request.sets, f"{entry.id}=code")))
         same = [a.run_id == b.run_id for a, b in zip(base.specs, cell.specs, strict=True)]
-        why = _same_because(entry, base) if all(same) else ""
-        effects.append(Effect(entry, None if why else cell, why, 0, same_loss=_keeps_loss(base, cell)))
+        if all(same):
+            field = _own_field(entry, base)
+            why = "both readings have the same value" if field else "no field of this method and data set"
+            effects.append(Effect(entry, None, why, 0, field=field))
+        else:
+            effects.append(Effect(entry, cell, "", 0, same_loss=_keeps_loss(base, cell)))
     return base, effects
 
 
@@ -97,11 +103,9 @@ def _cell(request: Request) -> PlannedCell:
     return cells[0]
 
 
-def _same_because(entry: LedgerEntry, base: PlannedCell) -> str:
+def _own_field(entry: LedgerEntry, base: PlannedCell) -> str:
     own = [item.path for item in base.resolved.fields if entry.id in item.ledger] if base.resolved else []
-    if not own:
-        return "concerns no field of this method and data set"
-    return f"both readings have the same value; change it with --set {own[0]}=..."
+    return own[0] if own else ""
 
 
 def _keeps_loss(base: PlannedCell, flipped: PlannedCell) -> bool:

@@ -173,9 +173,19 @@ def test_entries_without_runs_or_without_effect_say_so(tmp_path):
     keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
     found = effects(tmp_path)
     assert found["K1"]["ACC code - paper"] == "0/3 runs stored"
-    assert found["K3"]["ACC code - paper"] == "concerns no field of this method and data set"
+    assert found["K3"]["ACC code - paper"] == "no field of this method and data set"
     assert "both readings have the same value" in found["K9"]["ACC code - paper"]
-    assert found["N1"]["ACC code - paper"] == "has no effect on our numbers"
+    assert found["N1"]["ACC code - paper"] == "no effect on our numbers"
+
+
+def test_entries_without_effect_stand_below_the_effects(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
+    lines = call(tmp_path, *EFFECTS).output.splitlines()
+    assert [line.split()[0] for line in lines[: lines.index("")]] == ["entry", "K1"]
+    below = lines[lines.index("Without an effect to measure:") :]
+    assert any("the same value: K9 (--set params.orthogonality=...)" in line for line in below)
+    assert any("  no field of this method and data set: K3, " in line for line in below)
+    assert any("no effect on our numbers: " in line and "N1" in line for line in below)
 
 
 def test_effects_are_drawn(tmp_path):
