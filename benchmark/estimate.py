@@ -26,14 +26,14 @@ class _Seen:
 class Estimate:
     """Seconds of a run, learned from records: the median of the nearest group that has any.
 
-    Groups, nearest first: the same method, data, and budget; the same method and data set, scaled by the optimiser
-    steps. Those of the pre-training that a run starts from are the parent's. Runs that ended before their budget, by a
-    rule of their method, say how many steps such a rule takes.
+    Groups, nearest first: the same method, data, and budget; the same method, network and data set, scaled by the
+    optimiser steps. Those of the pre-training that a run starts from are the parent's. Runs that ended before their
+    budget, by a rule of their method, say how many steps such a rule takes.
     """
 
     def __init__(self, history: Iterable[RunRecord]) -> None:
         self._exact: dict[str, list[float]] = {}
-        self._near: dict[tuple[str, str], list[_Seen]] = {}
+        self._near: dict[tuple[str, ...], list[_Seen]] = {}
         for record in history:
             if record.status in ("ok", "collapsed"):
                 self._learn(_Seen(record.spec, record.seconds, record.steps, record.n_samples))
@@ -46,7 +46,7 @@ class Estimate:
         """Return the estimate for a run, or None where nothing like it was seen."""
         if found := self._exact.get(_cost_key(spec)):
             return median(found)
-        near = self._near.get((spec.method, spec.data.name), [])
+        near = self._near.get(_kind(spec), [])
         try:
             return median(_scaled(seen, spec, near) for seen in near) if near else None
         except UsageError:
@@ -54,7 +54,12 @@ class Estimate:
 
     def _learn(self, seen: _Seen) -> None:
         self._exact.setdefault(_cost_key(seen.spec), []).append(seen.seconds)
-        self._near.setdefault((seen.spec.method, seen.spec.data.name), []).append(seen)
+        self._near.setdefault(_kind(seen.spec), []).append(seen)
+
+
+def _kind(spec: RunSpec) -> tuple[str, ...]:
+    """Return what runs must share for a step of one to take about as long as a step of another."""
+    return spec.method, str(spec.params.get("network", "")), spec.data.name
 
 
 def _cost_key(spec: RunSpec) -> str:

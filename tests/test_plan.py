@@ -9,6 +9,7 @@ from statistics import median
 import pytest
 
 from benchmark.estimate import Estimate
+from benchmark.lineage import parent_of
 from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, UsageError, load_plugins
@@ -249,6 +250,15 @@ def test_seconds_are_not_estimated_from_a_method_that_has_other_parameters_now()
     spec = refined(100)
     old = took(spec.model_copy(update={"params": {**spec.params, "of_an_earlier_version": 1}}), 4.0)
     assert Estimate([old]).seconds(refined(300)) is None
+
+
+def test_seconds_are_not_estimated_from_another_network():
+    images = parent_of(plan_cells(Request(tables=("tkuco2024/table5",), methods=("dec-conv",), runs=1))[0].specs[0])
+    seen, wanted = images, parent_of(refined(100))
+    assert seen is not None and wanted is not None and seen.method == wanted.method
+    assert seen.params["network"] != wanted.params["network"] and seen.data.name == wanted.data.name
+    assert Estimate([took(seen, 4.0)]).seconds(wanted) is None
+    assert Estimate([took(seen, 4.0)]).seconds(seen) == 4.0
 
 
 def test_the_quick_profile_takes_at_most_ten_minutes_on_two_cores_by_the_stored_seconds():
