@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -134,8 +135,9 @@ def cell_result(
     judged = planned.profile == "paper" and rule.judged and metric.judged and whole and not planned.overrides
     if judged and published is not None and uncertainty is not None:
         verdict = judge(uncertainty, published.value, published.sd, value=value).name
-    sd = uncertainty.sd if isinstance(uncertainty, Distribution) else None
-    return replace(result, value=value, sd=sd, verdict=verdict)
+    # One run says nothing of how the number would vary, and has no sd of its own.
+    sd = uncertainty.sd if isinstance(uncertainty, Distribution) and len(used) > 1 else None
+    return replace(result, value=None if math.isnan(value) else value, sd=sd, verdict=verdict)
 
 
 def measured(records: Iterable[RunRecord], metric: MetricRule) -> tuple[list[RunRecord], list[float], str]:

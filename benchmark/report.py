@@ -209,7 +209,8 @@ def _shown_cell(cell: Cell, reading: str, decimals: int, style: Style, page: str
     partial = is_incomplete(result)
     text = _number(result.value, result.sd, decimals)
     if result.value is None:
-        text = result.why or ("" if result.verdict == BLANK else result.verdict or "not run")
+        nothing = "no value" if result.n_ok else "not run"
+        text = result.why or ("" if result.verdict == BLANK else result.verdict or nothing)
     published = _number(cell.published.value, cell.published.sd, decimals) if cell.published else ""
     difference = ""
     if result.value is not None and cell.published and not partial:

@@ -37,10 +37,10 @@ def stored(found: Sequence[Row]) -> Iterator[str]:
 
 
 def numbers(found: Sequence[Row]) -> Iterator[str]:
-    """Yield the lines of the table of numbers: ACC of every cell without a setting, beyond the quick profile."""
+    """Yield the lines of the table of numbers: ACC of every cell beyond the quick profile."""
     cells: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in found:
-        if row["profile"] != "quick" and row["status"] in COUNTED and row["setting"] in ("", "kernel_solver=eigh32"):
+        if row["profile"] != "quick" and row["status"] in COUNTED:
             keys = ("profile", "paper", "dataset", "reading", "setting", "method")
             cells[tuple(row[key] for key in keys)].append(row)
     yield "| profile, paper, data | reading | method | runs | ACC, lowest loss (boot. sd) | mean | lowest to highest |"
@@ -48,9 +48,10 @@ def numbers(found: Sequence[Row]) -> Iterator[str]:
     for (profile, paper, dataset, reading, setting, method), of in sorted(cells.items()):
         losses, acc = [float(row["loss"]) for row in of], [100 * float(row["acc"]) for row in of]
         best, (_, sd) = acc[losses.index(min(losses))], bootstrap_best(losses, acc)
+        spread = f" ({sd:.1f})" if len(of) > 1 else ""
         name = " ".join(part for part in (method, setting) if part)
         yield (
-            f"| {profile}, {paper}, {dataset} | {reading} | {name} | {len(of)} | {best:.1f} ({sd:.1f}) | "
+            f"| {profile}, {paper}, {dataset} | {reading} | {name} | {len(of)} | {best:.1f}{spread} | "
             f"{fmean(acc):.1f} | {min(acc):.1f} to {max(acc):.1f} |"
         )
 

@@ -123,6 +123,19 @@ def test_a_cell_without_all_its_runs_is_incomplete_and_shows_what_there_is():
     assert found.counts == {"ok": 4, "missing": 1}
 
 
+def test_a_single_run_has_a_value_but_no_sd():
+    (spec,) = specs(runs=1)
+    found = usps(Shelf(record(spec, 1.0, 0.5)), runs=1)
+    assert (found.value, found.sd) == (pytest.approx(50.0), None)
+    paper = load_paper("tkuco2024")
+    rule = paper.tables["table2"].model_copy(update={"statistic": "sd"})
+    cells = plan_cells(request("cpu", datasets=("usps",), runs=1))
+    shelf = Shelf(record(spec, 1.0, 0.5))
+    table = assemble(replace(paper, tables={"table2": rule}), "table2", cells, shelf.find, lambda r: False, ("paper",))
+    found = cell(table, "usps").results["paper"]
+    assert (found.value, found.sd, found.n_ok) == (None, None, 1)
+
+
 def test_a_cell_without_any_run_was_not_run_and_one_whose_runs_all_failed_has_no_value():
     nothing = usps(Shelf())
     assert (nothing.verdict, nothing.value, nothing.counts) == ("not run", None, {"missing": 5})

@@ -196,15 +196,6 @@ def test_an_incomplete_cell_shows_no_value_in_the_place_of_a_final_one() -> None
     assert r"\textit{so far 71.2 (3.4)}" in render_table(full(), "tex")
 
 
-def test_a_value_that_the_runs_do_not_determine_is_not_drawn_as_a_number() -> None:
-    nan = float("nan")
-    rows = (row("DDC", cell(None, ran(nan))), row("DDC-AE", cell(None, ran(nan, None, "incomplete", missing=9))))
-    text = render_table(one_column(*rows, row("k-means", cell(None, ran(50.0, nan)))), "md")
-    assert "nan" not in text and "*so far" not in text
-    assert md_column(text, "MNIST ACC", "ours")["DDC"] == "no value"
-    assert "50.0" in text
-
-
 @pytest.mark.parametrize(("header", "reason"), [
     ("USPS ACC, code", "not run"), ("USPS NMI, paper", "no data"), ("USPS NMI, code", "not implemented"),
 ])  # fmt: skip

@@ -195,14 +195,9 @@ def _lines(
 def _ours(result: CellResult, style: Style, decimals: int) -> Ink:
     if is_incomplete(result) and not (result.why and not result.n_ok):
         return Ink(f"incomplete {result.n_ok}/{result.n}", "reason")
-    if (value := _value(result)) is None:
+    if result.value is None:
         return Ink(_reason(result), "reason")
-    return Ink(_number(value, result.sd, decimals), style, _stale(result))
-
-
-def _value(result: CellResult) -> float | None:
-    """Return the value, None where its runs determine none, such as the sd of a single run."""
-    return None if result.value is None or math.isnan(result.value) else result.value
+    return Ink(_number(result.value, result.sd, decimals), style, _stale(result))
 
 
 def _stale(result: CellResult) -> tuple[str, ...]:
@@ -222,9 +217,9 @@ def _reason(result: CellResult) -> str:
 
 
 def _so_far(result: CellResult, decimals: int) -> Ink:
-    if (value := _value(result)) is None or not is_incomplete(result):
+    if result.value is None or not is_incomplete(result):
         return Ink("")
-    return Ink(f"so far {_number(value, result.sd, decimals)}", "partial", _stale(result))
+    return Ink(f"so far {_number(result.value, result.sd, decimals)}", "partial", _stale(result))
 
 
 def _published(
@@ -259,4 +254,4 @@ def _runs(result: CellResult) -> str:
 
 def _number(value: float, sd: float | None, decimals: int) -> str:
     text = f"{value:z.{decimals}f}"
-    return text if sd is None or math.isnan(sd) else f"{text} ({sd:.{decimals}f})"
+    return text if sd is None else f"{text} ({sd:.{decimals}f})"
