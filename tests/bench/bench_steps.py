@@ -34,7 +34,8 @@ MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
 """Options of glibc's mallopt."""
 
 load_plugins()
-ON_IMAGES = [name for name, m in METHODS.items() if issubclass(m, DeepClusterer) and "network" in m.Params.model_fields]
+DEEP = [name for name, method in METHODS.items() if issubclass(method, DeepClusterer)]
+ON_IMAGES = [name for name in DEEP if METHODS[name](N_CLUSTERS).get_params().get("network") == "cnn-small"]
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in ON_IMAGES},
     "before-pool": ("ddc-uco-t", {"taps": BEFORE_POOL}),
@@ -62,12 +63,18 @@ def images() -> Tensor:
 
 
 def built(method: type[DeepClusterer], **parameters: Any) -> tuple[nn.Module, TrainingPhase, RunContext]:
-    """Return the network in contiguous format, its last training phase and the context, as `fit` makes them."""
+    """Return the network in contiguous format, its last training phase and the context, as `fit` makes them.
+
+    Refinement starts from an untrained network.
+    """
     estimator = method(N_CLUSTERS, **parameters)
     params = estimator.checked_params()
     context = RunContext(Streams("digits", 0), method.default_protocol)
     model = estimator.build(params, tuple(images().shape[1:]), context)
-    return model, estimator.phases(model, params, images(), context)[-1], context
+    if estimator.parent(params) is not None:
+        context = replace(context, parent={k: v for k, v in model.state_dict().items() if k != "centres"})
+    *_, last = estimator.phases(model, params, images(), context)
+    return model, last, context
 
 
 def steps_of(method: type[DeepClusterer], **parameters: Any) -> Callable[[], object]:
