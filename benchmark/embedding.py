@@ -1,7 +1,7 @@
 """Embeddings of best runs for figures: train the run again, take a layer's outputs, project them to the plane, store.
 
 Weights are not tracked, but runs repeat: the run with the lowest loss of a cell is made again from its specification,
-and its loss must come out as stored.
+as far as needed, and its losses must come out as stored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmark.execute import execute
 from benchmark.jobs import Job, Place, starting_weights
 from benchmark.lineage import parent_of
 from benchmark.plan import PlannedCell
-from benchmark.record import COUNTED, Context
+from benchmark.record import COUNTED, Context, RunRecord
 from benchmark.registry import LoadedData, UsageError, UserError, did_you_mean
 from benchmark.render.figures import embedding_name
 from benchmark.rows import csv_bytes
@@ -88,7 +88,8 @@ def embed_best(
     """Store embeddings of the best run of `cell` at the layer `tap`, and return their files.
 
     Without `epochs`, one of the end of the run; with them, one at the first evaluation at or after each of these epochs
-    of its last phase. At most `samples` samples are shown, the same in all.
+    of its last phase, which is trained no further than the last of them. At most `samples` samples are shown, the same
+    in all.
 
     Raises
     ------
@@ -101,20 +102,12 @@ def embed_best(
     if not used:
         raise UserError(f"no run of {cell.row} on {cell.column} is stored in the {cell.profile} profile: run it first.")
     best = min(used, key=lambda record: (record.loss, record.spec.replicate))
-    # Stored specifications name their phases in alphabetical order; the history has them as they were.
-    holder = _Holder(best.history[-1].phase if best.history else "", epochs)
-    weights = _starting_weights(session, best.spec)
-    result = execute(best.spec, data_dir=session.data_dir, device=session.device, measures=(holder,), parent=weights)
-    again = result.record.loss
-    if result.labels is None or again is None or not math.isclose(again, best.loss or 0.0, rel_tol=TOLERANCE):
-        raise UserError(
-            f"run {best.run_id} now gives the loss {again}, but {best.loss} is stored: renew it (`run --stale rerun`)."
-        )
+    clusters, holder = _made_again(session, best, epochs)
     if holder.seen is None:
         raise UserError(f"{cell.row} trains no network, so it has no layer to show.")
     estimator, data = holder.seen
     chosen = np.random.default_rng(0).permutation(len(data.x))[:samples]
-    shown = [(e, holder.at(e)) for e in epochs] if epochs else [(None, _Held(0, estimator.model_, result.labels))]
+    shown = [(e, holder.at(e)) for e in epochs] if epochs else [(None, _Held(0, estimator.model_, clusters))]
     folder, files = session.results / "stored" / cell.paper / "embeddings", []
     folder.mkdir(parents=True, exist_ok=True)
     for epoch, held in shown:
@@ -124,6 +117,58 @@ def embed_best(
         files.append(folder / embedding_name(best.run_id, tap, projection, epoch))
         write_synced(files[-1], _as_csv(PROJECTIONS[projection](outputs), columns))
     return files
+
+
+def _made_again(session: Session, best: RunRecord, epochs: Sequence[int]) -> tuple[np.ndarray, _Holder]:
+    """Train a stored run again, as far as the last of `epochs` or to its end; return its clusters (n,) and the holder.
+
+    UserError where it does not give the stored numbers.
+    """
+    # Stored specifications name their phases in alphabetical order; the history has them as they were.
+    phase = best.history[-1].phase if best.history else ""
+    weights = _starting_weights(session, best.spec)
+    beginning = _as_far_as(best, phase, epochs)
+    again: float | None = None
+    for spec in (beginning, best.spec) if beginning != best.spec else (best.spec,):
+        holder = _Holder(phase, epochs)
+        result = execute(spec, data_dir=session.data_dir, device=session.device, measures=(holder,), parent=weights)
+        again = result.record.loss
+        same = _begins_as(best, result.record, phase) if spec != best.spec else _close(again, best.loss)
+        if same and result.labels is not None:
+            return result.labels, holder
+    raise UserError(
+        f"run {best.run_id} now gives the loss {again}, but {best.loss} is stored: renew it (`run --stale rerun`)."
+    )
+
+
+def _as_far_as(record: RunRecord, phase: str, epochs: Sequence[int]) -> RunSpec:
+    """Return the specification of a run that ends at its first evaluation of `phase` at or after the last of `epochs`.
+
+    At least one step is made. The whole run's where there are no epochs, or it stopped before.
+    """
+    protocol = record.spec.protocol
+    trained = [e for e in record.history if e.phase == phase and e.step > 0]
+    reached = [e for e in trained if epochs and e.epoch >= max(epochs)]
+    if not reached:
+        return record.spec
+    found = protocol.phases[phase]
+    end = reached[0].step if found.budget.unit == "steps" else reached[0].epoch
+    if end >= found.budget.amount:
+        return record.spec
+    cut = found.model_copy(update={"budget": found.budget.model_copy(update={"amount": end})})
+    phases = {name: cut if name == phase else whole for name, whole in protocol.phases.items()}
+    return record.spec.model_copy(update={"protocol": protocol.model_copy(update={"phases": phases})})
+
+
+def _begins_as(stored: RunRecord, today: RunRecord, phase: str) -> bool:
+    """Whether every evaluation of `phase` that `today` has gives the loss that is stored of it."""
+    before, now = ([(e.step, e.total) for e in record.history if e.phase == phase] for record in (stored, today))
+    pairs = zip(now, before, strict=False)
+    return 1 < len(now) <= len(before) and all(a == b and _close(loss, was) for (a, loss), (b, was) in pairs)
+
+
+def _close(loss: float | None, stored: float | None) -> bool:
+    return loss is not None and stored is not None and math.isclose(loss, stored, rel_tol=TOLERANCE)
 
 
 def _starting_weights(session: Session, spec: RunSpec) -> Mapping[str, Tensor] | None:

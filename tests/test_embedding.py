@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmark.embedding import PROJECTIONS, embed_best, layer_outputs
-from benchmark.execute import execute
+from benchmark.execute import RunResult, execute
 from benchmark.executors import Job, Place, serial
 from benchmark.figures import StoredNumbers
 from benchmark.plan import PlannedCell, Request, plan_cells
@@ -117,6 +118,45 @@ def test_epochs_are_stored_as_the_run_showed_them_and_a_figure_reads_them(cell, 
     assert all(shown.points.shape == (50, 2) for shown in found)
     np.testing.assert_array_equal(found[0].classes, found[1].classes)
     assert not np.allclose(found[0].points, found[1].points)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The epochs of each run that is trained from here on."""
+    amounts: list[int] = []
+
+    def watched(spec: RunSpec, **arguments: Any) -> RunResult:
+        amounts.append(spec.protocol.phases["train"].budget.amount)
+        return execute(spec, **arguments)
+
+    monkeypatch.setattr("benchmark.embedding.execute", watched)
+    return amounts
+
+
+def test_a_run_is_trained_no_further_than_the_last_epoch_shown(cell, results, trained):
+    whole = embed_best(Session(results), cell, "embedding", "pca", epochs=(0, 3, 9), samples=50)
+    before = [file.read_bytes() for file in whole[:2]]
+    files = embed_best(Session(results), cell, "embedding", "pca", epochs=(0, 3), samples=50)
+    assert files == whole[:2] and [file.read_bytes() for file in files] == before
+    embed_best(Session(results), cell, "embedding", "pca", epochs=(0,), samples=50)
+    assert trained == [5, 3, 1]
+
+
+def test_a_run_that_begins_otherwise_is_trained_to_its_end_and_refused_where_that_differs_too(
+    cell, results, tmp_path, trained
+):
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    for spec in cell.specs:
+        record = Store(results).get(spec.run_id)
+        history = tuple(e.model_copy(update={"total": e.total + 0.1}) for e in record.history)
+        other = record.model_copy(update={"history": history})
+        Store(begun).save(other)
+        Store(ended).save(other.model_copy(update={"loss": record.loss + 0.1}))
+    (file,) = embed_best(Session(begun), cell, "embedding", "pca", epochs=(3,), samples=50)
+    (same,) = embed_best(Session(results), cell, "embedding", "pca", epochs=(3,), samples=50)
+    assert trained == [3, 5, 3] and file.read_bytes() == same.read_bytes()
+    with pytest.raises(UserError, match="renew it"):
+        embed_best(Session(ended), cell, "embedding", "pca", epochs=(3,), samples=50)
 
 
 def test_epochs_are_those_of_the_phase_that_came_last_though_stored_rows_sort_their_phases(tmp_path):
