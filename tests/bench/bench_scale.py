@@ -45,7 +45,6 @@ def test_plan_of_100_000_runs(benchmark: Any) -> None:
     made = benchmark.pedantic(planned, (cells,), rounds=1)
     benchmark.extra_info |= {"mib": resident_mib() - before, "runs": len(made.runs)}
     assert len(made.runs) >= RUNS
-    assert benchmark.stats.stats.median < 10, "seconds to plan"
 
 
 @pytest.mark.parametrize("gpus", [1, 10, 100, 1000])
