@@ -185,6 +185,7 @@ class _Missing:
         self.impossible: dict[str, str] = {}
         self.stored: set[str] = set()
         self.record: dict[str, dict[str, None]] = {}
+        self.parents: dict[tuple[str, int], tuple[str, RunSpec, float | None]] = {}
 
     def add(self, cell: PlannedCell) -> None:
         """Ask for the runs of a cell."""
@@ -193,6 +194,7 @@ class _Missing:
             return
         seconds = self.estimate.seconds(specs[0])  # equal for all replicates
         parent = parent_of(specs[0])
+        first = parent.run_id if parent else ""
         for spec in specs:
             run_id = spec.run_id
             self.record.setdefault(run_id, {}).update(dict.fromkeys(cell.record))
@@ -202,27 +204,31 @@ class _Missing:
                 self.impossible[run_id] = reason
             else:
                 column = self.columns.setdefault(cell.column, len(self.columns))
-                parents = self._parents(parent, cell, (cell.priority, column, spec.replicate, 0))
-                run = PlannedRun(spec, cell, seconds, parents=parents)
-                self._ask((cell.priority, column, spec.replicate, 1), run)
+                place = (cell.priority, column, spec.replicate, 0)
+                parents = (self._parent(parent, first, cell, place),) if parent else ()
+                self._ask(run_id, (*place[:3], 1), PlannedRun(spec, cell, seconds, parents=parents))
 
     def plan(self) -> Plan:
         """Return the plan, in order."""
-        ordered = sorted(self.planned.values(), key=lambda item: item[0])
-        runs = tuple(replace(run, record=tuple(self.record.get(run.spec.run_id, ()))) for _, run in ordered)
+        ordered = sorted(self.planned.items(), key=lambda item: item[1][0])
+        runs = tuple(replace(run, record=tuple(self.record.get(run_id, ()))) for run_id, (_, run) in ordered)
         return Plan(runs, len(self.stored), self.impossible)
 
-    def _parents(self, first: RunSpec | None, cell: PlannedCell, place: tuple[int, ...]) -> tuple[str, ...]:
-        """Ask for the run that another starts from, where its weights are missing, and return its id."""
-        if first is None:
-            return ()
-        parent = first.model_copy(update={"replicate": place[2]})
-        if not self.weights(parent):
-            self._ask(place, PlannedRun(parent, cell, self.estimate.seconds(parent), replace=True))
-        return (parent.run_id,)
+    def _parent(self, like: RunSpec, name: str, cell: PlannedCell, place: tuple[int, ...]) -> str:
+        """Ask for the run that another starts from, where its weights are missing, and return its id.
 
-    def _ask(self, place: tuple[int, ...], run: PlannedRun) -> None:
-        run_id = run.spec.run_id
+        It is `like`, whose id is `name`, in the replicate that `place` says. Cells share it, and ids take time.
+        """
+        key = name, place[2]
+        if key not in self.parents:
+            parent = like.model_copy(update={"replicate": place[2]})
+            self.parents[key] = parent.run_id, parent, self.estimate.seconds(parent)
+        run_id, parent, seconds = self.parents[key]
+        if not self.weights(parent):
+            self._ask(run_id, place, PlannedRun(parent, cell, seconds, replace=True))
+        return run_id
+
+    def _ask(self, run_id: str, place: tuple[int, ...], run: PlannedRun) -> None:
         if run_id not in self.planned or place < self.planned[run_id][0]:
             self.planned[run_id] = (place, run)
 
