@@ -25,6 +25,7 @@ from benchmark.plan import PlannedCell
 from benchmark.record import COUNTED, Context, RunRecord
 from benchmark.registry import LoadedData, UsageError, UserError, did_you_mean
 from benchmark.render.figures import embedding_name
+from benchmark.renewals import shortened
 from benchmark.rows import csv_bytes
 from benchmark.session import Session
 from benchmark.spec import RunSpec
@@ -146,18 +147,13 @@ def _as_far_as(record: RunRecord, phase: str, epochs: Sequence[int]) -> RunSpec:
 
     At least one step is made. The whole run's where there are no epochs, or it stopped before.
     """
-    protocol = record.spec.protocol
     trained = [e for e in record.history if e.phase == phase and e.step > 0]
     reached = [e for e in trained if epochs and e.epoch >= max(epochs)]
     if not reached:
         return record.spec
-    found = protocol.phases[phase]
-    end = reached[0].step if found.budget.unit == "steps" else reached[0].epoch
-    if end >= found.budget.amount:
-        return record.spec
-    cut = found.model_copy(update={"budget": found.budget.model_copy(update={"amount": end})})
-    phases = {name: cut if name == phase else whole for name, whole in protocol.phases.items()}
-    return record.spec.model_copy(update={"protocol": protocol.model_copy(update={"phases": phases})})
+    budget = record.spec.protocol.phases[phase].budget
+    end = reached[0].step if budget.unit == "steps" else reached[0].epoch
+    return shortened(record.spec, {phase: min(end, budget.amount)})
 
 
 def _begins_as(stored: RunRecord, today: RunRecord, phase: str) -> bool:

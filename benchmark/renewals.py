@@ -137,16 +137,16 @@ def beginning(spec: RunSpec) -> RunSpec:
     """
     parent = parent_of(spec)
     whole = parent.protocol.phases if parent else {}
-    phases = {
-        name: phase
-        if name in whole
-        else phase.model_copy(
-            update={
-                "budget": phase.budget.model_copy(update={"amount": min(phase.budget.amount, phase.evaluate_every)})
-            }
-        )
-        for name, phase in spec.protocol.phases.items()
-    }
+    cut = {name: phase for name, phase in spec.protocol.phases.items() if name not in whole}
+    return shortened(spec, {name: min(phase.budget.amount, phase.evaluate_every) for name, phase in cut.items()})
+
+
+def shortened(spec: RunSpec, amounts: Mapping[str, int]) -> RunSpec:
+    """Return the spec of the run whose phases in `amounts` end after so many steps or epochs of their budget."""
+    phases = dict(spec.protocol.phases)
+    for name, amount in amounts.items():
+        budget = phases[name].budget.model_copy(update={"amount": amount})
+        phases[name] = phases[name].model_copy(update={"budget": budget})
     return spec.model_copy(update={"protocol": spec.protocol.model_copy(update={"phases": phases})})
 
 
