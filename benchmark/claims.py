@@ -10,10 +10,12 @@ Two owners of one run cost time and nothing else: equal runs give equal records,
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.owners import alive, dead_drafts, draft, this_process
@@ -21,6 +23,7 @@ from benchmark.owners import alive, dead_drafts, draft, this_process
 CLAIMS = "claims"
 BEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
+_TURN = ".turn-"
 
 Seen = tuple[str, int]
 """The text of a claim and the time of its last touch, in nanoseconds of whatever clock."""
@@ -53,21 +56,15 @@ class Claims:
     def take(self, run: str) -> bool:
         """Claim a run; return False where another process has it. Raises OSError where no file can be written."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / run
+        path, text = self.folder / run, f"{this_process()} {uuid.uuid4().hex}"
         seen = _look(path)
-        if seen is not None and not (self._dead(run, seen) and self._remove(path, seen[0])):
-            return False
-        text = f"{this_process()} {uuid.uuid4().hex}"
-        written = draft(self.folder)
-        try:
-            written.write_text(text, encoding="utf-8")
-            os.link(written, path)  # unlike a rename, it fails where somebody else was faster
-        except FileExistsError:
-            return False
-        finally:
-            written.unlink(missing_ok=True)
-        self._mine[run] = text
-        return True
+        if seen is None:
+            taken = self._create(path, text)
+        else:
+            taken = self._dead(run, seen) and self._succeed(path, seen[0], text)
+        if taken:
+            self._mine[run] = text
+        return taken
 
     def give_back(self, run: str) -> None:
         """Give up a claim, unless another process has taken it over."""
@@ -88,19 +85,42 @@ class Claims:
             return False
         return now - since >= self.patience
 
-    def _remove(self, path: Path, text: str) -> bool:
-        """Take a dead claim away; return False where another process did, or has claimed the run meanwhile."""
-        gone = draft(self.folder)
-        try:
-            os.rename(path, gone)
-            if (_look(gone) or ("", 0))[0] != text:  # a new claim: give it its place again
-                os.link(gone, path)
+    def _create(self, path: Path, text: str) -> bool:
+        """Write a claim where there is none; return False where another process was faster."""
+        with self._written(text) as written:
+            try:
+                os.link(written, path)  # unlike a rename, it fails where there is a claim
+            except FileExistsError:
                 return False
-        except (FileNotFoundError, FileExistsError):
-            return False
-        finally:
-            gone.unlink(missing_ok=True)
         return True
+
+    def _succeed(self, path: Path, dead: str, text: str) -> bool:
+        """Put a claim in a dead one's place; return False where another process does, or did meanwhile.
+
+        The run is claimed by one or the other all along: were the dead claim taken away first, two could follow it. Who
+        may succeed it is settled by a claim on the dead claim itself, which can die and be succeeded like any other.
+        """
+        turn = f"{_TURN}{hashlib.sha256(f'{path.name} {dead}'.encode()).hexdigest()[:32]}"
+        if not self.take(turn):
+            return False
+        try:
+            seen = _look(path)
+            if seen is None or seen[0] != dead:
+                return False
+            with self._written(text) as written:
+                os.replace(written, path)
+        finally:
+            self.give_back(turn)
+        return True
+
+    @contextlib.contextmanager
+    def _written(self, text: str) -> Iterator[Path]:
+        written = draft(self.folder)
+        try:
+            written.write_text(text, encoding="utf-8")
+            yield written
+        finally:
+            written.unlink(missing_ok=True)
 
     def _touch_all(self) -> None:
         while not self._over.wait(self.beat):

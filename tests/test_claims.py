@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from multiprocessing.synchronize import Event as EventType
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,23 +116,43 @@ def test_a_claim_that_was_taken_over_is_not_given_back_by_its_first_owner(tmp_pa
 
 def test_a_claim_renewed_between_the_look_and_the_takeover_keeps_its_owner(tmp_path, monkeypatch):
     path = claimed_by(dead_process(), tmp_path)
-    claims, original = Claims(tmp_path), os.rename
+    claims, original = Claims(tmp_path), os.link
 
     def late(source: Path, target: Path) -> None:
-        monkeypatch.setattr(os, "rename", original)
+        monkeypatch.setattr(os, "link", original)
         path.write_text(f"{this_process()} faster")
         original(source, target)
 
-    monkeypatch.setattr(os, "rename", late)
+    monkeypatch.setattr(os, "link", late)
     assert not claims.take("run")
     assert path.read_text().endswith("faster")
+    assert list((tmp_path / "claims").iterdir()) == [path]
 
 
-def _take_all(results: str, start: float, taken: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+def test_a_dead_claim_is_succeeded_though_a_successor_died_before(tmp_path, monkeypatch):
+    path = claimed_by(dead_process(), tmp_path)
+
+    def dies(source: Path, target: Path) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "replace", dies)
+        broken.setattr(Claims, "give_back", lambda *_: None)
+        with pytest.raises(MemoryError):
+            Claims(tmp_path).take("run")
+    (turn,) = set((tmp_path / "claims").iterdir()) - {path}
+    assert not Claims(tmp_path).take("run"), "its turn: it lives"
+    turn.write_text(f"{dead_process()} token")
+    assert Claims(tmp_path).take("run")
+    assert list((tmp_path / "claims").iterdir()) == [path]
+
+
+def _take_all(results: str, start: float, taken: multiprocessing.Queue, over: EventType) -> None:  # type: ignore[type-arg]
     claims = Claims(Path(results))
     while time.monotonic() < start:
         pass
     taken.put([run for run in range(200) if claims.take(str(run))])
+    over.wait()  # the claims of a process that is gone may be taken
 
 
 def test_of_processes_at_once_exactly_one_takes_each_run(tmp_path):
@@ -140,12 +161,14 @@ def test_of_processes_at_once_exactly_one_takes_each_run(tmp_path):
     for path in (tmp_path / "claims").iterdir():
         path.write_text(f"{machine()}-{2**22 + 1}-1 token")  # of this machine, and dead
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    taken = context.Queue()
+    taken, over = context.Queue(), context.Event()
     start = time.monotonic() + 0.3
-    crew = [context.Process(target=_take_all, args=(str(tmp_path), start, taken)) for _ in range(3)]
+    crew = [context.Process(target=_take_all, args=(str(tmp_path), start, taken, over)) for _ in range(6)]
     for member in crew:
         member.start()
     got = [taken.get(timeout=60) for _ in crew]
+    over.set()
     for member in crew:
         member.join()
     assert sorted(run for runs in got for run in runs) == list(range(200))
+    assert {path.name for path in (tmp_path / "claims").iterdir()} == {str(run) for run in range(200)}
