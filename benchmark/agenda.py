@@ -6,6 +6,7 @@ that others claim are looked at again until they are stored, or their claims are
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -159,8 +160,11 @@ class Agenda:
     def _stamp(self, job: Job) -> tuple[int, ...]:
         """Return when the records of a run were written; nothing where there are none."""
         names = run_names(job.run_id, self._device)
-        files = [self.place.results / "runs" / name / RECORD for name in names]
-        return tuple(file.stat().st_mtime_ns for file in files if file.exists())
+        times = []
+        for name in names:
+            with contextlib.suppress(OSError):  # it is not there, or another command is replacing it
+                times.append((self.place.results / "runs" / name / RECORD).stat().st_mtime_ns)
+        return tuple(times)
 
     def _settle(self, end: Finished) -> None:
         self._settled.append(end)

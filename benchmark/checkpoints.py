@@ -6,6 +6,7 @@ whole, by a rename, and its name holds the digest of its bytes: one that is dama
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -75,7 +76,7 @@ class RunCheckpoints:
     def begin(self, phase: str) -> SavedState | None:
         """Enter the next phase; return its last state, or None where it has none that can be used."""
         self._phase, self._name, self._epoch = self._phase + 1, phase, 0
-        for path in self._files() if self.every else ():
+        for path in self._found() if self.every else ():
             values = self._read(path)
             if values is not None:
                 state, kept = values
@@ -122,13 +123,23 @@ class RunCheckpoints:
         """Return the files of this phase, its end first, then the latest step."""
         return [path for phase, *_, path in _listed(self.folder) if phase == self._phase]
 
+    def _found(self) -> list[Path]:
+        try:
+            return self._files()
+        except OSError as error:
+            self.note(f"no checkpoint could be looked for: {sentence(error)}")
+            return []
+
     def _read(self, path: Path) -> tuple[SavedState, dict[str, Any]] | None:
-        """Return a state and what was noted with it; None where it is damaged (and set aside) or of another machine."""
+        """Return a state and what was noted with it; None where it is damaged (and set aside) or cannot be used."""
         try:
             kept, state = read_checkpoint(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            self.note(f"a checkpoint could not be read, and is not used: {sentence(error)}")
+            return None
+        except ValueError as error:
             self.note(f"a checkpoint is damaged and was set aside: {error}")
             _set_aside(self.results, path, str(error))
             return None
@@ -184,7 +195,8 @@ def _set_aside(results: Path, path: Path, reason: str) -> None:
     try:
         set_aside(results, path, reason)
     except OSError:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _digest(data: bytes) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.owners import alive, dead_drafts, draft, this_process
+from benchmark.registry import UserError
 
 CLAIMS = "claims"
 BEAT_SECONDS = 5.0
@@ -67,12 +68,16 @@ class Claims:
         return taken
 
     def give_back(self, run: str) -> None:
-        """Give up a claim, unless another process has taken it over."""
+        """Give up a claim, unless another process has taken it over.
+
+        One that the disk keeps is dead when this process is gone.
+        """
         text = self._mine.pop(run, None)
         path = self.folder / run
-        seen = _look(path)
-        if text is not None and seen is not None and seen[0] == text:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            seen = _look(path)
+            if text is not None and seen is not None and seen[0] == text:
+                path.unlink(missing_ok=True)
 
     def _dead(self, run: str, seen: Seen) -> bool:
         living = alive(seen[0].partition(" ")[0])
@@ -131,8 +136,17 @@ class Claims:
                     continue
 
 
+@contextlib.contextmanager
+def alone(results: Path, what: str) -> Iterator[None]:
+    """Do `what`, of which two at once would lose something; UserError where another process is at it in `results`."""
+    with Claims(results) as claims:
+        if not claims.take(what):
+            raise UserError(f"another command does a {what} into {results}: let it end, and give this one again.")
+        yield
+
+
 def _look(path: Path) -> Seen | None:
     try:
-        return path.read_text(encoding="utf-8"), path.stat().st_mtime_ns
-    except (FileNotFoundError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8", errors="replace"), path.stat().st_mtime_ns
+    except FileNotFoundError:
         return None

@@ -6,6 +6,7 @@ does SIGTERM. They end when the driver is gone.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import queue
@@ -20,6 +21,7 @@ from benchmark.jobs import Event, Finished, Job, Paused, Place, make_run
 from benchmark.registry import load_plugins
 
 _STOP = "stop"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, place))
-        self.process.start()
+        with _signals_wait():
+            self.process.start()
         theirs.close()
         self.job: Job | None = None
 
@@ -116,11 +119,26 @@ class Crew:
             yield event
 
 
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Start a process that gets no signal before it has said what is to become of them, which takes it seconds."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection[Any, Any], place: Place) -> None:
     """Make the runs that come through a pipe, until it is closed."""
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
     load_plugins()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from benchmark.assemble import cell_records
 from benchmark.execute import execute
-from benchmark.jobs import Job, Place, starting_weights
+from benchmark.jobs import Job, Place, one_thread, starting_weights
 from benchmark.lineage import parent_of
 from benchmark.plan import PlannedCell
 from benchmark.record import COUNTED, Context, RunRecord
@@ -29,7 +29,7 @@ from benchmark.renewals import shortened
 from benchmark.rows import csv_bytes
 from benchmark.session import Session
 from benchmark.spec import RunSpec
-from benchmark.stored import write_synced
+from benchmark.stored import write_changed
 from benchmark.training import Snapshot
 
 SAMPLES = 2000
@@ -78,6 +78,7 @@ class _Holder:
         return self.held.get(epoch, self.last)
 
 
+@one_thread()
 def embed_best(
     session: Session,
     cell: PlannedCell,
@@ -110,13 +111,13 @@ def embed_best(
     chosen = np.random.default_rng(0).permutation(len(data.x))[:samples]
     shown = [(e, holder.at(e)) for e in epochs] if epochs else [(None, _Held(0, estimator.model_, clusters))]
     folder, files = session.results / "stored" / cell.paper / "embeddings", []
-    folder.mkdir(parents=True, exist_ok=True)
     for epoch, held in shown:
         outputs = layer_outputs(estimator, np.asarray(data.x)[chosen], tap, held.model)
         columns = {"class": np.asarray(data.y)[chosen], "cluster": held.clusters[chosen]}
         columns |= {} if epoch is None else {"epoch": np.full(len(chosen), held.epoch)}
-        files.append(folder / embedding_name(best.run_id, tap, projection, epoch))
-        write_synced(files[-1], _as_csv(PROJECTIONS[projection](outputs), columns))
+        file = folder / embedding_name(best.run_id, tap, projection, epoch)
+        write_changed({file: _as_csv(PROJECTIONS[projection](outputs), columns)})
+        files.append(file)
     return files
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -216,8 +217,7 @@ def train(
 
     every = place.checkpoints
     opened = partial(RunCheckpoints, place.results, place.run_name(job.run_id), every=every, asked=asked, note=note)
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
+    with one_thread():
         data = shared_data(job.spec, place.data_dir, place.shared) if place.shared else None
         return execute(
             job.spec,
@@ -230,6 +230,18 @@ def train(
             checkpoints=opened,
             parent=weights,
         )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as all runs do: with another number sums are rounded otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def save(result: RunResult, job: Job, place: Place) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.claims import alone
 from benchmark.record import Context, RunRecord
 from benchmark.registry import UserError
 from benchmark.rows import Key, device_of, json_text
@@ -46,8 +47,13 @@ def merge(sources: Sequence[Path], target: Path, *, replace: bool = False) -> Me
     stays, unless the other is newer and comes from other code.
 
     Raises UserError, and writes nothing, where a run has different numbers on one device; with `replace`, the newer
-    takes the place of the older if they come from different code.
+    takes the place of the older if they come from different code. UserError, too, where another process merges there.
     """
+    with alone(Path(target), "merge"):
+        return _merge(sources, target, replace)
+
+
+def _merge(sources: Sequence[Path], target: Path, replace: bool) -> MergeReport:
     stored = Path(target) / "stored"
     tracked: list[Shelf] = [*stored_folders(stored)]
     before = _merged(tracked, replace)

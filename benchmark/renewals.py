@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from benchmark.claims import alone
 from benchmark.execute import run_code_digest
 from benchmark.executors import Event, Finished, Job, Place, processes
 from benchmark.lineage import parent_of
@@ -153,9 +154,10 @@ def shortened(spec: RunSpec, amounts: Mapping[str, int]) -> RunSpec:
 def keep(entries: Iterable[Renewal], stored: Path) -> Path:
     """Add `entries` to the file of renewals in the folder `stored`, in a fixed order, and return its path."""
     file = stored / FILE
-    lines = {canonical_json(entry) for entry in (*_entries(file), *entries)}
-    ordered = sorted(lines, key=lambda line: (json.loads(line)["method"], json.loads(line)["dataset"], line))
-    write_changed({file: "".join(f"{line}\n" for line in ordered).encode()})
+    with alone(stored.parent, "renewal"):
+        lines = {canonical_json(entry) for entry in (*_entries(file), *entries)}
+        ordered = sorted(lines, key=lambda line: (json.loads(line)["method"], json.loads(line)["dataset"], line))
+        write_changed({file: "".join(f"{line}\n" for line in ordered).encode()})
     return file
 
 

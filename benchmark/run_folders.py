@@ -1,13 +1,16 @@
 """Records of this machine: one folder for each run, whole or not there at all.
 
-A folder is written under another name, synced to disk and then renamed, so that a writer that dies leaves no half run.
+A folder is written under another name, synced to disk and then renamed, so that a writer that dies leaves no half run,
+and one that replaces a record loses neither the old nor the new.
 It holds `record.json`, `history.csv`, where they were saved `labels.npz` and `model.safetensors`, and `seal.json` with
 size and digest of each of these (folders of before there were seals have none). What is damaged is found by them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -21,6 +24,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from benchmark.faults import sentence
 from benchmark.owners import dead_drafts, draft
 from benchmark.quarantine import set_aside
 from benchmark.record import RunRecord
@@ -35,6 +39,13 @@ RECORD, HISTORY, LABELS, MODEL = "record.json", "history.csv", "labels.npz", "mo
 SEAL = "seal.json"
 
 _NAME = re.compile(r"[0-9a-f]{16}(\.[a-z0-9-]+)?")
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+_OTHER_FORM = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_FORMAT_ERRORS = (*_OTHER_FORM, ValueError, KeyError, TypeError, AttributeError, csv.Error)
+
+
+class Damaged(UserError):
+    """A run folder is not as it was written, unlike one that the disk does not give just now."""
 
 
 class RunFolders:
@@ -46,28 +57,31 @@ class RunFolders:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read: dict[str, RunRecord] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}
         self._places: dict[str, dict[str, str]] = {}
-        self._broken: dict[str, str] = {}
+        self._broken: dict[str, UserError] = {}
         self._cleaned = False
 
     def scan(self) -> None:
-        """Read the folders that are new since the last scan, and forget those that are gone."""
+        """Read the folders that are new or were replaced since the last scan, and forget those that are gone."""
         names = {entry.name for entry in os.scandir(self.path)} if self.path.is_dir() else set()
         known = {name: record for name, record in self._read.items() if name in names}
         self._read, self._places, self._broken = {}, {}, {}
         for name in sorted(names):
-            if name in known:
+            if name in known and self._stamps.get(name) == _stamp(self.path / name):
                 self._take(name, known[name])
             elif _NAME.fullmatch(name):
                 self._look(name)
 
     def _look(self, name: str) -> RunRecord | None:
-        """Read the folder `name`; None where it is damaged."""
+        """Read the folder `name`; None where it is damaged or the disk does not give it."""
+        stamp = _stamp(self.path / name)
         try:
             record = read_run(self.path / name)
         except UserError as error:
-            self._broken[name] = str(error)
+            self._broken[name] = error
             return None
+        self._stamps[name] = stamp
         self._take(name, record)
         return record
 
@@ -102,7 +116,7 @@ class RunFolders:
 
     def problems(self) -> list[str]:
         """Return one sentence for each folder that could not be read in the last scan."""
-        return [self._broken[name] for name in sorted(self._broken)]
+        return [str(self._broken[name]) for name in sorted(self._broken)]
 
     def save(
         self,
@@ -122,14 +136,7 @@ class RunFolders:
         written = draft(self.path)
         try:
             write_run(written, record, labels, state)
-            for name in run_names(record.run_id, device_of(record)):
-                held = self._claim(written, name)
-                if held is not None and replace and device_of(held) == device_of(record):
-                    self._discard(name)
-                    held = self._claim(written, name)
-                if held is None or device_of(held) == device_of(record):
-                    return held is None
-            return False
+            return self._place(written, record, replace)
         finally:
             shutil.rmtree(written, ignore_errors=True)
 
@@ -140,49 +147,89 @@ class RunFolders:
             try:
                 check_seal(self.path / name)
             except UserError as error:
-                self._broken[name] = str(error)
+                self._broken[name] = error
         return self.problems()
 
     def quarantine(self, *, everything: bool = False) -> list[str]:
-        """Set the `damaged` folders aside and return one sentence for each."""
+        """Set the `damaged` folders aside and return one sentence for each, also for what the disk does not give."""
         self.damaged(everything=everything)
         said = []
-        for name, reason in sorted(self._broken.items()):
-            place = set_aside(self.path.parent, self.path / name, reason)
-            said += [f"{self.path / name} was damaged and is now in {place}; the run is made again."] if place else []
+        for name, error in sorted(self._broken.items()):
+            if not isinstance(error, Damaged):
+                said.append(str(error))
+            elif place := self._set_aside(name):
+                said.append(f"{self.path / name} was damaged and is now in {place}; the run is made again.")
         self.scan()
         return said
 
+    def _set_aside(self, name: str) -> Path | None:
+        """Move a folder to quarantine, unless it is whole by now, as another command may have replaced it."""
+        try:
+            check_seal(self.path / name)
+            read_run(self.path / name)
+        except Damaged as error:
+            return set_aside(self.path.parent, self.path / name, str(error))
+        except UserError:
+            return None
+        return None
+
+    def _place(self, written: Path, record: RunRecord, replace: bool) -> bool:
+        """Rename `written`, which holds `record`, to the first of its names that is free; False where it is stored."""
+        for name in run_names(record.run_id, device_of(record)):
+            held = self._claim(written, name)
+            if held is not None and replace and device_of(held) == device_of(record):
+                held = self._replace(written, name)
+            if held is None or device_of(held) == device_of(record):
+                return held is None
+        return False
+
     def _claim(self, written: Path, name: str) -> RunRecord | None:
-        """Rename `written` to `name`, or return the record that is there; one that cannot be read is set aside."""
+        """Rename `written` to `name`, or return the record that is there; one that is damaged is set aside."""
         target = self.path / name
         while True:
             try:
                 os.rename(written, target)
-            except OSError:
-                if not target.exists():
+            except OSError as error:
+                if error.errno not in _TAKEN and not target.exists():
                     raise
                 if held := self._look(name):
                     return held
-                set_aside(self.path.parent, target, self._broken.get(name, "it could not be read"))
+                if isinstance(broken := self._broken.get(name), Damaged):
+                    self._set_aside(name)
+                elif broken and target.exists():
+                    raise broken from None
             else:
                 _sync_folder(self.path)
                 self._look(name)
                 return None
 
-    def _discard(self, name: str) -> None:
-        """Take the folder `name` away: renamed first, so that it never stands there in part."""
-        gone = draft(self.path)
-        os.rename(self.path / name, gone)
-        shutil.rmtree(gone)
-        self._read.pop(name, None)
+    def _replace(self, written: Path, name: str) -> RunRecord | None:
+        """Put `written` in the place of the folder `name`; return the record that another put there meanwhile, if any.
+
+        The old one goes when the new one has its place, and has its own again where that fails.
+        """
+        target, old = self.path / name, draft(self.path)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(target, old)
+        try:
+            return self._claim(written, name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.rename(old, target)
+            raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
 
     def _clean(self) -> None:
-        """Remove, once, what writers that died long ago left behind."""
+        """Put in place, once, what writers that died left whole, the newest first, and remove the rest."""
         if self._cleaned:
             return
         self._cleaned = True
-        for left in dead_drafts(self.path):
+        for left in sorted(dead_drafts(self.path), key=_stamp, reverse=True):
+            with contextlib.suppress(UserError, OSError):
+                if (left / SEAL).exists():
+                    check_seal(left)
+                    self._place(left, _parsed(left), replace=False)
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -223,7 +270,10 @@ def write_run(
 
 
 def check_seal(folder: Path, names: Iterable[str] | None = None) -> None:
-    """Raise UserError where a file of a sealed folder is not as it was written: `names` are read, all are measured."""
+    """Raise `Damaged` where a file of a sealed folder is not as it was written: `names` are read, all are measured.
+
+    UserError where the disk does not give one.
+    """
     try:
         if not (folder / SEAL).exists():
             return  # a folder from before there were seals; a record that was sealed says so itself
@@ -235,18 +285,45 @@ def check_seal(folder: Path, names: Iterable[str] | None = None) -> None:
             read = names is None or name in names
             if read and hashlib.sha256(file.read_bytes()).hexdigest() != facts["sha256"]:
                 raise ValueError(f"{name} was changed after it was written")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _unreadable(folder, error) from None
+    except _FORMAT_ERRORS as error:
+        raise _damaged(folder, error) from None
+    except OSError as error:
+        raise _withheld(folder, error) from None
 
 
-def _unreadable(folder: Path, error: Exception) -> UserError:
+def _damaged(folder: Path, error: Exception) -> Damaged:
     reason = " ".join(str(error).split())[:200]
-    return UserError(f"{folder} cannot be read ({reason}); the next run moves it to quarantine and makes it again.")
+    return Damaged(f"{folder} cannot be read ({reason}); the next run moves it to quarantine and makes it again.")
+
+
+def _withheld(folder: Path, error: OSError) -> UserError:
+    """Return what to say of a folder that may be whole, but that the disk does not give just now."""
+    return UserError(f"the run folder {folder} cannot be read now, and does not count: {sentence(error)}")
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    """Return which file the record of a folder is and when it was written: another where it was replaced."""
+    try:
+        facts = (folder / RECORD).stat()
+    except OSError:
+        return 0, 0
+    return facts.st_mtime_ns, facts.st_ino
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Return the record in `folder`; UserError where it is not whole or is not the run that the folder names."""
+    """Return the record in `folder`; `Damaged` where it is not whole or is not the run that the folder names.
+
+    UserError where the disk does not give it.
+    """
     check_seal(folder, (RECORD, HISTORY))
+    record = _parsed(folder)
+    if folder.name[:16] != record.run_id:
+        raise _damaged(folder, ValueError(f"it holds the record of {record.run_id}"))
+    return record
+
+
+def _parsed(folder: Path) -> RunRecord:
+    """Return the record in a folder of any name."""
     try:
         plain = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         if plain.pop("sealed", False) and not (folder / SEAL).exists():
@@ -256,10 +333,12 @@ def read_run(folder: Path) -> RunRecord:
         if tuple(header) != EVALUATION_COLUMNS or len(rows) != plain.pop("evaluations"):
             raise ValueError(f"{HISTORY} is not whole")
         record = RunRecord.model_validate({**plain, "history": tuple(map(evaluation_of, rows))})
-        if not folder.name[:16] == record.run_id == record.spec.run_id:
+        if record.run_id != record.spec.run_id:
             raise ValueError(f"it holds the record {record.run_id} of a spec with the run id {record.spec.run_id}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise _unreadable(folder, error) from None
+    except _FORMAT_ERRORS as error:
+        raise _damaged(folder, error) from None
+    except OSError as error:
+        raise _withheld(folder, error) from None
     return record
 
 

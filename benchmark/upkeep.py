@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.checkpoints import CHECKPOINTS, damaged_checkpoints, discard
+from benchmark.claims import CLAIMS
 from benchmark.faults import sentence
 from benchmark.owners import draft
 from benchmark.registry import UserError
+from benchmark.run_folders import RECORD
 from benchmark.store import Store
 
 
@@ -24,7 +26,7 @@ def refuse_unwritable(results: Path) -> None:
 
 
 def tidy(store: Store) -> list[str]:
-    """Set damaged run folders aside, remove checkpoints of runs that are stored; return one sentence for each damage.
+    """Set damaged run folders aside, remove checkpoints of runs that ended; return one sentence for each damage.
 
     Raises UserError where what is damaged cannot be moved.
     """
@@ -33,9 +35,20 @@ def tidy(store: Store) -> list[str]:
     except OSError as error:
         raise UserError(sentence(error)) from None
     for folder in (store.results / CHECKPOINTS).glob("*/"):
-        if (store.results / "runs" / folder.name).is_dir():
+        if _left_over(store.results, folder):
             discard(store.results, folder.name)
     return said
+
+
+def _left_over(results: Path, checkpoints: Path) -> bool:
+    """Whether a run was stored after its last checkpoint and nobody is at it: one that is made again needs them."""
+    if (results / CLAIMS / checkpoints.name).exists():
+        return False
+    try:
+        stored = (results / "runs" / checkpoints.name / RECORD).stat().st_mtime_ns
+        return all(file.stat().st_mtime_ns <= stored for file in checkpoints.iterdir())
+    except OSError:
+        return False
 
 
 def damage(store: Store) -> list[str]:

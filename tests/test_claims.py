@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import subprocess
@@ -147,6 +148,28 @@ def test_a_dead_claim_is_succeeded_though_a_successor_died_before(tmp_path, monk
     assert list((tmp_path / "claims").iterdir()) == [path]
 
 
+def test_a_claim_of_no_text_dies_like_that_of_another_machine(tmp_path, clock):
+    path = claimed_by("", tmp_path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with Claims(tmp_path, patience=60) as claims:
+        assert not claims.take("run")
+        clock.seconds += 60
+        assert claims.take("run")
+
+
+def test_a_claim_that_the_disk_keeps_ends_nothing(tmp_path, monkeypatch):
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with Claims(tmp_path) as claims:
+        assert claims.take("run") and claims.take("other")
+        with monkeypatch.context() as broken:
+            broken.setattr(Path, "unlink", stale)
+            claims.give_back("run")
+        assert (tmp_path / "claims" / "run").exists()
+    assert not (tmp_path / "claims" / "other").exists()
+
+
 def _take_all(results: str, start: float, taken: multiprocessing.Queue, over: EventType) -> None:  # type: ignore[type-arg]
     claims = Claims(Path(results))
     while time.monotonic() < start:
@@ -163,12 +186,14 @@ def test_of_processes_at_once_exactly_one_takes_each_run(tmp_path):
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     taken, over = context.Queue(), context.Event()
     start = time.monotonic() + 0.3
-    crew = [context.Process(target=_take_all, args=(str(tmp_path), start, taken, over)) for _ in range(6)]
+    crew = [context.Process(target=_take_all, args=(str(tmp_path), start, taken, over), daemon=True) for _ in range(6)]
     for member in crew:
         member.start()
-    got = [taken.get(timeout=60) for _ in crew]
-    over.set()
+    try:
+        got = [taken.get(timeout=300) for _ in crew]
+    finally:
+        over.set()
     for member in crew:
-        member.join()
+        member.join(60)
     assert sorted(run for runs in got for run in runs) == list(range(200))
     assert {path.name for path in (tmp_path / "claims").iterdir()} == {str(run) for run in range(200)}

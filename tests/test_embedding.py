@@ -65,6 +65,22 @@ def test_the_same_command_writes_the_same_bytes(cell, results):
     assert second.read_bytes() == before
 
 
+def test_the_run_is_made_again_with_one_thread_as_all_runs_are(cell, results, monkeypatch):
+    threads = []
+
+    def noting(spec: RunSpec, **options: Any) -> RunResult:
+        threads.append(torch.get_num_threads())
+        return execute(spec, **options)
+
+    monkeypatch.setattr("benchmark.embedding.execute", noting)
+    torch.set_num_threads(2)
+    try:
+        embed_best(Session(results), cell, "block1_pool", "pca")
+        assert threads == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_a_run_that_no_longer_gives_its_loss_is_refused(cell, results, tmp_path):
     for spec in cell.specs:
         record = Store(results).get(spec.run_id)

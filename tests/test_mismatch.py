@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -48,6 +48,7 @@ def test_drift_from_inner_products_is_the_cosine_of_the_weighted_sums():
     assert drift(RECORDED, ["companion_*"]) == pytest.approx(expected, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(scale=st.floats(1e-6, 1e6))
 def test_drift_does_not_see_the_scale_of_the_auxiliary_loss(scale):
     """Which is the first objection of tkuco2024 section 5.1 to it."""
@@ -105,6 +106,7 @@ def test_a_falling_loss_with_rising_accuracy_has_a_negative_slope():
     assert r_ofm(loss, 1 - loss).slope == pytest.approx(-1.0)
 
 
+@settings(deadline=None)
 @given(shift=st.floats(-100, 100), unit=st.floats(0.01, 100))
 def test_the_slope_scales_with_the_unit_of_the_loss_and_r2_does_not(shift, unit):
     a, p = np.linspace(0, 1, 12), np.sin(np.linspace(0, 2, 12))

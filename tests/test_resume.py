@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,25 @@ def test_a_damaged_checkpoint_is_found_set_aside_with_the_reason_and_not_used(tm
     (place,) = quarantined(tmp_path)
     assert (place / path.name).exists() and "digest" in (place / "reason.json").read_text()
     assert len(notes) == 1 and "set aside" in notes[0]
+
+
+@pytest.mark.parametrize("call", ["glob", "read_bytes"])
+def test_checkpoints_that_the_disk_does_not_give_cost_a_sentence_and_stay(tmp_path, monkeypatch, call):
+    run, notes = spec(), []
+    assert attempt(run, tmp_path, 3) is None
+    path, original = only_checkpoint(tmp_path, run), getattr(Path, call)
+
+    def refuse(self: Path, *arguments: Any) -> Any:
+        if CHECKPOINTS in self.parts:
+            raise OSError(errno.ESTALE, "Stale file handle", str(self))
+        return original(self, *arguments)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, call, refuse)
+        kept = RunCheckpoints(tmp_path, run.run_id, {}, Frequency(), note=notes.append)
+        assert kept.begin("train") is None
+    assert path.exists() and quarantined(tmp_path) == []
+    assert len(notes) == 1 and "Stale file handle" in notes[0] and "\n" not in notes[0]
 
 
 @pytest.mark.parametrize("changed", ["code", "machine", "torch", "threads"])

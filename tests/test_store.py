@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ import benchmark
 from benchmark.owners import process, this_process
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.registry import UserError
+from benchmark.run_folders import RunFolders, write_run
 from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store, merge
 from benchmark.stored import stored_files, write_changed
@@ -283,6 +286,97 @@ def test_drafts_go_when_their_writers_are_gone_whatever_the_clock_says(results: 
     assert left == {drafts["mine"].name, drafts["far"].name, make_record().run_id}
 
 
+def test_a_store_reads_again_what_another_has_replaced(results: Path) -> None:
+    old, new = make_record(loss=0.1), make_record(loss=9.0)
+    reading, writing = opened(results), opened(results)
+    assert writing.save(old) and reading.ids() == [old.run_id]
+    assert reading.get(old.run_id) == old
+    assert writing.save(new, replace=True) and reading.ids() == [new.run_id]
+    assert reading.get(new.run_id) == new
+
+
+@pytest.mark.parametrize("call", ["rename", "rmtree"])
+def test_a_disk_that_fails_while_a_record_is_replaced_loses_neither(
+    results: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    old, new = make_record(loss=0.1), make_record(loss=9.0)
+    opened(results).save(old)
+    folder, rename, calls = results / "runs" / old.run_id, os.rename, []
+
+    def failing(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == 3:  # the first is refused, as the place is taken; the second takes the old one away
+            raise OSError(errno.EIO, "Input/output error", str(target))
+        rename(source, target)
+
+    def busy(path: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "rename", failing) if call == "rename" else broken.setattr(shutil, "rmtree", busy)
+        if call == "rename":
+            with pytest.raises(OSError, match="Input/output"):
+                opened(results).save(new, replace=True)
+        else:
+            assert opened(results).save(new, replace=True)
+    assert opened(results).get(old.run_id) == (old if call == "rename" else new)
+    assert folder.is_dir()
+
+
+def test_a_record_whose_writer_died_between_two_renames_is_put_in_place(results: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    gone = process(dead.pid)
+    dead.wait()
+    old, new = make_record(loss=0.1), make_record(loss=9.0)
+    (results / "runs").mkdir(parents=True)
+    for number, record in enumerate((old, new)):
+        left = results / "runs" / f".writing-{gone}.{number}"
+        write_run(left, record, None, None)
+        os.utime(left / "record.json", (1e9 + number,) * 2)
+    assert opened(results).ids() == []
+    opened(results).save(make_record(1))
+    assert opened(results).get(new.run_id) == new
+    assert len(list((results / "runs").iterdir())) == 2
+
+
+def test_a_folder_that_the_disk_does_not_give_now_is_told_and_stays(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_record()
+    opened(results).save(record)
+
+    def refuse(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "read_bytes", refuse)
+        (said,) = opened(results).quarantine()
+        assert "cannot be read now" in said and "ulimit -n" in said
+    assert opened(results).get(record.run_id) == record
+    assert not (results / "quarantine").exists()
+
+
+def test_a_folder_that_another_command_has_mended_meanwhile_is_not_set_aside(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_record()
+    opened(results).save(record)
+    folder = results / "runs" / record.run_id
+    whole = (folder / "history.csv").read_bytes()
+    (folder / "history.csv").write_bytes(whole[:-4])
+    damaged = RunFolders.damaged
+
+    def then_mended(self: RunFolders, *, everything: bool = False) -> list[str]:
+        said = damaged(self, everything=everything)
+        (folder / "history.csv").write_bytes(whole)
+        return said
+
+    monkeypatch.setattr(RunFolders, "damaged", then_mended)
+    assert opened(results).quarantine() == []
+    assert opened(results).get(record.run_id) == record
+
+
 WRITER = """
 import os, signal, sys
 import numpy as np
@@ -339,7 +433,8 @@ def test_a_writer_killed_within_a_save_leaves_whole_records_only(results: Path, 
     assert writer.communicate()[0] == "1\n" and writer.returncode == -9
     assert check_whole(results, records) == whole
     saved = [opened(results).save(record, np.zeros(record.n_samples, int)) for record in records]
-    assert saved == [number >= whole for number in range(3)]
+    recovered = dies_at == 11  # when all was written, and only the name was not yet the right one
+    assert saved == [number >= whole + recovered for number in range(3)]
     assert check_whole(results, records) == 3
 
 

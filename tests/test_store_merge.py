@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.claims import alone
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.registry import UserError
 from benchmark.spec import DataSpec, Protocol, RunSpec
@@ -230,6 +231,13 @@ def test_a_merge_whose_disk_fails_leaves_what_was_there(tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="no space"):
         merge([source], tmp_path / "into")
     assert tracked_bytes(tmp_path / "into") == before
+
+
+def test_of_two_merges_at_once_the_second_is_refused(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a", make_record())
+    with alone(tmp_path / "all", "merge"), pytest.raises(UserError, match="another command does a merge"):
+        merge([source], tmp_path / "all")
+    assert merge([source], tmp_path / "all").total == 1
 
 
 def test_a_paper_name_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
