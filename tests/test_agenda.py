@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from benchmark.agenda import Agenda
 from benchmark.claims import Claims
+from benchmark.crew import Crew, Died
 from benchmark.executors import Finished, Job, Place, processes, serial
 from benchmark.record import Context
 from benchmark.registry import load_plugins
@@ -133,3 +136,15 @@ def test_workers_share_prepared_data_and_give_the_bits_of_the_serial_executor(tm
         first, second = (store.get(job.spec.run_id) for store in stores)
         assert first.loss == second.loss and first.metrics == second.metrics
         assert (stores[0].labels(job.spec.run_id) == stores[1].labels(job.spec.run_id)).all()
+
+
+def test_the_interrupt_of_a_terminal_does_not_reach_a_worker_that_is_starting(tmp_path):
+    (job,) = jobs(1)
+    with Crew(Place(tmp_path), 1) as crew:
+        crew.begin(job)
+        (worker,) = crew._crew
+        os.kill(worker.process.pid, signal.SIGINT)
+        said: list[Any] = []
+        while not any(isinstance(event, Finished | Died) for event in said):
+            said += crew.events(1.0)
+    assert isinstance(said[-1], Finished) and said[-1].record is not None
