@@ -47,7 +47,7 @@ def mismatch(numbers: Numbers) -> Drawing:
     axes.set_xlabel("epoch")
     axes.set_ylabel("OFM = (1 - cosine) / 2")
     legend(axes)
-    finding = ". ".join(findings(means))
+    finding = "; ".join(findings(means))
     note = "Bands reach from the lowest to the highest run; 0.5 is a right angle"
     return Drawing(figure, f"{finding}. {note}.", facts_of(cells, numbers.profile))
 
