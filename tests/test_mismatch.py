@@ -20,6 +20,7 @@ from benchmark.mismatch import (
     ofm,
     pair_drifts,
     purity,
+    purity_gain,
     r_ofm,
 )
 
@@ -150,3 +151,14 @@ def test_purity_is_the_share_of_points_whose_nearest_other_point_is_of_their_cla
     points = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.2, 0.0], [5.3, 0.0]])
     assert purity(points, np.array([0, 0, 1, 1, 1])) == 1.0
     assert purity(points, np.array([0, 1, 1, 1, 0])) == pytest.approx(1 / 5)
+
+
+def test_the_gain_in_purity_is_that_of_pairs_of_samples():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 100)
+    apart, mixed = labels[:, None] * 50 + rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    mean, low, high = purity_gain(apart, mixed, labels)
+    assert mean == pytest.approx(1 - purity(mixed, labels)) and 0 < low < mean < high
+    lost = 1 - purity(mixed, labels)  # each sample gains one or nothing
+    assert high - mean == pytest.approx(1.96 * math.sqrt(lost * (1 - lost) / 199), rel=1e-6)
+    assert purity_gain(mixed, mixed, labels) == (0, 0, 0)

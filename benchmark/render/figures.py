@@ -14,6 +14,7 @@ import matplotlib.figure
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.mismatch import purity, purity_gain
 from benchmark.registry import UserError
 
 Floats = npt.NDArray[np.float64]
@@ -202,3 +203,18 @@ def facts_of_embeddings(found: Sequence[Embedding], profile: str) -> tuple[str, 
     """State profile, and for each embedding its data set, run, number of points and projection."""
     shown = (f"{e.label}: {e.dataset_label}, run {e.run_id}, {len(e.points)} samples, {e.note}" for e in found)
     return (f"profile {profile}", *shown)
+
+
+def neighbours(found: Sequence[Embedding]) -> str:
+    """State for each embedding how many points have a nearest neighbour of their class."""
+    shares = ", ".join(f"{e.label} {100 * purity(e.points, e.classes):.0f} %" for e in found)
+    return f"nearest neighbours of the same class in the plane: {shares}"
+
+
+def neighbour_gain(a: Embedding, b: Embedding) -> tuple[str, bool]:
+    """State by how much `a` is above `b` in that, and return whether the interval over the samples lies above 0."""
+    mean, low, high = (100 * value for value in purity_gain(a.points, b.points, b.classes))
+    return (
+        f"{a.label} minus {b.label} {mean:+.1f} points [{low:+.1f}, {high:+.1f}] over the samples of these runs",
+        low > 0,
+    )

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from benchmark.mismatch import matching, purity, r_ofm
-from benchmark.render.figures import Drawing, Figure, Numbers, Trace, facts_of, facts_of_embeddings
+from benchmark.render.figures import (
+    Drawing,
+    Embedding,
+    Figure,
+    Numbers,
+    Trace,
+    facts_of,
+    facts_of_embeddings,
+    neighbour_gain,
+    neighbours,
+)
 from benchmark.render.plots import COLOURS, arrow, blank, box, canvas, classes, curve, legend
 
 MODELS = ("ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t")
@@ -97,12 +109,19 @@ def block1(numbers: Numbers) -> Drawing:
     for sheet, shown in zip(axes, found, strict=True):
         classes(sheet, shown.points, shown.classes)
         sheet.set_title(shown.label, fontsize=9)
-    neighbours = {shown.label: purity(shown.points, shown.classes) for shown in found}
-    text = ", ".join(f"{label} {100 * share:.0f} %" for label, share in neighbours.items())
-    best = max(neighbours, key=lambda label: neighbours[label])
-    agrees = "agrees" if best == found[-1].label and len(found) > 1 else "does not show that order here"
-    finding = f"nearest neighbours of the same class in the plane: {text}; the picture {agrees}."
+    finding = f"{neighbours(found)}; {lead(found)}."
     return Drawing(figure, finding, facts_of_embeddings(found, numbers.profile))
+
+
+def lead(found: Sequence[Embedding]) -> str:
+    """Say whether the tensor companions lead the best of the other models by more than the samples leave open."""
+    tensor = [shown for shown in found if shown.method == MODELS[-1]]
+    others = [shown for shown in found if shown.method != MODELS[-1]]
+    if not tensor or not others:
+        return "too few models are stored for a comparison"
+    rival = max(others, key=lambda shown: purity(shown.points, shown.classes))
+    gain, clear = neighbour_gain(tensor[0], rival)
+    return f"{gain}, which {'agrees' if clear else 'is no clear difference: the picture does not show it'}"
 
 
 def learning(numbers: Numbers) -> Drawing:

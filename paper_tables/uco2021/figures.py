@@ -8,7 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmark.mismatch import drift, ofm, pair_drifts
-from benchmark.render.figures import CellTraces, Drawing, Figure, Numbers, Trace, facts_of, facts_of_embeddings
+from benchmark.render.figures import (
+    CellTraces,
+    Drawing,
+    Embedding,
+    Figure,
+    Numbers,
+    Trace,
+    facts_of,
+    facts_of_embeddings,
+    neighbour_gain,
+    neighbours,
+)
 from benchmark.render.plots import arrow, blank, box, canvas, classes, curve, legend
 
 AUXILIARY = ("reconstruction", "companion_*")
@@ -85,8 +96,18 @@ def block1(numbers: Numbers) -> Drawing:
     for sheet, shown in zip(axes, found, strict=True):
         classes(sheet, shown.points, shown.classes)
         sheet.set_title(shown.label, fontsize=9)
-    facts = facts_of_embeddings(found, numbers.profile)
-    return Drawing(figure, "one panel per model; digits are drawn as themselves.", facts)
+    return Drawing(figure, f"{neighbours(found)}; {lead(found)}.", facts_of_embeddings(found, numbers.profile))
+
+
+def lead(found: Sequence[Embedding]) -> str:
+    """Say whether the models with an auxiliary loss are above DDC by more than the samples leave open."""
+    plain = [shown for shown in found if shown.method == "ddc"]
+    others = [shown for shown in found if shown.method != "ddc"]
+    if not plain or not others:
+        return "too few models are stored for a comparison"
+    gains = [neighbour_gain(shown, plain[0]) for shown in others]
+    agrees = "agrees" if all(clear for _, clear in gains) else "does not agree for all"
+    return f"{', '.join(text for text, _ in gains)}, which {agrees}"
 
 
 def pairs(numbers: Numbers) -> Drawing:
