@@ -214,7 +214,5 @@ def neighbours(found: Sequence[Embedding]) -> str:
 def neighbour_gain(a: Embedding, b: Embedding) -> tuple[str, bool]:
     """State by how much `a` is above `b` in that, and return whether the interval over the samples lies above 0."""
     mean, low, high = (100 * value for value in purity_gain(a.points, b.points, b.classes))
-    return (
-        f"{a.label} minus {b.label} {mean:+.1f} points [{low:+.1f}, {high:+.1f}] over the samples of these runs",
-        low > 0,
-    )
+    gain = f"{mean:+.1f} points [{low:+.1f}, {high:+.1f}] over the samples of these runs"
+    return f"{a.label} minus {b.label} {gain}", low > 0
