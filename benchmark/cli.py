@@ -80,6 +80,9 @@ def run(
     profile: Profile = "quick",
     reading: Readings = None,
     sets: Sets = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--setting", help="Only this setting of a table, as it prints it; repeatable.")
+    ] = None,
     runs: Runs = None,
     device: Device = None,
     workers: Workers = None,
@@ -103,7 +106,7 @@ def run(
         raise UsageError(did_you_mean("choice for --stale", stale, ("keep", "rerun")))
     check_executor(executor)
     end, every = until(budget), frequency(checkpoint)
-    asked = request(profile, paper, table, method, dataset, reading, sets, runs, record)
+    asked = request(profile, paper, table, method, dataset, reading, sets, runs, record, setting)
     check_device(device)
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
     cells = plan_cells(asked)

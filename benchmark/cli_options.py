@@ -71,6 +71,7 @@ def request(
     sets: list[str] | None,
     runs: int | None,
     record: list[str] | None = None,
+    setting: list[str] | None = None,
 ) -> Request:
     """Return the request that the filters of a command stand for."""
     both = ("paper", "code") if reading is ReadingChoice.both else (reading.value,) if reading else ()
@@ -80,7 +81,7 @@ def request(
         if name not in OBSERVERS:
             raise UsageError(did_you_mean("observer", name, OBSERVERS))
     asked = Request(profile, papers, named, methods, datasets, both, tuple(sets or ()), runs)  # type: ignore[arg-type]
-    return replace(asked, record=tuple(record or ()))
+    return replace(asked, record=tuple(record or ()), settings=tuple(setting or ()))
 
 
 def cores() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -63,7 +64,10 @@ DERIVED: Mapping[str, Callable[[RunRecord, MetricRule], float]] = MappingProxyTy
 def metric_value(record: RunRecord, metric: MetricRule) -> float:
     """Return the number of one run for a metric, in the unit of the table; NotMeasured where the record has none."""
     if metric.column in DERIVED:
-        return metric.scale * DERIVED[metric.column](record, metric)
+        value = metric.scale * DERIVED[metric.column](record, metric)
+        if not math.isfinite(value):
+            raise NotMeasured("a gradient or a spread is zero, so there is no number")
+        return value
     if metric.column not in record.metrics:
         raise NotMeasured(f"the record has no {metric.column}")
     return metric.scale * record.metrics[metric.column]

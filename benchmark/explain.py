@@ -44,6 +44,8 @@ def find_cell(session: Session, request: Request, profile: str | None, setting: 
     if not found:
         raise UsageError(f"{table} has no such cell for {method} on {dataset}: see `tables --table {table}`.")
     labels = list(dict.fromkeys(cell.setting for cell in found))
+    if setting is not None and labels == [""]:
+        raise UsageError(f"{table} has no settings.")
     if setting is not None and setting not in labels:
         raise UsageError(did_you_mean(f"setting of {table}", setting, labels))
     wanted = [cell for cell in found if setting in (None, cell.setting)]
@@ -75,7 +77,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
             "statistic": statistic,
         },
         "published": _published(published),
-        "ours": _ours(result, records, metric),
+        "ours": _ours(result, records, metric, _unjudged(cell, published)),
         "runs": [_run(session, record, metric) for record in records.values()],
         "streams": _streams(records),
         "data": _data(cell),
@@ -107,18 +109,29 @@ def _published(published: Published | None) -> dict[str, Any]:
     return {"value": published.value, "sd": published.sd, "note": published.note}
 
 
-def _ours(result: CellResult, records: dict[str, RunRecord], metric: MetricRule) -> dict[str, Any]:
+def _unjudged(cell: PlannedCell, published: Published | None) -> str:
+    """Say why a cell with a number has no verdict."""
+    if cell.profile != "paper":
+        return "none in a reduced profile"
+    if published is None:
+        return "none: the paper gives no number"
+    return "none: fields were set" if cell.overrides else "none: not judged"
+
+
+def _ours(result: CellResult, records: dict[str, RunRecord], metric: MetricRule, unjudged: str) -> dict[str, Any]:
     used, values, _ = measured(records.values(), metric)
     facts: dict[str, Any] = {"value": result.value, "sd": result.sd, "runs": f"{result.n_ok}/{result.n}"}
     facts["counts"], facts["stale"] = result.counts, result.stale
-    facts["verdict"] = result.verdict or "none in a reduced profile"
+    facts["verdict"] = result.verdict or unjudged
     facts |= {"no value because": result.why} if result.why else {}
     if used:
         losses = [float(r.loss) for r in used if r.loss is not None]
         facts["selected run"] = min(used, key=lambda r: (r.loss, r.spec.replicate)).run_id
-        facts["selection regret"] = selection_regret(losses, values)
+        sign = 1 if metric.higher_is_better else -1
+        facts["selection regret"] = selection_regret(losses, [sign * value for value in values])
         facts["mean over runs"] = sum(values) / len(values)
         facts["highest over runs"] = max(values)
+        facts |= {} if metric.higher_is_better else {"lowest over runs": min(values)}
     return facts
 
 
@@ -220,13 +233,16 @@ def _environments(records: dict[str, RunRecord]) -> list[dict[str, Any]]:
 
 
 def _command(cell: PlannedCell, paper: Paper) -> str:
-    """Return the command that makes the runs of the cell, ready for a shell."""
+    """Return the command that makes the runs of the cell again, ready for a shell; "" for a cell without runs."""
+    if not cell.specs:
+        return ""
     words = ["python", "-m", "benchmark", "run", "--table", f"{cell.paper}/{cell.table}", "--method", cell.row]
     words += ["--dataset", cell.column, "--profile", cell.profile, "--reading", cell.reading]
+    words += ["--setting", cell.setting] if cell.setting else []
     words += [word for text in cell.overrides.split(";") if text for word in ("--set", text)]
     if cell.runs != paper.protocol.profiles[cell.profile].runs:
         words += ["--runs", str(cell.runs)]
-    return shlex.join(words)
+    return shlex.join([*words, "--fresh"])
 
 
 def _grid(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -31,7 +31,8 @@ from benchmark.spec import RunSpec
 class Request:
     """What the user asks for; empty filters mean everything. `runs` replaces the profile's number of runs.
 
-    `record` are observers to record with, beside those that a table needs.
+    `record` are observers to record with, beside those that a table needs. `settings` are labels of a table's settings,
+    which the quick profile then has, too, where it leaves them out.
     """
 
     profile: str = "quick"
@@ -43,6 +44,7 @@ class Request:
     sets: tuple[str, ...] = ()
     runs: int | None = None
     record: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,7 @@ def _cells_of(
     overrides = parse_overrides(request.sets, paper, entries)
     guests = _guests(paper, table, names)
     for column_id, column in _columns(paper, table, request):
-        for setting in _settings(table, request.profile):
+        for setting in _settings(table, request):
             for row_id in dict.fromkeys((*table.rows, *table.reference, *guests)):
                 row = paper.method(row_id)
                 if request.methods and row_id not in request.methods and row.method not in request.methods:
@@ -298,9 +300,10 @@ def _columns(paper: Paper, table: TableRule, request: Request) -> Iterator[tuple
             yield name, column
 
 
-def _settings(table: TableRule, profile: str) -> Iterator[Setting]:
+def _settings(table: TableRule, request: Request) -> Iterator[Setting]:
     for setting in settings(table):
-        if profile != "quick" or setting.quick or not table.grid:
+        usual = request.profile != "quick" or setting.quick or not table.grid
+        if setting.label in request.settings if request.settings else usual:
             yield setting
 
 
@@ -327,6 +330,10 @@ def _check_names(request: Request) -> None:
     for paper in papers:
         for name, column in paper.protocol.columns.items():
             datasets |= {name, column.paper.dataset, column.code.dataset}
+    labels = {setting.label for _, _, table in selected_tables(request) for setting in settings(table)} - {""}
+    for label in request.settings:
+        if label not in labels:
+            raise UsageError(did_you_mean("setting", label, labels) if labels else "no table asked for has settings.")
     for name in request.methods:
         if name not in methods:
             raise UsageError(did_you_mean("method", name, methods))

@@ -187,4 +187,5 @@ def _only(request: Request, paper: Paper, table: str, profile: str, readings: tu
         sets=request.sets,
         runs=request.runs,
         record=request.record,
+        settings=request.settings,
     )

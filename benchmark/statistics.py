@@ -163,7 +163,10 @@ def bootstrap_best(losses: npt.ArrayLike, values: npt.ArrayLike) -> tuple[float,
 
 
 def selection_regret(losses: npt.ArrayLike, values: npt.ArrayLike) -> float:
-    """Return how much the selection by lowest loss gives away: the highest value minus the selected one."""
+    """Return how much the selection by lowest loss gives away: the highest value minus the selected one.
+
+    Values of which the lowest is best are to be given with the other sign.
+    """
     loss, value = _runs(losses, values)
     return float(value.max()) - _best(loss, value)
 

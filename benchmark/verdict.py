@@ -37,6 +37,9 @@ VERDICTS: Final = (
     QUOTED,
 )
 
+JUDGED: Final = (EQUIVALENT, HIGHER, LOWER, CONSISTENT)
+"""The verdicts that compare two numbers."""
+
 MARGIN: Final = 3.0
 """The margin of equivalence in points (per cent of ACC or NMI), fixed before any run it judges."""
 

@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark import cli
+from benchmark.cells import Published
 from benchmark.execute import run_code_digest
-from benchmark.explain import as_text, explain_cell
+from benchmark.explain import _unjudged, as_text, explain_cell
 from benchmark.paper import load_paper
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.record import RunRecord
@@ -77,6 +78,30 @@ def test_the_selected_run_is_the_one_with_the_lowest_loss(tmp_path):
     assert ours["selection regret"] == pytest.approx(20.0)
     assert (ours["mean over runs"], ours["highest over runs"]) == (pytest.approx(60.0), pytest.approx(70.0))
     assert (ours["runs"], ours["stale"], ours["counts"]) == ("3/3", 0, {"ok": 3})
+
+
+def test_regret_is_none_where_the_lowest_value_is_best_and_selected(tmp_path, monkeypatch):
+    metrics = load_paper("tkuco2024").protocol.metrics
+    monkeypatch.setitem(metrics, "acc", metrics["acc"].model_copy(update={"higher_is_better": False}))
+    cell = planned()
+    ours = explain_cell(stored(tmp_path, cell), cell, "acc")["ours"]
+    assert ours["selection regret"] == 0 and ours["lowest over runs"] == pytest.approx(50.0)
+
+
+def test_the_command_names_the_setting_and_trains_whatever_is_stored(tmp_path):
+    setting = "lambda=0.100;omega=constant"
+    (cell,) = plan_cells(Request(tables=("tkuco2024/table4",), methods=("ddc-uco-n",), settings=(setting,)))
+    words = shlex.split(explain_cell(stored(tmp_path, cell), cell, "acc")["command"])
+    assert words[words.index("--setting") + 1] == setting and words[-1] == "--fresh"
+    none = explain_cell(Session(tmp_path), planned("dynae"), "acc")
+    assert none["command"] == "" and none["ours"]["verdict"] == "not implemented"
+
+
+def test_a_cell_without_verdict_says_why(tmp_path):
+    asked = Request("paper", tables=("tkuco2024/table3",), methods=("ddc-uco-t",), datasets=("usps",))
+    (cell,) = plan_cells(asked)
+    assert "reduced" not in _unjudged(cell, Published(1.0)) and "no number" in _unjudged(cell, None)
+    assert _unjudged(planned(), None) == "none in a reduced profile"
 
 
 def test_a_run_that_failed_is_listed_with_its_error_and_is_not_selected(tmp_path):

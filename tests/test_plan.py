@@ -144,7 +144,6 @@ def test_cells_without_a_method_or_a_data_set_of_ours_say_so_and_plan_nothing(mo
         ("ddc", "usps"): "",
         ("dynae", "usps"): "not implemented",
         ("ddc", "reuters"): "no data",
-        ("dynae", "reuters"): "not implemented",
     }
     assert [bool(cell.specs) for cell in cells] == [cell.reason == "" for cell in cells]
 
@@ -320,3 +319,13 @@ def test_columns_of_images_are_as_they_were():
     (cell,) = plan_cells(Request("cpu", tables=(TABLE2,), datasets=("usps",), methods=("ddc-uco-t",)))
     params = cell.resolved.spec.params
     assert (params["network"], params["taps"]) == ("cnn-small", ["block1_pool", "block2_pool"])
+
+
+def test_a_setting_asked_for_is_planned_alone_also_where_quick_leaves_it_out():
+    quick = {cell.setting for cell in plan_cells(Request(tables=(TABLE4,)))}
+    other = next(c.setting for c in plan_cells(Request("cpu", tables=(TABLE4,))) if c.setting not in quick)
+    assert {cell.setting for cell in plan_cells(Request(tables=(TABLE4,), settings=(other,)))} == {other}
+    with pytest.raises(UsageError, match="setting"):
+        plan_cells(Request(tables=(TABLE4,), settings=("lambda=7",)))
+    with pytest.raises(UsageError, match="no table asked for has settings"):
+        plan_cells(Request(tables=(TABLE2,), settings=("lambda=7",)))

@@ -8,6 +8,7 @@ from string import ascii_lowercase
 
 from benchmark.cells import Column, DataTable, TableResult
 from benchmark.render.layout import DAGGER, MAX_VALUE_COLUMNS, Block
+from benchmark.verdict import JUDGED
 
 FULL_PROFILE = "paper"
 REDUCED = "reduced profile: no verdict on the published numbers"
@@ -63,6 +64,7 @@ def footnotes(table: TableResult, blocks: Sequence[Block], marks: Mapping[str, s
     notes = [Footnote(DAGGER, "made wholly or in part by other code than today's (stale runs).")] * (DAGGER in used)
     notes += [Footnote(mark, note) for note, mark in marks.items() if mark in used]
     notes += [Footnote("", f"Published values: {note}") for note, mark in marks.items() if not mark]
+    notes += [Footnote("", "Published values without an sd are taken as exact by the verdicts.")] * _exact(table)
     columns = dict.fromkeys(
         f"{dataset_label(column)}: {column.note or 'a real data set used where that of the paper cannot be had.'}"
         for block in blocks
@@ -70,6 +72,12 @@ def footnotes(table: TableResult, blocks: Sequence[Block], marks: Mapping[str, s
         if column.stand_in or column.note
     )
     return notes + [Footnote("", text) for text in (*columns, *table.footnotes)]
+
+
+def _exact(table: TableResult) -> bool:
+    """Whether a verdict rests on a published value without sd."""
+    pairs = ((cell.published, result) for row in table.rows for cell in row.cells for result in cell.results.values())
+    return any(value is not None and value.sd is None and result.verdict in JUDGED for value, result in pairs)
 
 
 def legend(blocks: Sequence[Block], bold: str, underlined: str) -> str:
