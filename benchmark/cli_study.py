@@ -23,7 +23,7 @@ from benchmark.cli_options import (
     cores,
     request,
 )
-from benchmark.compare import MIN_DATASETS, as_text, compare_methods, variant
+from benchmark.compare import MIN_DATASETS, as_text, compare_methods, metric_of, setting_of, variant
 from benchmark.effects import Effect, checked_severity, draw_effects, measure_effects, plan_effects
 from benchmark.listing import print_list
 from benchmark.new_method import new_method
@@ -33,6 +33,10 @@ from benchmark.registry import UsageError, did_you_mean
 from benchmark.render.plots import png_bytes, rank_diagram, svg_bytes
 from benchmark.running import How, announce, carry_out
 from benchmark.session import Session
+
+Setting = Annotated[
+    str | None, typer.Option("--setting", help="The setting of a table that has several, as `tables` prints it.")
+]
 
 
 def compare(
@@ -44,6 +48,7 @@ def compare(
     ] = None,
     dataset: Datasets = None,
     metric: Annotated[str, typer.Option("--metric", help="A metric of the table.")] = "acc",
+    setting: Setting = None,
     profile: SomeProfile = None,
     reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
     sets: Sets = None,
@@ -58,7 +63,7 @@ def compare(
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
     place = table or _home([variant(text).method for text in methods], metric)
-    asked = request(profile or "quick", None, [place], methods, dataset, reading, sets, runs)
+    asked = request(profile or "quick", None, [place], methods, dataset, reading, sets, runs, setting=_listed(setting))
     answer = compare_methods(Session(results), asked, metric, profile)
     typer.echo(json.dumps(answer, indent=2) if as_json else as_text(answer))
     if to is not None and answer["ranks"]:
@@ -75,6 +80,7 @@ def ledger(
     method: Annotated[str | None, typer.Option("--method", help="With --effects: on this method.")] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="With --effects: on this data set.")] = None,
     table: Annotated[str | None, typer.Option("--table", help="With --effects: as in this table.")] = None,
+    setting: Setting = None,
     profile: Annotated[str, typer.Option("--profile", help="With --effects: quick, cpu or paper.")] = "quick",
     severity: Annotated[str | None, typer.Option("--severity", help="Only entries A, B or C.")] = None,
     metric: Annotated[str, typer.Option("--metric", help="With --effects: this metric.")] = "acc",
@@ -92,15 +98,14 @@ def ledger(
         return
     if method is None or dataset is None:
         raise UsageError("--effects needs --method and --dataset.")
-    rules = load_paper(effects)
-    wanted = table or _home(papers=[effects])
-    asked = request(profile, [effects], [wanted], [method], [dataset], ReadingChoice.paper, None, runs)
+    wanted = table or _home(metric=metric, papers=[effects])
+    wanted = wanted if "/" in wanted else f"{effects}/{wanted}"
+    rule, point = metric_of(wanted, metric), setting_of(wanted, setting)
+    filters = (profile, [effects], [wanted], [method], [dataset], ReadingChoice.paper)
+    asked = request(*filters, None, runs, setting=_listed(point or None))
     base, planned = plan_effects(asked, checked_severity(severity or "A"))
     session = Session(results, data_dir=data_dir)
     code = _train(session, base, planned, workers) if train else 0
-    rule = rules.protocol.metrics.get(metric)
-    if rule is None:
-        raise UsageError(did_you_mean(f"metric of {effects}", metric, rules.protocol.metrics))
     found = measure_effects(session, base, planned, rule)
     shown = found if as_json else [effect for effect in found if effect.cell]
     print_list([_effect_line(effect, rule.label) for effect in shown], as_json)
@@ -108,7 +113,8 @@ def ledger(
         _say_what_it_is(base, found)
     if to is not None and any(effect.scores for effect in found):
         to.mkdir(parents=True, exist_ok=True)
-        figure, title = draw_effects(found, rule.label), f"Effects of the ledger of {effects}: {method} on {dataset}"
+        label = f"{rule.label} [points]" if rule.scale == 100 else rule.label
+        figure, title = draw_effects(found, label), f"Effects of the ledger of {effects}: {method} on {dataset}"
         (to / f"ledger-effects-{method}-{dataset}.svg").write_bytes(svg_bytes(figure, title))
         (to / f"ledger-effects-{method}-{dataset}.png").write_bytes(png_bytes(figure, title))
     raise typer.Exit(code)
@@ -127,6 +133,10 @@ def create(
     else:
         typer.echo(f"next: pip install -e {package} && python -m benchmark ls methods")
     typer.echo(f"then: python -m benchmark run --table {_home()} --method {name}")
+
+
+def _listed(setting: str | None) -> list[str] | None:
+    return None if setting is None else [setting]
 
 
 def _home(methods: Sequence[str] = (), metric: str | None = None, papers: Sequence[str] | None = None) -> str:
@@ -188,7 +198,8 @@ def _train(session: Session, base: PlannedCell, planned: list[Effect], workers: 
 def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
     line = {"entry": effect.entry.id, "title": effect.entry.title}
     if effect.scores is None or effect.losses is None:
-        state = effect.why or f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"
+        stored = f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"
+        state = effect.why or (stored if effect.missing else " ".join(effect.unmeasured))
         state += f"; change it with --set {effect.field}=..." if effect.field else ""
         return {**line, "runs": "-", f"{label} code - paper": state, "interval": "-", "loss": "-", "loss interval": "-"}
     low, high = effect.scores.interval
@@ -206,11 +217,14 @@ def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
 
 
 def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
+    place = f"{base.column} at {base.setting}" if base.setting else base.column
     typer.echo(
         f"\nEach entry alone put to the code's value, all others as the paper reads; means over runs of {base.row} on "
-        f"{base.column}, profile {base.profile}, 95 % bootstrap intervals (too short for few runs). No default follows."
+        f"{place}, profile {base.profile}, 95 % bootstrap intervals (too short for few runs). No default follows."
     )
-    missing = [effect for effect in found if effect.cell and effect.scores is None]
+    for sentence in dict.fromkeys(text for effect in found for text in effect.unmeasured):
+        typer.echo(sentence)
+    missing = [effect for effect in found if effect.missing]
     if missing:
         typer.echo(
             f"Runs are missing for {' '.join(effect.entry.id for effect in missing)} (or for the base): "

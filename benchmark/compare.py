@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -19,9 +21,9 @@ from benchmark.comparison import (
     critical_difference,
     holm,
 )
-from benchmark.paper import PROFILES, READINGS, MetricRule, Reading, load_paper
+from benchmark.paper import PROFILES, READINGS, MetricRule, Reading, TableRule, load_paper, settings
 from benchmark.plan import PlannedCell, Request, plan_cells
-from benchmark.record import RunRecord
+from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import UsageError, UserError, did_you_mean
 from benchmark.session import Session
 
@@ -34,30 +36,38 @@ _SHARED = ("init:", "batches:")
 def compare_methods(session: Session, request: Request, metric_id: str, profile: str | None) -> dict[str, Any]:
     """Return what stored runs say about every pair of methods of `request`, on every data set they have in common.
 
-    The answer is plain values: `table`, `profile`, `metric`, `pairs` (a line for each pair and data set), `ranks` (mean
-    ranks with the critical difference, from five data sets up) and `notes`.
+    `request` names a setting of the table where it has several. The answer is plain values: `table`, `setting`,
+    `profile`, `metric`, `pairs` (a line for each pair and data set), `ranks` (mean ranks with the critical difference,
+    from five data sets up) and `notes`.
     """
     metric = _metric(request, metric_id)
-    lacking, found = "", {}
+    setting = setting_of(request.tables[0], next(iter(request.settings), None))
+    unmeasured, lacking, found = "", "", {}
     for name in (profile,) if profile else tuple(reversed(PROFILES)):
         cells = _cells(replace(request, profile=name))
-        values = {key: part for key, cell in cells.items() if (part := _values(session, cell, metric))}
+        held = {key: measured_runs(session, cell, metric, f"{key[0]} on {key[1]}") for key, cell in cells.items()}
+        values = {key: runs for key, (runs, _) in held.items() if runs}
+        without = [sentence for _, sentence in held.values() if sentence]
         if pairs := _pairs(values, request.methods):
-            found[name] = _answer(request, name, metric, values, pairs)
+            found[name] = _answer(request, name, setting, metric, values, pairs, without)
             if {method for method, _ in values} == set(request.methods):
                 return found[name]
         else:
+            unmeasured = unmeasured or next(iter(without), "")
             lacking = _missing(request, name, cells, values) or lacking
     # No profile has runs of all the methods: the fullest that has runs of two.
     for answer in found.values():
         return answer
     where = f"the {profile} profile" if profile else "any profile"
-    raise UserError(lacking or f"no cell of {where} has all these methods: see `python -m benchmark ls tables`.")
+    where += f" at {setting}" if setting else ""
+    none = f"no cell of {where} has all these methods: see `python -m benchmark ls tables`."
+    raise UserError(unmeasured or lacking or none)
 
 
 def as_text(answer: dict[str, Any]) -> str:
     """Return the answer of `compare_methods` as text."""
-    lines = [f"{answer['metric']} of {answer['table']}, profile {answer['profile']}, reading {answer['reading']}", ""]
+    place = answer["table"] + (f" at {answer['setting']}" if answer["setting"] else "")
+    lines = [f"{answer['metric']} of {place}, profile {answer['profile']}, reading {answer['reading']}", ""]
     header = ("A", "B", "data set", "runs", "A mean", "B mean", "A - B", "95 % interval", "P(A > B)", "p", "p (Holm)")
     rows = [header, *(_line(pair) for pair in answer["pairs"])]
     widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
@@ -78,15 +88,50 @@ def _line(pair: dict[str, Any]) -> tuple[str, ...]:
     return (pair["a"], pair["b"], pair["dataset"], runs, *numbers, *tail)
 
 
-def _metric(request: Request, metric_id: str) -> MetricRule:
-    (table,) = request.tables
-    paper, _, name = table.partition("/")
-    rule = load_paper(paper).table(name)
+def metric_of(table: str, metric_id: str) -> MetricRule:
+    """Return the rule of a metric of ``PAPER/TABLE``; UsageError where the table has no such metric, or none at all."""
+    rule = _rule(table)
+    if rule.kind != "results":
+        raise UsageError(f"{table} lists facts and has no numbers of runs to compare: draw it with `tables`.")
     if metric_id not in rule.metrics:
         raise UsageError(did_you_mean(f"metric of {table}", metric_id, rule.metrics))
+    return load_paper(table.partition("/")[0]).protocol.metrics[metric_id]
+
+
+def setting_of(table: str, setting: str | None) -> str:
+    """Return the setting of ``PAPER/TABLE`` that is meant: the named one, or the only one ("" where nothing varies).
+
+    Raises
+    ------
+    UsageError
+        For a setting that the table lacks, or where it has several and none is named.
+    """
+    labels = [point.label for point in settings(_rule(table))]
+    if setting is None and len(labels) == 1:
+        return labels[0]
+    if labels == [""]:
+        raise UsageError(f"{table} has no settings: leave --setting out.")
+    if setting is None:
+        raise UsageError(
+            f"{table} has several settings: name one with --setting: {', '.join(map(shlex.quote, labels))}."
+        )
+    if setting not in labels:
+        raise UsageError(did_you_mean(f"setting of {table}", setting, labels))
+    return setting
+
+
+def _rule(table: str) -> TableRule:
+    paper, slash, name = table.partition("/")
+    if not slash:
+        raise UsageError(f"write the table as PAPER/TABLE, not {table!r}: see `python -m benchmark ls tables`.")
+    return load_paper(paper).table(name)
+
+
+def _metric(request: Request, metric_id: str) -> MetricRule:
+    metric = metric_of(request.tables[0], metric_id)
     if len(request.methods) < 2 or len(set(request.methods)) < len(request.methods):
         raise UsageError("name at least two different methods to compare.")
-    return load_paper(paper).protocol.metrics[metric_id]
+    return metric
 
 
 @dataclass(frozen=True)
@@ -96,11 +141,6 @@ class Variant:
     method: str
     reading: Reading
     sets: tuple[str, ...] = ()
-
-    @property
-    def options(self) -> str:
-        """The options of `run` that make its runs."""
-        return "".join((f" --reading {self.reading}", *(f" --set {text}" for text in self.sets)))
 
 
 def variant(text: str, reading: Reading = "paper") -> Variant:
@@ -136,13 +176,25 @@ def _cells(request: Request) -> dict[tuple[str, str], PlannedCell]:
     return found
 
 
-def _values(session: Session, cell: PlannedCell, metric: MetricRule) -> dict[int, tuple[float, RunRecord]]:
-    """Return by replicate the value and the record of the runs that count."""
-    used, values, _ = measured(cell_records(cell.specs, session.find).values(), metric)
-    return {record.spec.replicate: (value, record) for record, value in zip(used, values, strict=True)}
+Runs = dict[int, tuple[float, RunRecord]]
+"""By replicate the value and the record of runs."""
+
+Values = dict[tuple[str, str], Runs]
 
 
-Values = dict[tuple[str, str], dict[int, tuple[float, RunRecord]]]
+def measured_runs(session: Session, cell: PlannedCell, metric: MetricRule, what: str) -> tuple[Runs, str]:
+    """Return the runs of a cell that count and have a finite value, and a sentence about those without one, or "".
+
+    `what` names the runs in that sentence.
+    """
+    found = cell_records(cell.specs, session.find).values()
+    counted = [record for record in found if record.status in COUNTED and record.loss is not None]
+    used, values, why = measured(counted, metric)
+    pairs = zip(used, values, strict=True)
+    runs = {record.spec.replicate: (value, record) for record, value in pairs if math.isfinite(value)}
+    left = len(counted) - len(runs)
+    why = why or "its value is not finite"
+    return runs, f"{metric.label} of {left} of {len(counted)} runs of {what} is not measured: {why}." if left else ""
 
 
 def _pairs(values: Values, methods: Sequence[str]) -> list[dict[str, Any]]:
@@ -160,11 +212,11 @@ def _pairs(values: Values, methods: Sequence[str]) -> list[dict[str, Any]]:
     return [{"p holm": None} | pair for pair in pairs]
 
 
-def _ids(runs: dict[int, tuple[float, RunRecord]]) -> set[str]:
+def _ids(runs: Runs) -> set[str]:
     return {record.run_id for _, record in runs.values()}
 
 
-def compare_runs(a: dict[int, tuple[float, RunRecord]], b: dict[int, tuple[float, RunRecord]]) -> Comparison:
+def compare_runs(a: Runs, b: Runs) -> Comparison:
     """Compare runs by replicate: paired where those that both have used the same random streams."""
     both = sorted(a.keys() & b.keys())
     if both and all(_share(a[r][1], b[r][1]) for r in both):
@@ -179,15 +231,22 @@ def _share(a: RunRecord, b: RunRecord) -> bool:
 
 
 def _answer(
-    request: Request, profile: str, metric: MetricRule, values: Values, pairs: list[dict[str, Any]]
+    request: Request,
+    profile: str,
+    setting: str,
+    metric: MetricRule,
+    values: Values,
+    pairs: list[dict[str, Any]],
+    without: Sequence[str],
 ) -> dict[str, Any]:
-    notes = ["Intervals: percentile bootstrap of the mean over runs; of few runs they are too short."]
+    notes = [*without, "Intervals: percentile bootstrap of the mean over runs; of few runs they are too short."]
     if any(pair["paired"] for pair in pairs):
         notes.append("Paired by replicate: both methods start from the same weights or see the same batches.")
     if any(pair["p"] is None for pair in pairs):
         notes.append(f"No test is shown where the number of runs lets no p be below {LEVEL}.")
     return {
         "table": request.tables[0],
+        "setting": setting,
         "profile": profile,
         "reading": ", ".join(dict.fromkeys(named.reading for named in _variants(request).values())),
         "metric": metric.label,
@@ -214,8 +273,14 @@ def _missing(request: Request, profile: str, cells: dict[tuple[str, str], Planne
     if not lacking:
         return ""
     label, cell = lacking[0]
+    named = _variants(request)[label]
+    words = ["run", "--table", f"{cell.paper}/{cell.table}", "--method", cell.row, "--dataset", cell.column]
+    words += ["--setting", cell.setting] if cell.setting else []
+    words += ["--profile", profile, "--reading", named.reading]
+    words += [word for text in (*request.sets, *named.sets) for word in ("--set", text)]
+    words += ["--runs", str(request.runs)] if request.runs else []
+    where = f"{cell.column} at {cell.setting}" if cell.setting else cell.column
     return (
-        f"no run of {label} on {cell.column} is stored in the {profile} profile: make it with `python -m benchmark "
-        f"run --table {cell.paper}/{cell.table} --method {cell.row} --dataset {cell.column} --profile {profile}"
-        f"{_variants(request)[label].options}`."
+        f"no run of {label} on {where} is stored in the {profile} profile: make it with "
+        f"`python -m benchmark {shlex.join(words)}`."
     )

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
-from benchmark.assemble import cell_records
-from benchmark.compare import compare_runs
+from benchmark.compare import Runs, compare_runs, measured_runs
 from benchmark.comparison import Comparison
 from benchmark.paper import LedgerEntry, MetricRule, load_paper
 from benchmark.plan import PlannedCell, Request, plan_cells
-from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import UsageError, did_you_mean
+from benchmark.registry import UsageError, UserError, did_you_mean
 from benchmark.render.plots import COLOURS, canvas
+from benchmark.resolve import parse_overrides
 from benchmark.session import Session
 
 
@@ -26,9 +25,9 @@ class Effect:
     """What the code's value of one ledger entry does, against the paper reading.
 
     `cell` is the flipped cell, None where the entry changes nothing of the method: `why` says so, and `field` names
-    the field that can be set by hand where both readings have one value. `scores` and `losses` compare flipped minus
-    base; None where runs are missing. `same_loss` says that the flip leaves the loss function as it was, so that its
-    values compare.
+    the field that can be set by hand where both readings have one value, if any. `scores` and `losses` compare flipped
+    minus base; None where runs are `missing` or have no such metric. `same_loss` says that the flip leaves the loss
+    function as it was, so that its values compare. `unmeasured` are sentences about runs without the metric.
     """
 
     entry: LedgerEntry
@@ -39,12 +38,14 @@ class Effect:
     losses: Comparison | None = None
     same_loss: bool = True
     field: str = ""
+    missing: bool = False
+    unmeasured: tuple[str, ...] = ()
 
 
 def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, list[Effect]]:
     """Return the base cell of the paper reading, and for each entry of `severity` its flipped cell, without numbers.
 
-    `request` names one table, method and data set.
+    `request` names one table, method and data set, and one setting of the table where it has several.
     """
     paper = load_paper(request.papers[0])
     base = _cell(request)
@@ -58,24 +59,30 @@ def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, li
         cell = _cell(replace(request, sets=(*request.sets, f"{entry.id}=code")))
         same = [a.run_id == b.run_id for a, b in zip(base.specs, cell.specs, strict=True)]
         if all(same):
-            field = _own_field(entry, base)
-            why = "both readings have the same value" if field else "no field of this method and data set"
-            effects.append(Effect(entry, None, why, 0, field=field))
+            own = [item.path for item in base.resolved.fields if entry.id in item.ledger] if base.resolved else []
+            why = "both readings have the same value" if own else "no field of this method and data set"
+            effects.append(Effect(entry, None, why, 0, field=_by_hand(entry, base, own)))
         else:
             effects.append(Effect(entry, cell, "", 0, same_loss=_keeps_loss(base, cell)))
     return base, effects
 
 
 def measure_effects(session: Session, base: PlannedCell, effects: Sequence[Effect], metric: MetricRule) -> list[Effect]:
-    """Return the effects with their numbers, from stored runs."""
-    return [_measure(session, base, effect, metric) if effect.cell else effect for effect in effects]
+    """Return the effects with their numbers, from stored runs; UserError where the base has runs and no number."""
+    before, without = measured_runs(session, base, metric, f"{base.row} on {base.column}")
+    if without and not before:
+        raise UserError(without)
+    return [_measure(session, before, without, effect, metric) if effect.cell else effect for effect in effects]
 
 
 def draw_effects(effects: Sequence[Effect], label: str) -> Figure:
-    """Draw the effect of each entry on the metric and on the loss, with intervals; what is not run is left out."""
+    """Draw the effect of each entry on the metric and on the loss, with intervals; what is not run is left out.
+
+    `label` names the metric with its unit.
+    """
     shown = [effect for effect in effects if effect.scores]
     figure, panels = canvas(1, 2, width=7.6, height=1.4 + 0.38 * max(1, len(shown)))
-    for place, (axes, name) in enumerate(zip(panels, (f"{label} [points]", "loss"), strict=True)):
+    for place, (axes, name) in enumerate(zip(panels, (label, "loss"), strict=True)):
         axes.axvline(0, color="#000000", linewidth=0.8)
         for row, effect in enumerate(reversed(shown)):
             found = effect.losses if place else effect.scores
@@ -103,9 +110,16 @@ def _cell(request: Request) -> PlannedCell:
     return cells[0]
 
 
-def _own_field(entry: LedgerEntry, base: PlannedCell) -> str:
-    own = [item.path for item in base.resolved.fields if entry.id in item.ledger] if base.resolved else []
-    return own[0] if own else ""
+def _by_hand(entry: LedgerEntry, base: PlannedCell, own: Sequence[str]) -> str:
+    """Return the field of the `own` that ``--set`` can change: first of those that the entry names; "" if none."""
+    paper = load_paper(base.paper)
+    for path in sorted(own, key=lambda path: path not in entry.fields):
+        try:
+            parse_overrides((f"{path}=null",), paper)
+        except UsageError:
+            continue
+        return path
+    return ""
 
 
 def _keeps_loss(base: PlannedCell, flipped: PlannedCell) -> bool:
@@ -117,24 +131,17 @@ def _keeps_loss(base: PlannedCell, flipped: PlannedCell) -> bool:
     )
 
 
-def _measure(session: Session, base: PlannedCell, effect: Effect, metric: MetricRule) -> Effect:
+def _measure(session: Session, before: Runs, without: str, effect: Effect, metric: MetricRule) -> Effect:
     assert effect.cell is not None
-    before, after = _records(session, base), _records(session, effect.cell)
+    what = f"{effect.cell.row} on {effect.cell.column} with {effect.entry.id}=code"
+    after, lacking = measured_runs(session, effect.cell, metric, what)
+    missing = not before or not (after or lacking)
+    unmeasured = tuple(text for text in (without, lacking) if text)
+    effect = replace(effect, stored=len(after), missing=missing, unmeasured=unmeasured)
     if not before or not after:
-        return replace(effect, stored=len(after))
-    scores = [{r: (metric.scale * x.metrics[metric.column], x) for r, x in part.items()} for part in (after, before)]
-    losses = [{r: (float(x.loss or 0.0), x) for r, x in part.items()} for part in (after, before)]
-    return replace(
-        effect,
-        stored=len(after),
-        scores=compare_runs(scores[0], scores[1]),
-        losses=compare_runs(losses[0], losses[1]),
-    )
-
-
-def _records(session: Session, cell: PlannedCell) -> dict[int, RunRecord]:
-    found = cell_records(cell.specs, session.find).values()
-    return {r.spec.replicate: r for r in found if r.status in COUNTED and r.loss is not None}
+        return effect
+    losses = [{r: (float(x.loss or 0.0), x) for r, (_, x) in part.items()} for part in (after, before)]
+    return replace(effect, scores=compare_runs(after, before), losses=compare_runs(losses[0], losses[1]))
 
 
 def checked_severity(name: str) -> str:

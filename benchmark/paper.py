@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources.abc import Traversable
 from itertools import product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -140,7 +140,8 @@ class TableRule(Frozen):
     """A table: what it shows, which rows and columns, which statistic, and how urgent its runs are (1 first).
 
     A table of kind `network` shows the layers of a registered network. `record` are observers that its runs need;
-    `unit` and `decimals` are those of its values; `set` replaces fields by profile, after the profile's own.
+    `unit` and `decimals` are those of its values; `set` replaces fields by profile, after the profile's own, and
+    `runs` its number of runs.
     `published_runs` is how many runs a published mean is of: its standard error follows from the sd over them.
     """
 
@@ -161,6 +162,7 @@ class TableRule(Frozen):
     decimals: int = 1
     published_runs: int | None = Field(None, ge=1)
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    runs: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
 
 
 class LedgerEntry(Frozen):

@@ -249,6 +249,7 @@ def _cells_of(
         offered = ", ".join(profile.readings)
         raise UsageError(f"the {request.profile} profile of {paper.id} offers only the reading: {offered}.")
     profile = profile.model_copy(update={"set": {**profile.set, **table.set.get(request.profile, {})}})
+    runs = table.runs.get(request.profile, profile.runs)
     overrides = parse_overrides(request.sets, paper, entries)
     guests = _guests(paper, table, names)
     for column_id, column in _columns(paper, table, request):
@@ -273,9 +274,9 @@ def _cells_of(
                         table.priority,
                         reason,
                         resolved,
-                        request.runs or profile.runs,
+                        request.runs or runs,
                         overrides.label,
-                        (request.runs or profile.runs) < profile.runs,
+                        (request.runs or runs) < runs,
                         tuple(dict.fromkeys((*table.record, *request.record))),
                     )
 

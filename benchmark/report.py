@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from benchmark import __version__
 from benchmark.assemble import assemble
 from benchmark.cells import BLANK, Cell, CellResult, Row, TableResult
@@ -17,7 +19,16 @@ from benchmark.paper import PROFILES, Paper, Reading, TableRule, load_paper, pap
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.registry import DATASETS, METHODS
 from benchmark.render import notes
-from benchmark.render.layout import Style, highlights, is_incomplete, result_of
+from benchmark.render.layout import (
+    DAGGER,
+    Place,
+    Style,
+    column_blocks,
+    highlights,
+    is_incomplete,
+    lay_out,
+    result_of,
+)
 from benchmark.render.plots import svg_bytes
 from benchmark.render.site import Site, inline_svg, slug
 from benchmark.report_cells import CellPages, dataset_page, method_page
@@ -97,7 +108,7 @@ def _views(session: Session, paper: Paper, table: str) -> Iterator[View]:
 
 
 def _view(session: Session, paper: Paper, table: str, profile: str, reading: Reading, cells: list[PlannedCell]) -> View:
-    result = assemble(paper, table, cells, session.find, session.stale, (reading,))
+    result = assemble(paper, table, cells, session.find, session.stale, (reading,), session.renewed)
     return View(profile, reading, tuple(cells), result)
 
 
@@ -174,6 +185,10 @@ def _shown_view(view: View, pages: CellPages) -> dict[str, Any]:
     result, reading = view.result, view.reading
     styles = highlights(result)
     apart = result.published_apart
+    marks = notes.published_marks(result)
+    blocks = lay_out(result, marks, result.decimals)
+    # The legend is made of fixed sentences: nothing in it is to be escaped but the two samples.
+    legend = notes.legend(blocks, '<b class="best">bold</b>', '<span class="near">underlined</span>')
     return {
         "profile": view.profile,
         "reading": reading,
@@ -181,19 +196,27 @@ def _shown_view(view: View, pages: CellPages) -> dict[str, Any]:
         "circumstances": notes.circumstances(result),
         "settings": any(row.setting for row in result.rows),
         "columns": [f"{notes.dataset_label(column)} {column.metric_label}" for column in result.columns],
-        "rows": [_shown_row(view, number, row, styles, pages) for number, row in enumerate(result.rows)],
+        "blocks": column_blocks(result.columns, len(result.readings)),
+        "rows": [_shown_row(view, number, row, styles, marks, pages) for number, row in enumerate(result.rows)],
+        "legend": Markup(legend),
+        "notes": [_note(note) for note in notes.footnotes(result, blocks, marks)],
         "apart": [dict(zip(apart[0], row, strict=True)) for row in apart[1:]],
     }
 
 
+def _note(note: notes.Footnote) -> str:
+    mark = note.mark if note.mark in ("", DAGGER) else f"[{note.mark}]"
+    return f"{mark} {note.text}".strip()
+
+
 def _shown_row(
-    view: View, number: int, row: Row, styles: dict[tuple[int, int, str], Style], pages: CellPages
+    view: View, number: int, row: Row, styles: dict[Place, Style], marks: dict[str, str], pages: CellPages
 ) -> dict[str, Any]:
     cells = []
     for place, (column, cell) in enumerate(zip(view.result.columns, row.cells, strict=True)):
         style = styles.get((number, place, view.reading), "plain")
         page = pages.page(view.result.paper, view.result.table, row.method, column.dataset, row.setting, view)
-        cells.append(_shown_cell(cell, view.reading, view.result.decimals, style, page))
+        cells.append(_shown_cell(cell, view.reading, view.result.decimals, style, marks, page))
     method = load_paper(view.result.paper).method(row.method).method
     return {
         "label": row.label,
@@ -204,7 +227,9 @@ def _shown_row(
     }
 
 
-def _shown_cell(cell: Cell, reading: str, decimals: int, style: Style, page: str) -> dict[str, Any]:
+def _shown_cell(
+    cell: Cell, reading: str, decimals: int, style: Style, marks: dict[str, str], page: str
+) -> dict[str, Any]:
     result = result_of(cell, reading)
     partial = is_incomplete(result)
     text = _number(result.value, result.sd, decimals)
@@ -212,20 +237,23 @@ def _shown_cell(cell: Cell, reading: str, decimals: int, style: Style, page: str
         nothing = "no value" if result.n_ok else "not run"
         text = result.why or ("" if result.verdict == BLANK else result.verdict or nothing)
     published = _number(cell.published.value, cell.published.sd, decimals) if cell.published else ""
+    mark = marks.get(cell.published.note, "") if cell.published else ""
     difference = ""
     if result.value is not None and cell.published and not partial:
         difference = f"{result.value - cell.published.value:+.{decimals}f}"
     beside = {**result.counts, "stale": result.stale}
     extra = ", ".join(f"{n} {s}" for s, n in beside.items() if n and s not in ("ok",))
+    extra = f" ({extra})" if extra else ""
     return {
         "text": text,
         "sort": "" if result.value is None else repr(float(result.value)),
         "style": "partial" if partial and result.value is not None else style,
         "page": page,
-        "published": published,
+        "stale": DAGGER if result.stale and result.value is not None else "",
+        "published": published + (f" [{mark}]" if mark else ""),
         "difference": difference,
         "verdict": result.verdict if result.value is not None else "",
-        "runs": f"{result.n_ok}/{result.n} runs" + (f" ({extra})" if extra else "") if result.run_ids else "",
+        "runs": f"{result.n_ok}/{result.n} runs{extra}{DAGGER if result.stale else ''}" if result.run_ids else "",
     }
 
 

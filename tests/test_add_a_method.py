@@ -87,7 +87,7 @@ def test_a_package_of_its_own_has_an_entry_point(tmp_path):
 
 @pytest.mark.parametrize("name", ["Deep", "9lives", "a_b", "a--b", "", "../x", "class", "match"])
 def test_names_that_cannot_be_are_refused(tmp_path, name):
-    with pytest.raises(UsageError, match="cannot be a method's name|Python's own"):
+    with pytest.raises(UsageError, match=r"cannot be a method's name|Python's own"):
         new_method(name, tmp_path)
 
 

@@ -12,8 +12,9 @@ from typer.testing import CliRunner, Result
 
 from benchmark import cli
 from benchmark.cli_study import _home
+from benchmark.compare import _missing
 from benchmark.plan import Request, plan_cells
-from benchmark.record import RunRecord
+from benchmark.record import Evaluation, RunRecord
 from benchmark.registry import UserError, load_plugins
 from benchmark.store import Store
 
@@ -32,11 +33,28 @@ def call(results: Path, *words: str, code: int = 0) -> Result:
     return result
 
 
-def keep(results: Path, method: str, accs: list[float], sets: tuple[str, ...] = (), streams: Any = ("init:a",)) -> None:
-    asked = Request(tables=("tkuco2024/table2",), methods=(method,), runs=len(accs), sets=sets)
+def keep(
+    results: Path,
+    method: str,
+    accs: list[float],
+    sets: tuple[str, ...] = (),
+    streams: Any = ("init:a",),
+    place: tuple[str, ...] = ("tkuco2024/table2",),
+    auxiliary: tuple[float, ...] = (),
+) -> None:
+    """Store a run for each of `accs`; `place` is a table and a setting, `auxiliary` the course of the companions."""
+    asked = Request(tables=place[:1], settings=place[1:], methods=(method,), runs=len(accs), sets=sets)
     (cell,) = plan_cells(asked)
     for spec, acc in zip(cell.specs, accs, strict=True):
-        values = {"status": "ok", "loss": 1 - acc, "metrics": {"acc": acc, "nmi_geometric": acc}}
+        history = [
+            Evaluation(
+                **{"phase": "train", "step": t, "epoch": t, "total": 1, "clusters": 10},
+                terms={"companion_1": x},
+                metrics={"acc": acc / x},
+            )
+            for t, x in enumerate(auxiliary)
+        ]
+        values = {"status": "ok", "loss": 1 - acc, "metrics": {"acc": acc, "nmi_geometric": acc}, "history": history}
         environment = {"device": "cpu", "streams": list(streams)}
         Store(results).save(RunRecord(run_id=spec.run_id, spec=spec, environment=environment, **values))
 
@@ -117,9 +135,57 @@ def test_missing_runs_are_named_with_the_command_that_makes_them(tmp_path):
         call(tmp_path, "compare", "ddc", "ddc-uco-t")
 
 
+def test_the_command_for_missing_runs_has_all_that_was_set(tmp_path):
+    keep(tmp_path, "ddc", [0.5], sets=("K1=code",))
+    words = ["ddc", "ddc-uco-t:orthogonality=upper", "--set", "K1=code", "--set", "network=a b", "--runs", "2"]
+    whole = "--reading paper --set K1=code --set 'network=a b' --set orthogonality=upper --runs 2`"
+    asked = Request(tables=("tkuco2024/table2",), methods=tuple(words[:2]), sets=("K1=code", "network=a b"), runs=2)
+    (cell,) = plan_cells(Request(tables=asked.tables, methods=("ddc-uco-t",)))
+    assert _missing(asked, "quick", {("ddc-uco-t:orthogonality=upper", "digits"): cell}, {}).endswith(f"{whole}.")
+    with pytest.raises(UserError, match="--profile quick --reading paper --set K1=code`"):
+        call(tmp_path, "compare", "ddc", "ddc-uco-t", "--set", "K1=code")
+
+
+GRID, LOW, HIGH = "tkuco2024/table4", "lambda=0.001;omega=constant", "lambda=0.010;omega=constant"
+IN_GRID = ("compare", "ddc-uco-n", "ddc-uco-t", "--table", GRID)
+
+
+def test_methods_are_compared_at_the_setting_that_is_named(tmp_path):
+    for setting, gap in ((LOW, 0.1), (HIGH, 0.2)):
+        keep(tmp_path, "ddc-uco-n", [0.5, 0.6], place=(GRID, setting))
+        keep(tmp_path, "ddc-uco-t", [0.5 - gap, 0.6 - gap], place=(GRID, setting))
+    answer = json.loads(call(tmp_path, *IN_GRID, "--setting", HIGH, "--json").output)
+    assert answer["setting"] == HIGH and answer["pairs"][0]["difference"] == pytest.approx(20.0)
+    text = call(tmp_path, *IN_GRID, "--setting", LOW).output
+    assert f"ACC of {GRID} at {LOW}, profile quick" in text and "+10.00" in text
+
+
+def test_a_setting_is_asked_for_where_there_are_several(tmp_path):
+    keep(tmp_path, "ddc-uco-n", [0.5], place=(GRID, HIGH))
+    with pytest.raises(UserError, match=f"name one with --setting: '{LOW}', .*'{HIGH}'"):
+        call(tmp_path, *IN_GRID)
+    with pytest.raises(UserError, match=f"did you mean .*'{LOW}'"):
+        call(tmp_path, *IN_GRID, "--setting", "lambda=.001;omega=constant")
+    with pytest.raises(UserError, match=f"ddc-uco-t on digits at {HIGH} is stored .* --setting '{HIGH}' --profile"):
+        call(tmp_path, *IN_GRID, "--setting", HIGH)
+    with pytest.raises(UserError, match="tkuco2024/table2 has no settings"):
+        call(tmp_path, "compare", "ddc", "ddc-uco-t", "--setting", HIGH)
+    with pytest.raises(UserError, match="several settings"):
+        call(tmp_path, *EFFECTS[:4], "ddc-uco-t", *EFFECTS[5:], "--table", "table4")
+
+
+def test_runs_without_the_metric_are_named_and_not_asked_for_again(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6])
+    keep(tmp_path, "ddc-uco-t", [0.5, 0.6], auxiliary=(3.0, 2.0, 1.5, 1.2, 1.1))
+    with pytest.raises(UserError, match="R-OFM slope of 2 of 2 runs of ddc on digits is not measured: history has no"):
+        call(tmp_path, "compare", "ddc", "ddc-uco-t", "--metric", "r-ofm-slope")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["ddc", "ddc-ae", "--table", "tkuco2024/table1"], "table1 lists facts and has no numbers of runs to compare"),
+        (["ddc", "ddc-ae", "--table", "table2"], "write the table as PAPER/TABLE"),
         (["ddc"], "at least two"),
         (["ddc", "ddc"], "at least two"),
         (["ddc", "ddc:codes"], "after the colon"),
@@ -186,6 +252,48 @@ def test_entries_without_effect_stand_below_the_effects(tmp_path):
     assert any("the same value: K9 (--set params.orthogonality=...)" in line for line in below)
     assert any("  no field of this method and data set: K3, " in line for line in below)
     assert any("no effect on our numbers: " in line and "N1" in line for line in below)
+
+
+def test_an_effect_on_a_metric_that_is_computed_from_the_history_is_shown(tmp_path):
+    course = (3.0, 2.0, 1.5, 1.2, 1.1)
+    keep(tmp_path, "ddc-uco-t", [0.5, 0.6, 0.7], auxiliary=course)
+    keep(tmp_path, "ddc-uco-t", [0.6, 0.7, 0.8], sets=("K1=code",), auxiliary=course)
+    keep(tmp_path, "ddc-uco-t", [0.6, 0.7, 0.8], sets=("C1=code",))
+    words = (*EFFECTS[:4], "ddc-uco-t", *EFFECTS[5:], "--metric", "r-ofm-slope")
+    found = {line["entry"]: line for line in json.loads(call(tmp_path, *words, "--json").output)}
+    assert found["K1"]["runs"] == "3 pairs" and float(found["K1"]["R-OFM slope code - paper"]) != 0
+    reason = "R-OFM slope of 3 of 3 runs of ddc-uco-t on digits with C1=code is not measured: history has no auxiliary"
+    assert found["C1"]["R-OFM slope code - paper"].startswith(reason)
+    text = call(tmp_path, *words).output
+    assert f"\n{reason}" in text and "Runs are missing for K3 (or for the base)" in text
+
+
+def test_effects_on_a_metric_that_the_method_lacks_end_in_one_sentence(tmp_path):
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
+    with pytest.raises(UserError, match="R-OFM slope of 3 of 3 runs of ddc on digits is not measured: history has no"):
+        effects(tmp_path, "--metric", "r-ofm-slope")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--metric", "accc"), "no metric of tkuco2024/table2 named 'accc'; did you mean 'acc'"),
+        (("--metric", "r-ofm-slope", "--table", "table2"), "no metric of tkuco2024/table2 named 'r-ofm-slope'"),
+        (("--table", "tkuco2024/table1"), "table1 lists facts"),
+    ],
+)
+def test_a_wrong_metric_is_refused_before_anything_trains(tmp_path, monkeypatch, words, message):
+    monkeypatch.setattr("benchmark.cli_study.carry_out", lambda *_: pytest.fail("it trains"))
+    with pytest.raises(UserError, match=message):
+        call(tmp_path, *EFFECTS, "--run", *words)
+
+
+def test_the_field_to_change_by_hand_can_be_set(tmp_path):
+    words = ("--dataset", "usps", "--profile", "cpu", "--json")
+    lines = json.loads(call(tmp_path, *EFFECTS[:5], *words).output)
+    found = {line["entry"]: line["ACC code - paper"] for line in lines}
+    assert found["C6"] == "both readings have the same value; change it with --set data.preprocess=..."
+    assert not any("data.dataset" in text for text in found.values())
 
 
 def test_effects_are_drawn(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -51,6 +54,34 @@ def test_unpaired_runs_are_tested_by_their_ranks():
     assert found.smallest_p == pytest.approx(2 / 252)
     assert found.difference == pytest.approx(7 - 2.9)
     assert compare_unpaired([1.0, 2], [3.0, 4]).p is None
+
+
+@pytest.mark.parametrize(("n", "m", "p"), [(5, 5, 2 / 252), (3, 5, 2 / 56), (20, 20, 2 / math.comb(40, 20))])
+def test_ties_within_groups_that_lie_apart_give_the_smallest_p(n, m, p):
+    """Of all ways to share the runs out, only one has all the high ones in A."""
+    found = compare_unpaired(np.ones(n), np.zeros(m))
+    assert found.p == found.smallest_p == pytest.approx(p)
+
+
+def test_unpaired_runs_with_ties_are_tested_by_all_ways_to_share_them_out():
+    for n, m in ((5, 4), (4, 6), (7, 3)):
+        both = RNG.integers(0, 4, n + m).astype(float)
+        ranks = stats.rankdata(both)
+        sums = np.array([ranks[list(chosen)].sum() for chosen in itertools.combinations(range(n + m), n)])
+        tail = min((sums <= ranks[:n].sum()).mean(), (sums >= ranks[:n].sum()).mean())
+        assert compare_unpaired(both[:n], both[n:]).p == pytest.approx(min(1, 2 * tail))
+    assert compare_unpaired(np.ones(5), np.ones(5)).p == 1
+
+
+@pytest.mark.parametrize(("n", "m"), [(5, 5), (4, 9), (20, 20), (30, 30)])
+def test_unpaired_runs_without_ties_are_tested_as_scipy_s_exact_test_does(n, m):
+    a, b = RNG.standard_normal(n) + 0.5, RNG.standard_normal(m)
+    assert compare_unpaired(a, b).p == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue)
+
+
+def test_many_unpaired_runs_are_tested_by_the_normal_approximation():
+    a, b = RNG.integers(0, 9, 40), RNG.integers(0, 9, 41)
+    assert compare_unpaired(a, b).p == pytest.approx(stats.mannwhitneyu(a, b).pvalue)
 
 
 def test_the_interval_of_few_values_is_that_of_all_resamples():

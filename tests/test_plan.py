@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -329,3 +330,10 @@ def test_a_setting_asked_for_is_planned_alone_also_where_quick_leaves_it_out():
         plan_cells(Request(tables=(TABLE4,), settings=("lambda=7",)))
     with pytest.raises(UsageError, match="no table asked for has settings"):
         plan_cells(Request(tables=(TABLE2,), settings=("lambda=7",)))
+
+
+def test_a_table_may_have_its_own_number_of_runs_in_a_profile():
+    asked = Request("cpu", tables=(TABLE4,), datasets=("usps",))
+    assert {(cell.runs, cell.reduced) for cell in plan_cells(asked)} == {(3, False)}
+    assert {(c.runs, c.reduced) for c in plan_cells(replace(asked, runs=2))} == {(2, True)}
+    assert {cell.runs for cell in plan_cells(replace(asked, tables=(TABLE2,)))} == {5}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.paper import load_paper
 from benchmark.plan import Request, plan_cells
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.registry import DATASETS, METHODS, load_plugins
+from benchmark.render import notes
 from benchmark.render.curves import curve_svg
 from benchmark.render.site import inline_svg, shown, slug
-from benchmark.report import Built, build_report
+from benchmark.report import Built, _views, build_report
 from benchmark.report_cells import confusion_lines
 from benchmark.session import Session
 from benchmark.store import Store
@@ -81,13 +85,13 @@ class Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
-        self.ids: set[str] = set()
+        self.ids: list[str] = []
         self.unnamed = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self.found += [value for key, value in attrs if key in ("href", "src") and value and tag != "use"]
-        self.ids |= {values["id"]} if values.get("id") else set()
+        self.ids += [name] if (name := values.get("id")) else []
         self.unnamed += tag == "svg" and not values.get("aria-label")
 
 
@@ -121,6 +125,12 @@ def test_every_link_leads_to_a_file_and_a_place_that_are_there(built):
                 assert fragment in pages[other].ids, (path, target)
 
 
+def test_no_page_has_an_id_twice(built):
+    for path in built.index.parent.rglob("*.html"):
+        ids = Counter(parsed(path.read_text(encoding="utf-8")).ids)
+        assert [name for name, count in ids.items() if count > 1] == [], path
+
+
 def test_nothing_is_loaded_from_elsewhere(built):
     for path in built.index.parent.rglob("*.*"):
         text = path.read_text(encoding="utf-8")
@@ -146,6 +156,34 @@ def test_a_table_shows_ours_published_difference_and_verdict(built):
     (section,) = re.findall(r'aria-label="Table 2, profile paper, reading paper">(.*?)</section>', text, re.DOTALL)
     (cell,) = re.findall(r'data-value="68\.\d+">(.*?)</td>', section, re.DOTALL)[:1]
     assert "68.9 (" in cell and "67.9 (" in cell and "+1.0" in cell and "consistent" in cell and "20/20 runs" in cell
+
+
+def section_of(built: Built, paper: str, label: str) -> str:
+    (section,) = re.findall(rf'aria-label="{label}">(.*?)</section>', page(built, f"papers/{paper}.html"), re.DOTALL)
+    return str(section)
+
+
+def test_a_table_is_followed_by_its_legend_and_notes(built):
+    full = section_of(built, "tkuco2024", "Table 2, profile paper, reading paper")
+    assert "Cell: our value (sd); published value (sd); verdict on it; runs entered/planned." in full
+    assert "16x16 images enlarged" in full and "(stale runs)" in full and "20 stale)†" in full
+    quick = section_of(built, "tkuco2024", "Table 2, profile quick, reading paper")
+    assert '<b class="best">bold</b>: best of its column' in quick and "<li>digits (stand-in): " in quick
+    for wanted in load_paper("tkuco2024").tables["table2"].footnotes:
+        assert wanted in unescape(full) and wanted in unescape(quick)
+
+
+def test_a_published_number_points_to_its_note(built):
+    text = page(built, "papers/dtkc2019.html")
+    assert re.search(r'class="published">[^<]* \[a\]</span>', text) and "<li>[a] " in text
+
+
+def test_renewed_runs_are_counted_in_the_caption(built, monkeypatch):
+    session = Session(built.index.parent.parent)
+    monkeypatch.setattr(session, "stale", lambda record: False)
+    monkeypatch.setattr(session, "aged", lambda record: True)
+    (view, *_) = _views(session, load_paper("tkuco2024"), "table2")
+    assert "20 runs made by earlier code and renewed" in notes.circumstances(view.result)
 
 
 def test_a_cell_page_says_where_its_number_comes_from(built):
@@ -302,6 +340,9 @@ CONTRAST = """() => {
   return low;
 }"""
 
+A4_WIDTH = 794 - 2 * 45
+"""The width of an A4 sheet between its margins of 12 mm, in pixels."""
+
 SAMPLES = ("index.html", "papers/tkuco2024.html", "cells/tkuco2024-table2-quick-paper-ddc-digits.html", "ledger.html")
 
 
@@ -337,6 +378,35 @@ def test_a_printed_page_has_no_controls(browse):
     tab.emulate_media(media="print")
     assert tab.locator(".controls:visible").count() == 0
     assert tab.locator("section:visible table").count() > 0
+
+
+WIDER = """() => [document.documentElement, ...document.querySelectorAll("main, main *")]
+    .filter((n) => !n.closest("svg") && n.getBoundingClientRect().width && n.scrollWidth > n.clientWidth + 1)
+    .filter((n) => getComputedStyle(n).display !== "inline")
+    .map((n) => n.tagName + " " + n.className + " " + n.scrollWidth + " " + n.textContent.trim().slice(0, 40))"""
+
+
+def test_a_printed_page_has_every_column_within_an_a4_sheet(browse):
+    for path in (*SAMPLES, "papers/dtkc2019.html", "papers/idec2017.html", "methods/ddc.html", "datasets/usps.html"):
+        tab = browse(path)
+        tab.set_viewport_size({"width": A4_WIDTH, "height": 1000})
+        tab.emulate_media(media="print")
+        assert tab.evaluate(WIDER) == [], path
+        assert tab.evaluate("document.documentElement.scrollWidth") <= A4_WIDTH, path
+
+
+def test_a_wide_table_is_printed_in_blocks_that_together_have_its_columns(browse):
+    tab = browse("papers/tkuco2024.html")
+    view = tab.locator(".views").first.locator("section:visible")
+    columns = view.locator(".screen").first.locator("thead th").all_inner_texts()
+    assert len(columns) > 10 and view.locator(".print:visible").count() == 0
+    tab.emulate_media(media="print")
+    assert view.locator(".screen:visible").count() == 0
+    blocks = view.locator(".print").first.locator("table:visible").all()
+    texts = [block.locator("thead th").all_inner_texts() for block in blocks]
+    assert all(text[0] == columns[0] and len(text) <= 5 for text in texts)
+    assert [name for text in texts for name in text[1:]] == columns[1:]
+    assert "68.9 (" in " ".join(block.inner_text() for block in blocks)
 
 
 def test_without_scripts_every_table_is_there(chromium, built):
