@@ -6,7 +6,6 @@ that others claim are looked at again until they are stored, or their claims are
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from benchmark.faults import sentence
 from benchmark.jobs import Finished, Job, Place, never
 from benchmark.provenance import device_name
 from benchmark.record import RunRecord
-from benchmark.run_folders import RECORD, RunFolders, run_names
+from benchmark.run_folders import RunFolders, record_stamp, run_names
 
 ATTEMPTS = 2
 """How often a run is tried again when its worker process dies."""
@@ -157,14 +156,10 @@ class Agenda:
             return None
         return folders.record((run_id, self._device))
 
-    def _stamp(self, job: Job) -> tuple[int, ...]:
+    def _stamp(self, job: Job) -> tuple[tuple[int, int], ...]:
         """Return when the records of a run were written; nothing where there are none."""
-        names = run_names(job.run_id, self._device)
-        times = []
-        for name in names:
-            with contextlib.suppress(OSError):  # it is not there, or another command is replacing it
-                times.append((self.place.results / "runs" / name / RECORD).stat().st_mtime_ns)
-        return tuple(times)
+        folders = (self.place.results / "runs" / name for name in run_names(job.run_id, self._device))
+        return tuple(stamp for folder in folders if (stamp := record_stamp(folder)) is not None)
 
     def _settle(self, end: Finished) -> None:
         self._settled.append(end)

@@ -223,8 +223,9 @@ def explain(
 ) -> None:
     """Show where a cell comes from: runs, streams, protocol with ledger entries, data, environment."""
     session = Session(results)
-    asked = request("quick", None, [table], [method], [dataset], reading, sets, runs)
-    cell = find_cell(session, asked, profile, setting)
+    wanted = [setting] if setting is not None else None
+    asked = request("quick", None, [table], [method], [dataset], reading, sets, runs, setting=wanted)
+    cell = find_cell(session, asked, profile)
     facts = explain_cell(session, cell, metric)
     typer.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
 

@@ -75,7 +75,7 @@ def embed(
     """Train the best stored run of a cell again and store a layer's outputs, projected to the plane, for figures."""
     session = Session(results, data_dir=data_dir)
     asked = request(profile, None, [table], [method], [dataset], reading, None, None)
-    cell = find_cell(session, asked, profile, None)
+    cell = find_cell(session, asked, profile)
     if not cell.specs:
         raise UserError(f"{cell.row} on {cell.column} has no runs: {cell.reason}.")
     for file in embed_best(session, cell, tap, projection, epoch or (), samples):

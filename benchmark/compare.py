@@ -101,23 +101,15 @@ def metric_of(table: str, metric_id: str) -> MetricRule:
 def setting_of(table: str, setting: str | None) -> str:
     """Return the setting of ``PAPER/TABLE`` that is meant: the named one, or the only one ("" where nothing varies).
 
-    Raises
-    ------
-    UsageError
-        For a setting that the table lacks, or where it has several and none is named.
+    UsageError where the table has several and none is named; the plan refuses one that it lacks.
     """
-    labels = [point.label for point in settings(_rule(table))]
-    if setting is None and len(labels) == 1:
-        return labels[0]
-    if labels == [""]:
-        raise UsageError(f"{table} has no settings: leave --setting out.")
-    if setting is None:
-        raise UsageError(
-            f"{table} has several settings: name one with --setting: {', '.join(map(shlex.quote, labels))}."
-        )
-    if setting not in labels:
-        raise UsageError(did_you_mean(f"setting of {table}", setting, labels))
-    return setting
+    if setting is not None:
+        return setting
+    first, *others = [point.label for point in settings(_rule(table))]
+    if others:
+        names = ", ".join(map(shlex.quote, (first, *others)))
+        raise UsageError(f"{table} has several settings: name one with --setting: {names}.")
+    return first
 
 
 def _rule(table: str) -> TableRule:

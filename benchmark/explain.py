@@ -21,7 +21,7 @@ from benchmark.statistics import selection_regret
 from benchmark.streams import Streams
 
 
-def find_cell(session: Session, request: Request, profile: str | None, setting: str | None) -> PlannedCell:
+def find_cell(session: Session, request: Request, profile: str | None) -> PlannedCell:
     """Return the one cell that a request with a table, a method and a data set asks for.
 
     Where the profile, the reading or the setting is left open, it is the cell with the largest share of stored runs.
@@ -43,13 +43,7 @@ def find_cell(session: Session, request: Request, profile: str | None, setting: 
             found += plan_cells(replace(request, profile=candidate, readings=readings))
     if not found:
         raise UsageError(f"{table} has no such cell for {method} on {dataset}: see `tables --table {table}`.")
-    labels = list(dict.fromkeys(cell.setting for cell in found))
-    if setting is not None and labels == [""]:
-        raise UsageError(f"{table} has no settings.")
-    if setting is not None and setting not in labels:
-        raise UsageError(did_you_mean(f"setting of {table}", setting, labels))
-    wanted = [cell for cell in found if setting in (None, cell.setting)]
-    return max(wanted, key=lambda cell: sum(bool(session.find(spec)) for spec in cell.specs) / max(1, cell.runs))
+    return max(found, key=lambda cell: sum(bool(session.find(spec)) for spec in cell.specs) / max(1, cell.runs))
 
 
 def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def new_method(name: str, package: Path | None = None, home: Path = HOME) -> lis
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise UsageError(f"{name!r} cannot be a method's name: write small letters and digits, joined by hyphens.")
     module = name.replace("-", "_")
-    if keyword.iskeyword(module) or keyword.issoftkeyword(module):
+    if keyword.iskeyword(module):
         raise UsageError(f"{name!r} is a word of Python's own and cannot name a module: choose another name.")
     if name in METHODS:
         raise UsageError(f"there is a method {name!r} already ({METHODS[name].__module__}): choose another name.")

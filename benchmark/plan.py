@@ -334,7 +334,8 @@ def _check_names(request: Request) -> None:
     labels = {setting.label for _, _, table in selected_tables(request) for setting in settings(table)} - {""}
     for label in request.settings:
         if label not in labels:
-            raise UsageError(did_you_mean("setting", label, labels) if labels else "no table asked for has settings.")
+            none = "no table asked for has settings: leave --setting out."
+            raise UsageError(did_you_mean("setting", label, labels) if labels else none)
     for name in request.methods:
         if name not in methods:
             raise UsageError(did_you_mean("method", name, methods))

@@ -57,7 +57,7 @@ class RunFolders:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read: dict[str, RunRecord] = {}
-        self._stamps: dict[str, tuple[int, int]] = {}
+        self._stamps: dict[str, tuple[int, int] | None] = {}
         self._places: dict[str, dict[str, str]] = {}
         self._broken: dict[str, UserError] = {}
         self._cleaned = False
@@ -68,14 +68,14 @@ class RunFolders:
         known = {name: record for name, record in self._read.items() if name in names}
         self._read, self._places, self._broken = {}, {}, {}
         for name in sorted(names):
-            if name in known and self._stamps.get(name) == _stamp(self.path / name):
+            if name in known and self._stamps.get(name) == record_stamp(self.path / name):
                 self._take(name, known[name])
             elif _NAME.fullmatch(name):
                 self._look(name)
 
     def _look(self, name: str) -> RunRecord | None:
         """Read the folder `name`; None where it is damaged or the disk does not give it."""
-        stamp = _stamp(self.path / name)
+        stamp = record_stamp(self.path / name)
         try:
             record = read_run(self.path / name)
         except UserError as error:
@@ -225,7 +225,7 @@ class RunFolders:
         if self._cleaned:
             return
         self._cleaned = True
-        for left in sorted(dead_drafts(self.path), key=_stamp, reverse=True):
+        for left in sorted(dead_drafts(self.path), key=lambda left: record_stamp(left) or (0, 0), reverse=True):
             with contextlib.suppress(UserError, OSError):
                 if (left / SEAL).exists():
                     check_seal(left)
@@ -301,12 +301,15 @@ def _withheld(folder: Path, error: OSError) -> UserError:
     return UserError(f"the run folder {folder} cannot be read now, and does not count: {sentence(error)}")
 
 
-def _stamp(folder: Path) -> tuple[int, int]:
-    """Return which file the record of a folder is and when it was written: another where it was replaced."""
+def record_stamp(folder: Path) -> tuple[int, int] | None:
+    """Return when the record of a folder was written and which file it is: another where it was replaced.
+
+    None where it is not there, or another command is replacing it.
+    """
     try:
         facts = (folder / RECORD).stat()
     except OSError:
-        return 0, 0
+        return None
     return facts.st_mtime_ns, facts.st_ino
 
 

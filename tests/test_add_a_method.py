@@ -85,7 +85,7 @@ def test_a_package_of_its_own_has_an_entry_point(tmp_path):
     assert '[project.entry-points."reclust.methods"]\ndeep-means = "deep_means"' in text
 
 
-@pytest.mark.parametrize("name", ["Deep", "9lives", "a_b", "a--b", "", "../x", "class", "match"])
+@pytest.mark.parametrize("name", ["Deep", "9lives", "a_b", "a--b", "", "../x", "class"])
 def test_names_that_cannot_be_are_refused(tmp_path, name):
     with pytest.raises(UsageError, match=r"cannot be a method's name|Python's own"):
         new_method(name, tmp_path)

@@ -168,7 +168,7 @@ def test_a_setting_is_asked_for_where_there_are_several(tmp_path):
         call(tmp_path, *IN_GRID, "--setting", "lambda=.001;omega=constant")
     with pytest.raises(UserError, match=f"ddc-uco-t on digits at {HIGH} is stored .* --setting '{HIGH}' --profile"):
         call(tmp_path, *IN_GRID, "--setting", HIGH)
-    with pytest.raises(UserError, match="tkuco2024/table2 has no settings"):
+    with pytest.raises(UserError, match="no table asked for has settings"):
         call(tmp_path, "compare", "ddc", "ddc-uco-t", "--setting", HIGH)
     with pytest.raises(UserError, match="several settings"):
         call(tmp_path, *EFFECTS[:4], "ddc-uco-t", *EFFECTS[5:], "--table", "table4")
