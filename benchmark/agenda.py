@@ -15,7 +15,8 @@ from benchmark.faults import sentence
 from benchmark.jobs import Finished, Job, Place, never
 from benchmark.provenance import device_name
 from benchmark.record import RunRecord
-from benchmark.run_folders import RunFolders, record_stamp, run_names
+from benchmark.run_files import record_stamp
+from benchmark.run_folders import RunFolders, run_names
 
 ATTEMPTS = 2
 """How often a run is tried again when its worker process dies."""

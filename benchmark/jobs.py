@@ -20,7 +20,8 @@ from benchmark.provenance import device_name
 from benchmark.record import COUNTED, Context, RunRecord
 from benchmark.registry import UserError
 from benchmark.resume import Stopped
-from benchmark.run_folders import RunFolders, read_state, run_names
+from benchmark.run_files import read_state
+from benchmark.run_folders import RunFolders, run_names
 from benchmark.shared_data import shared_data
 from benchmark.spec import RunSpec
 from benchmark.store import Store

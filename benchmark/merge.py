@@ -11,7 +11,8 @@ from benchmark.claims import alone
 from benchmark.record import Context, RunRecord
 from benchmark.registry import UserError
 from benchmark.rows import Key, device_of, json_text
-from benchmark.run_folders import RECORD, RunFolders
+from benchmark.run_files import RECORD
+from benchmark.run_folders import RunFolders
 from benchmark.stored import RUNS, StoredFolder, place, stored_files, stored_folders, write_changed
 
 Shelf = StoredFolder | RunFolders

@@ -17,7 +17,8 @@ from benchmark.merge import MergeReport, Shelf, merge
 from benchmark.record import RunRecord
 from benchmark.registry import UserError
 from benchmark.rows import device_order
-from benchmark.run_folders import MODEL, RunFolders, read_labels, read_state
+from benchmark.run_files import MODEL, read_labels, read_state
+from benchmark.run_folders import RunFolders
 from benchmark.stored import StoredFolder, stored_folders
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from benchmark.claims import CLAIMS
 from benchmark.faults import sentence
 from benchmark.owners import draft
 from benchmark.registry import UserError
-from benchmark.run_folders import RECORD
+from benchmark.run_files import RECORD
 from benchmark.store import Store
 
 

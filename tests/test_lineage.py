@@ -18,7 +18,7 @@ from benchmark.plan import PlannedCell, plan_runs
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.resolve import Resolved
-from benchmark.run_folders import MODEL
+from benchmark.run_files import MODEL
 from benchmark.session import Session
 from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.store import Store

@@ -24,7 +24,8 @@ import benchmark
 from benchmark.owners import process, this_process
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.registry import UserError
-from benchmark.run_folders import RunFolders, write_run
+from benchmark.run_files import write_run
+from benchmark.run_folders import RunFolders
 from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store, merge
 from benchmark.stored import stored_files, write_changed
