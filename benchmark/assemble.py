@@ -16,7 +16,7 @@ from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import DATASETS, NETWORKS
 from benchmark.rows import device_of, device_order
 from benchmark.spec import RunSpec
-from benchmark.statistics import SELECTIONS, Distribution
+from benchmark.statistics import SELECTIONS
 from benchmark.verdict import judge
 
 Find = Callable[[RunSpec], Sequence[RunRecord]]
@@ -136,7 +136,7 @@ def cell_result(
     if judged and published is not None and uncertainty is not None:
         verdict = judge(uncertainty, published.value, published.sd, value=value).name
     # One run says nothing of how the number would vary, and has no sd of its own.
-    sd = uncertainty.sd if isinstance(uncertainty, Distribution) and len(used) > 1 else None
+    sd = uncertainty.sd if uncertainty is not None and len(used) > 1 else None
     return replace(result, value=None if math.isnan(value) else value, sd=sd, verdict=verdict)
 
 

@@ -24,11 +24,13 @@ class Published:
 class CellResult:
     """What our runs say for one cell under one reading.
 
-    `value` and `sd` are in the unit of the table; None when there is nothing to show. `n_ok` of `n` planned runs
-    entered the statistic; `counts` has the number of runs by status (ok, collapsed, failed, diverged, missing), `stale`
-    those made by other code. `verdict` is one of equivalent, higher, lower, consistent, incomplete, not run, no data,
-    not implemented, quoted, blank, or "" where none is given (reduced profiles). `run_ids` are the stored runs, in
-    replicate order. `why` says in a few words why stored runs give no number ("history has no drift: ...").
+    `value` and `sd` are in the unit of the table; None when there is nothing to show. `sd` says how far the value would
+    vary over new sets of runs: the bootstrap's sd of a best or a highest value, the standard error of a mean; None for
+    one run and for an sd. `n_ok` of `n` planned runs entered the statistic; `counts` has the number of runs by status
+    (ok, collapsed, failed, diverged, missing), `stale` those made by other code. `verdict` is one of equivalent,
+    higher, lower, consistent, incomplete, not run, no data, not implemented, quoted, blank, or "" where none is given
+    (reduced profiles). `run_ids` are the stored runs, in replicate order. `why` says in a few words why stored runs
+    give no number ("history has no drift: ...").
     """
 
     value: float | None = None

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from statistics import stdev
 
 import pytest
 
@@ -121,6 +122,22 @@ def test_a_cell_without_all_its_runs_is_incomplete_and_shows_what_there_is():
     found = usps(shelf)
     assert (found.verdict, found.value, found.n_ok, found.n) == ("incomplete", pytest.approx(50.0), 4, 5)
     assert found.counts == {"ok": 4, "missing": 1}
+
+
+def test_a_mean_shows_its_standard_error_and_an_sd_shows_none():
+    accs = [0.5, 0.6, 0.7, 0.4, 0.9]
+    shelf = Shelf(*map(record, specs(), range(5), accs))
+    paper = load_paper("tkuco2024")
+    cells = plan_cells(request("cpu", datasets=("usps",)))
+    found = {}
+    for statistic in ("mean", "sd"):
+        rule = paper.tables["table2"].model_copy(update={"statistic": statistic})
+        changed = replace(paper, tables={"table2": rule})
+        table = assemble(changed, "table2", cells, shelf.find, lambda r: False, ("paper",))
+        found[statistic] = cell(table, "usps").results["paper"]
+    assert found["mean"].value == pytest.approx(62.0)
+    assert found["mean"].sd == pytest.approx(100 * stdev(accs) / math.sqrt(5))
+    assert (found["sd"].value, found["sd"].sd) == (pytest.approx(100 * stdev(accs)), None)
 
 
 def test_a_single_run_has_a_value_but_no_sd():

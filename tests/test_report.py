@@ -165,7 +165,7 @@ def section_of(built: Built, paper: str, label: str) -> str:
 
 def test_a_table_is_followed_by_its_legend_and_notes(built):
     full = section_of(built, "tkuco2024", "Table 2, profile paper, reading paper")
-    assert "Cell: our value (sd); published value (sd); verdict on it; runs entered/planned." in full
+    assert "Cell: our value (sd over new sets of runs); published value (sd); verdict on it; runs" in full
     assert "16x16 images enlarged" in full and "(stale runs)" in full and "20 stale)†" in full
     quick = section_of(built, "tkuco2024", "Table 2, profile quick, reading paper")
     assert '<b class="best">bold</b>: best of its column' in quick and "<li>digits (stand-in): " in quick

@@ -14,6 +14,7 @@ FULL_PROFILE = "paper"
 REDUCED = "reduced profile: no verdict on the published numbers"
 APART = "Published (other data and budget; not comparable)"
 REFERENCE = "Reference rows"
+OURS = "Cell: our value (sd over new sets of runs)"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def legend(blocks: Sequence[Block], bold: str, underlined: str) -> str:
     lines = {"published": "published value (sd)", "verdict": "verdict on it", "runs": "runs entered/planned"}
     near = f"; {underlined}: within one sd of the best" if "near" in styles else ""
     sentences = {
-        "; ".join(("Cell: our value (sd)", *(text for name, text in lines.items() if name in names))): True,
+        "; ".join((OURS, *(text for name, text in lines.items() if name in names))): True,
         f"{bold}: best of its column{near}": "best" in styles,
         "Verdict: equivalent = same within the margin; higher, lower = ours differs; consistent = neither shown": (
             "verdict" in names
