@@ -43,28 +43,23 @@ from benchmark.cli_options import (
     request,
     until,
 )
-from benchmark.cli_renew import results_renew
+from benchmark.cli_results import results_app
 from benchmark.cli_study import compare, create, ledger
 from benchmark.explain import as_text, explain_cell, find_cell
-from benchmark.failures import as_line, as_values, traceback_of, went_wrong
+from benchmark.failures import as_line, as_values, went_wrong
 from benchmark.listing import LISTS, print_list, status_line
 from benchmark.paper import PROFILES
 from benchmark.plan import plan_cells
 from benchmark.progress import duration
-from benchmark.quarantine import QUARANTINE, quarantined
 from benchmark.registry import UsageError, UserError, did_you_mean, load_plugins
 from benchmark.render.tables import FORMATS, render_tables
 from benchmark.running import How, announce, carry_out, draw, missing_readings, refuse_impossible, refuse_nothing
 from benchmark.session import Session
-from benchmark.store import Store
-from benchmark.store import merge as merge_folders
-from benchmark.upkeep import damage, refuse_unwritable, tidy
+from benchmark.upkeep import refuse_unwritable, tidy
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify, traceback.")
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-results_app.command("renew")(results_renew)
 for command in (figures, embed, report, compare, ledger):
     app.command()(command)
 app.command("new-method")(create)
@@ -251,42 +246,6 @@ def check(
     verdict = "agree" if not found.disagreements else f"{len(found.disagreements)} disagreements"
     typer.echo(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
     raise typer.Exit(1 if found.disagreements else 0)
-
-
-@results_app.command("merge")
-def results_merge(
-    sources: Annotated[list[Path] | None, typer.Argument(help="Results folders; by default that of --results.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Let newer code replace rows of older code.")] = False,
-    results: Results = Path("results"),
-) -> None:
-    """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers."""
-    report = merge_folders(sources or [results], results, replace=replace)
-    typer.echo(str(report))
-
-
-@results_app.command("verify")
-def results_verify(results: Results = Path("results")) -> None:
-    """Read every stored record and say what is damaged; exit 1 if anything is."""
-    session = Session(results)
-    records = sum(len(by_device) for by_device in session.records.values())
-    if not records and not results.is_dir():
-        raise UserError(f"there is no folder {results}: name a results folder with --results.")
-    problems = damage(session.store)
-    for problem in problems:
-        typer.echo(problem, err=True)
-    if aside := quarantined(results):
-        typer.echo(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
-    typer.echo(f"{records} records read, {len(problems)} problems.")
-    raise typer.Exit(1 if problems else 0)
-
-
-@results_app.command("traceback")
-def results_traceback(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, as `status` shows it.")],
-    results: Results = Path("results"),
-) -> None:
-    """Show what a failed run raised."""
-    typer.echo(traceback_of(Store(results), run_id))
 
 
 def main() -> None:

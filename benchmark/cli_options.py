@@ -20,7 +20,7 @@ from benchmark.registry import UsageError, UserError, did_you_mean
 
 EXECUTORS = ("serial", "processes", "ray")
 
-_TIME = r"(\d+(?:\.\d+)?)([smh])"
+_TIME = r"(\d+(?:\.\d+)?)([smhd])"
 
 
 class ReadingChoice(StrEnum):
@@ -91,16 +91,19 @@ def cores() -> int:
 
 def until(budget: str | None) -> float | None:
     """Return the monotonic time at which a budget such as 20m is spent, None without one."""
-    if budget is None:
-        return None
-    match = re.fullmatch(_TIME, budget)
+    return None if budget is None else time.monotonic() + time_span("--budget", budget)
+
+
+def time_span(option: str, text: str) -> float:
+    """Return the seconds of a text such as 20m; UsageError, which names the option, for what is no time."""
+    match = re.fullmatch(_TIME, text)
     if match is None:
-        raise UsageError(f"--budget {budget!r} is no time: write 90s, 20m or 2h.")
-    return time.monotonic() + _seconds(match)
+        raise UsageError(f"{option} {text!r} is no time: write 90s, 20m, 2h or 7d.")
+    return _seconds(match)
 
 
 def _seconds(match: re.Match[str]) -> float:
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 def frequency(text: str) -> Frequency | None:

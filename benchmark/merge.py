@@ -115,9 +115,19 @@ def _chosen(held: tuple[RunRecord, Path], offered: tuple[RunRecord, Path], repla
         raise UserError(
             f"run {old.run_id} on {device_of(old)} has {what} {was} in {held[1]} but {is_now} in {offered[1]}; {mend}."
         )
-    newer = _date(new) > _date(old)
-    richer = _measured(new) > _measured(old)
-    return offered if (other_code and newer) or (richer and not other_code) else held
+    return offered if _preferred(new, old) else held
+
+
+def covers(tracked: RunRecord, record: RunRecord) -> bool:
+    """Say whether a merge of a record of the same run and device would change nothing, and refuse nothing."""
+    return _difference(tracked, record) is None and not _preferred(record, tracked)
+
+
+def _preferred(new: RunRecord, old: RunRecord) -> bool:
+    """Whether a record takes the place of one with the same numbers: from other code the newer, else the richer."""
+    if old.code_digest != new.code_digest:
+        return _date(new) > _date(old)
+    return _measured(new) > _measured(old)
 
 
 def _difference(old: RunRecord, new: RunRecord) -> tuple[str, str, str] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.merge import MergeReport, Shelf, merge
+from benchmark.merge import MergeReport, Shelf, covers, merge
 from benchmark.record import RunRecord
 from benchmark.registry import UserError
 from benchmark.rows import device_order
@@ -158,6 +158,16 @@ class Store:
         or with `replace` put the new one in its place.
         """
         return self._runs.save(record, labels, state, replace=replace)
+
+    def merged(self) -> list[Path]:
+        """Return the run folders of which a merge would take nothing: their numbers are all tracked."""
+        self._runs.scan()
+        return [
+            self._runs.origin((run_id, device))
+            for run_id, device in self._runs.held()
+            if (shelf := self._stored.get(run_id, {}).get(device)) is not None
+            and covers(shelf.record((run_id, device)), self._runs.record((run_id, device)))
+        ]
 
     def quarantine(self) -> list[str]:
         """Read every file of the run folders, set damaged folders aside, and return one sentence for each."""

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [
     *(["run"], ["status"], ["ls"], ["tables"], ["explain"], ["check"], ["data"], ["results"]),
     *(["data", "status"], ["data", "fetch"], ["data", "verify"], ["data", "show"], ["data", "export"]),
-    *(["results", "merge"], ["results", "verify"]),
+    *(["results", "merge"], ["results", "verify"], ["results", "prune"]),
 ]
 TABLE2 = ("--table", "tkuco2024/table2")
 TINY = ("--set", "phases.train.budget.amount=1", "--set", "data.samples=240")
@@ -175,6 +175,7 @@ def test_missing_data_are_exit_1_and_say_what_is_missing_and_where_it_was_looked
         (("run", "--dataset", "reuters", "--profile", "cpu", "--method", "ddc"), "reuters"),
         (("results", "merge", "nowhere"), "nowhere holds no records"),
         (("results", "verify", "--results", "nowhere"), "no folder nowhere"),
+        (("results", "prune", "--results", "nowhere"), "no folder nowhere"),
         (("tables", "--out", "."), "."),
     ],
     ids=words,
