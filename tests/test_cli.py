@@ -114,7 +114,7 @@ def test_run_without_any_filter_asks_what_to_run(call):
         (("run", "--all", "--profile", "quik"), "did you mean 'quick'"),
         (("run", "--all", "--set", "widht=1"), "did you mean 'width'"),
         (("run", "--all", "--stale", "rerunn"), "did you mean 'rerun'"),
-        (("run", "--all", "--budget", "5x"), "90s, 20m or 2h"),
+        (("run", "--all", "--budget", "5x"), "90s, 20m, 2h or 7d"),
         (("run", "--all", "--device", "gpu"), "write cpu, cuda or cuda:1"),
         (("run", "--dataset", "mnist"), "no cell of the quick profile"),
         (("run", "--all", "--reading", "code"), "only the reading: paper"),
