@@ -1,14 +1,20 @@
-"""The tables of results/README.md are what the tracked rows say."""
+"""The tables of results/README.md, and that of README.md, are what the tracked rows say."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
+from benchmark.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results"
 
 
 @pytest.fixture
@@ -36,3 +42,19 @@ def test_numbers_count_runs_without_a_result_apart(readme: Any) -> None:
     assert list(readme.stored([*ok, lost]))[2:] == ["| cpu | p | d | code | 9 | m 3 (1 without a result) |"]
     (line,) = list(readme.numbers([*ok, lost]))[2:]
     assert line.startswith("| cpu, p, d | code | m | 2 | 50.0 (") and line.endswith(" | 70.0 | 50.0 to 90.0 |")
+
+
+def test_the_table_in_the_readme_is_what_its_command_draws(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"`python -m benchmark (tables [^`]*)` draws, among others,\n\n```\n(.*?)```\n", text, re.DOTALL)
+    assert found is not None
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["reclust", *shlex.split(found[1])])
+    with pytest.raises(SystemExit):
+        main()
+    drawn = capsys.readouterr().out.splitlines()
+    shown = found[2].splitlines()
+    assert len(shown) > 2
+    assert [line for line in shown if line not in drawn] == []
