@@ -409,6 +409,25 @@ def test_a_wide_table_is_printed_in_blocks_that_together_have_its_columns(browse
     assert "68.9 (" in " ".join(block.inner_text() for block in blocks)
 
 
+def test_a_table_is_printed_in_the_order_in_which_it_was_sorted(browse):
+    tab = browse("papers/tkuco2024.html")
+    view = tab.locator(".views").first.locator("section:visible")
+
+    def order(table: Any) -> list[str]:
+        return [text.split()[0] for text in table.locator("tbody th").all_inner_texts()]
+
+    wide = view.locator(".screen table").first
+    before = order(wide)
+    for _ in range(2):
+        wide.locator("th", has_text="Method").get_by_role("button").click()
+    after = order(wide)
+    assert after != before and sorted(after) == sorted(before)
+    tab.emulate_media(media="print")
+    blocks = view.locator(".print").first.locator("table:visible").all()
+    assert len(blocks) > 1
+    assert [order(block) for block in blocks] == [after] * len(blocks)
+
+
 def test_without_scripts_every_table_is_there(chromium, built):
     context = chromium.new_context(java_script_enabled=False)
     tab = context.new_page()

@@ -24,7 +24,8 @@ function sort(header) {
   header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
   const body = table.tBodies[0];
   const key = (row) => row.children[column].dataset.value ?? row.children[column].textContent.trim();
-  const rows = [...body.rows].sort((a, b) => {
+  const before = [...body.rows];
+  const rows = [...before].sort((a, b) => {
     const [x, y] = [key(a), key(b)];
     if (x === "" || y === "") return (x === "") - (y === ""); // what has no number stays below
     const [p, q] = [Number(x), Number(y)];
@@ -32,6 +33,11 @@ function sort(header) {
     return ascending ? order : -order;
   });
   body.append(...rows);
+  const printed = table.closest(".scroll").nextElementSibling; // the same rows, in blocks of columns
+  for (const block of printed?.matches(".print") ? printed.querySelectorAll("tbody") : []) {
+    const same = [...block.rows];
+    block.append(...rows.map((row) => same[before.indexOf(row)]));
+  }
 }
 
 document.addEventListener("DOMContentLoaded", () => {
