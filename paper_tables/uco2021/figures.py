@@ -106,7 +106,8 @@ def lead(found: Sequence[Embedding]) -> str:
     if not plain or not others:
         return "too few models are stored for a comparison"
     gains = [neighbour_gain(shown, plain[0]) for shown in others]
-    agrees = "agrees" if all(clear for _, clear in gains) else "does not agree for all"
+    clear = [above for _, above in gains]
+    agrees = "agrees" if all(clear) else "agrees for one of them only" if any(clear) else "does not agree"
     return f"{', '.join(text for text, _ in gains)}, which {agrees}"
 
 
