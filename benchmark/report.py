@@ -30,7 +30,7 @@ from benchmark.render.layout import (
     result_of,
 )
 from benchmark.render.plots import svg_bytes
-from benchmark.render.site import Site, inline_svg, slug
+from benchmark.render.site import Site, inline_svg, link, slug
 from benchmark.report_cells import CellPages, dataset_page, method_page
 from benchmark.session import Session
 
@@ -83,7 +83,7 @@ def build_report(session: Session, out: Path, progress: Callable[[str], None] = 
         dataset_page(site, dataset)
     ledgers = [(name, list(load_paper(name).ledger.values())) for name in papers]
     site.write("ledger.html", "ledger.html.j2", "Ledger of disagreements", ledgers=ledgers)
-    _start_page(session, site, counts)
+    _start_page(session, site, pages, counts)
     return Built(out / "index.html", site.pages, time.monotonic() - started)
 
 
@@ -263,12 +263,13 @@ def _number(value: float | None, sd: float | None, decimals: int) -> str:
     return f"{value:z.{decimals}f}" + ("" if sd is None else f" ({sd:.{decimals}f})")
 
 
-def _start_page(session: Session, site: Site, counts: list[dict[str, Any]]) -> None:
+def _start_page(session: Session, site: Site, pages: CellPages, counts: list[dict[str, Any]]) -> None:
     records = [record for by_device in session.records.values() for record in by_device.values()]
     newest = sorted(records, key=lambda r: str(r.environment.get("date", "")), reverse=True)[:12]
     latest = [
         {
             "made": str(r.environment.get("date", ""))[:16].replace("T", " "),
+            "cell": link(*cell) if (cell := pages.cell_of(r.run_id)) else None,
             "method": r.spec.method,
             "data set": r.spec.data.name,
             "replicate": r.spec.replicate,

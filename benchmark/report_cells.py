@@ -47,11 +47,16 @@ class CellPages:
         self._session, self._site = session, site
         self._known: dict[str, list[dict[str, Any]]] = {}
         self._pages: set[str] = set()
+        self._of_run: dict[str, tuple[str, str]] = {}
 
     def page(self, paper: str, table: str, row: str, column: str, setting: str, view: Viewed) -> str:
         """Return the path of a cell's page, "" where it has none."""
         path = _path(paper, table, row, column, setting, view.profile, view.reading)
         return path if path in self._pages else ""
+
+    def cell_of(self, run_id: str) -> tuple[str, str] | None:
+        """Return path and name of the first cell that a run serves; None where it serves none that has a page."""
+        return self._of_run.get(run_id)
 
     def numbers(self, method: str) -> list[dict[str, Any]]:
         """Return a line for every cell of a registered method that has a page."""
@@ -108,6 +113,8 @@ class CellPages:
         self, cell: PlannedCell, table: str, path: str, numbers: list[dict[str, Any]], records: dict[str, RunRecord]
     ) -> None:
         method = load_paper(cell.paper).method(cell.row).method
+        for run_id in records:
+            self._of_run.setdefault(run_id, (path, f"{cell.paper} {table}"))
         where = {"cell": link(f"../{path}", f"{cell.paper} {table}"), "data set": cell.column, "setting": cell.setting}
         where |= {"profile": cell.profile, "reading": cell.reading}
         self._known.setdefault(method, []).extend(where | line for line in numbers)
