@@ -36,7 +36,7 @@ def leftovers(store: Store, seconds: float, *, merged: bool = False) -> list[Lef
     found = [(path, "checkpoints of a run that was broken off") for path in (store.results / CHECKPOINTS).glob("*/")]
     found += [(path, "damaged and set aside") for path in quarantined(store.results)]
     old = [(path, what) for path, what in found if time.time() - _last_written(path) >= seconds]
-    both = old + [(path, "in results/stored, too") for path in (store.merged() if merged else ())]
+    both = old + [(path, "a run whose rows are tracked") for path in (store.merged() if merged else ())]
     return [Leftover(path, what, sum(facts.st_size for facts in _facts(path))) for path, what in sorted(both)]
 
 

@@ -33,7 +33,7 @@ function sort(header) {
     return ascending ? order : -order;
   });
   body.append(...rows);
-  const printed = table.closest(".scroll").nextElementSibling; // the same rows, in blocks of columns
+  const printed = table.closest(".scroll")?.nextElementSibling; // the same rows, in blocks of columns
   for (const block of printed?.matches(".print") ? printed.querySelectorAll("tbody") : []) {
     const same = [...block.rows];
     block.append(...rows.map((row) => same[before.indexOf(row)]));
