@@ -20,11 +20,12 @@ from benchmark.store import Store
 
 @dataclass(frozen=True)
 class Leftover:
-    """A folder that can go: what it is, in a few words, and the bytes it holds."""
+    """A folder that can go: what it is, in a few words, the bytes it holds, and when it was last written to."""
 
     path: Path
     what: str
     size: int
+    written: float
 
 
 def leftovers(store: Store, seconds: float, *, merged: bool = False) -> list[Leftover]:
@@ -33,30 +34,34 @@ def leftovers(store: Store, seconds: float, *, merged: bool = False) -> list[Lef
     With `merged` also the run folders, of any age, whose record is tracked with the same numbers; with them go the
     assignments and weights, which tracked rows do not hold.
     """
-    found = [(path, "checkpoints of a run that was broken off") for path in (store.results / CHECKPOINTS).glob("*/")]
-    found += [(path, "damaged and set aside") for path in quarantined(store.results)]
-    old = [(path, what) for path, what in found if time.time() - _last_written(path) >= seconds]
-    both = old + [(path, "a run whose rows are tracked") for path in (store.merged() if merged else ())]
-    return [Leftover(path, what, sum(facts.st_size for facts in _facts(path))) for path, what in sorted(both)]
+    kept = (store.results / CHECKPOINTS).glob("*/")
+    found = [_leftover(path, "checkpoints of a run that was broken off") for path in kept]
+    found += [_leftover(path, "damaged and set aside") for path in quarantined(store.results)]
+    old = [left for left in found if time.time() - left.written >= seconds]
+    if merged:  # looked at before they are read, so that `remove` sees what was replaced since
+        runs = {path: _leftover(path, "a run whose rows are tracked") for path in (store.results / "runs").glob("*/")}
+        old += [runs[path] for path in store.merged() if path in runs]
+    return sorted(old, key=lambda left: left.path)
 
 
 def remove(results: Path, found: Iterable[Leftover]) -> Iterator[tuple[Leftover, str]]:
     """Remove each; yield it with the reason for which it stayed, or with nothing.
 
-    A run that a process is at, here or on another machine, keeps what it has.
+    A run that a process is at, here or on another machine, keeps what it has; so does one written to since.
     """
     with Claims(results) as claims:
         for left in found:
             try:
-                taken = claims.take(left.path.name)
-                if taken:
+                why = "" if claims.take(left.path.name) else "another process is at this run"
+                if not why and _leftover(left.path, left.what).written > left.written:
+                    why = "it was written to meanwhile"
+                if not why:
                     _remove(left.path)
             except OSError as error:
-                yield left, sentence(error)
-                continue
+                why = sentence(error)
             finally:
                 claims.give_back(left.path.name)
-            yield left, "" if taken else "another process is at this run"
+            yield left, why
 
 
 def _remove(folder: Path) -> None:
@@ -67,8 +72,9 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(going)
 
 
-def _last_written(folder: Path) -> float:
-    return max((facts.st_mtime for facts in _facts(folder)), default=0.0)
+def _leftover(folder: Path, what: str) -> Leftover:
+    facts = list(_facts(folder))
+    return Leftover(folder, what, sum(f.st_size for f in facts), max((f.st_mtime for f in facts), default=0.0))
 
 
 def _facts(folder: Path) -> Iterator[os.stat_result]:

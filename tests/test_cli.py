@@ -15,7 +15,6 @@ import pytest
 
 from benchmark import __version__
 from benchmark.check import Checked
-from benchmark.cli import main
 from benchmark.plan import Request, plan_cells
 from benchmark.render.tables import FORMATS
 from benchmark.running import missing_readings
@@ -41,21 +40,6 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.files.cache_root", lambda: tmp_path / "no-cache")
     monkeypatch.delenv("RECLUST_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Call the command in this process: exit code, stdout and stderr. An error without a sentence fails the test."""
-
-    def called(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["reclust", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        code = exit_.value.code
-        assert code is None or isinstance(code, int)
-        return (code or 0, *capsys.readouterr())
-
-    return called
 
 
 @pytest.fixture(scope="module")

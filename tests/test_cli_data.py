@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from PIL import Image
 from scipy import sparse
 from sklearn.datasets import load_digits
 
-from benchmark.cli import main
 from benchmark.data_export import export
 from benchmark.data_facts import kind, statistics
 from benchmark.data_pictures import draw
@@ -30,17 +28,6 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("RECLUST_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["reclust", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return (int(caught.value.code or 0), *capsys.readouterr())
-
-    return called
 
 
 def sample(kind: str, root: Path) -> tuple[Source, Dataset]:

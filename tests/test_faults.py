@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.cli import main
 from benchmark.estimator import Clusterer, Outcome
 from benchmark.executors import Finished, Job, Place, serial
 from benchmark.record import Context
@@ -182,44 +180,36 @@ def test_permission_lost_in_the_middle_costs_the_later_runs_and_no_earlier_one(t
     assert len(Store(tmp_path, use_stored=False).ids()) == 1
 
 
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as exit_:
-        patch.setattr(sys, "argv", ["reclust", *map(str, arguments)])
-        main()
-    captured = capsys.readouterr()
-    return int(exit_.value.code or 0), captured.out, captured.err
-
-
 SCOPE = ("--table", "tkuco2024/table2", "--method", "k-means", "--runs", "2")
 
 
-def test_status_lists_runs_that_went_wrong_and_the_traceback_is_one_command_away(tmp_path, behave, capsys):
+def test_status_lists_runs_that_went_wrong_and_the_traceback_is_one_command_away(tmp_path, behave, call):
     behave[1] = raises(RuntimeError("a pity"))
-    made = call(capsys, "run", *SCOPE, "--fresh", "--executor", "serial", "--results", tmp_path)
+    made = call("run", *SCOPE, "--fresh", "--executor", "serial", "--results", tmp_path)
     assert made[0] == 0 and "1 failed, 1 ok" in made[1]
-    code, out, _ = call(capsys, "status", *SCOPE, "--profile", "quick", "--results", tmp_path)
+    code, out, _ = call("status", *SCOPE, "--profile", "quick", "--results", tmp_path)
     (line,) = [line for line in out.splitlines() if "a pity" in line]
     run_id = line.split()[0]
     assert code == 0 and "failed" in line and "k-means digits r=1" in line
-    code, out, _ = call(capsys, "results", "traceback", run_id, "--results", tmp_path)
+    code, out, _ = call("results", "traceback", run_id, "--results", tmp_path)
     assert code == 0 and "RuntimeError: a pity" in out and "test_faults.py" in out
-    code, _, err = call(capsys, "results", "traceback", "0123", "--results", tmp_path)
+    code, _, err = call("results", "traceback", "0123", "--results", tmp_path)
     assert code == 1 and err.startswith("error: there is no record of the run 0123")
-    code, out, _ = call(capsys, "status", *SCOPE, "--profile", "quick", "--results", tmp_path, "--json")
+    code, out, _ = call("status", *SCOPE, "--profile", "quick", "--results", tmp_path, "--json")
     assert json.loads(out)[0]["not ok"] == [{"run_id": run_id, "status": "failed", "error": "RuntimeError: a pity"}]
 
 
-def test_a_damaged_record_is_set_aside_by_the_next_run_which_makes_it_again(tmp_path, behave, capsys, monkeypatch):
+def test_a_damaged_record_is_set_aside_by_the_next_run_which_makes_it_again(tmp_path, behave, call, monkeypatch):
     monkeypatch.setattr("benchmark.store.SHIPPED", tmp_path / "nothing")
     command = ("run", *SCOPE, "--executor", "serial", "--results", tmp_path)
-    assert call(capsys, *command)[0] == 0
+    assert call(*command)[0] == 0
     record = sorted(tmp_path.glob("runs/*/record.json"))[0]
     text = record.read_text()
     record.write_text(text.replace('"loss": 1.0', '"loss": 2.0', 1))
-    code, out, err = call(capsys, "results", "verify", "--results", tmp_path)
+    code, out, err = call("results", "verify", "--results", tmp_path)
     assert code == 1 and "1 problems" in out and record.parent.name in err
-    code, out, err = call(capsys, *command)
+    code, out, err = call(*command)
     assert code == 0 and "1 runs are stored, 1 to make" in out and "quarantine" in err
     assert record.read_text() != text.replace('"loss": 1.0', '"loss": 2.0', 1)
-    code, out, err = call(capsys, "results", "verify", "--results", tmp_path)
+    code, out, err = call("results", "verify", "--results", tmp_path)
     assert (code, err) == (0, "") and "1 damaged" in out and "2 records read, 0 problems" in out

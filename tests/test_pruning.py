@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ import pytest
 
 from benchmark.checkpoints import checkpoint_folder
 from benchmark.claims import CLAIMS, Claims
-from benchmark.cli import main
 from benchmark.pruning import Leftover, leftovers, remove
 from benchmark.quarantine import quarantined, set_aside
 from benchmark.store import merge
@@ -53,20 +50,6 @@ def in_quarantine(results: Path, days: float) -> Path:
 def names(found: list[Leftover]) -> list[str]:
     """Return the names of the folders that can go."""
     return [left.path.name for left in found]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Call `results prune` in this process: exit code, stdout and stderr."""
-
-    def called(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["reclust", "results", "prune", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        assert exit_.value.code is None or isinstance(exit_.value.code, int)
-        return (exit_.value.code or 0, *capsys.readouterr())
-
-    return called
 
 
 def test_what_was_left_for_long_goes_and_what_is_recent_stays(tmp_path):
@@ -128,15 +111,30 @@ def test_only_runs_whose_rows_are_tracked_go_and_their_numbers_stay(tmp_path):
     assert {run_id: record.loss for run_id, record in opened(tmp_path).records().items()} == numbers
 
 
+def test_what_was_written_since_it_was_found_stays(tmp_path):
+    store, old = opened(tmp_path), make_record()
+    store.save(old)
+    merge([tmp_path], tmp_path)
+    aged(tmp_path / "runs", 1)
+    resumed = checkpoints(tmp_path)
+    found = leftovers(opened(tmp_path), 7 * DAY, merged=True)
+    assert names(found) == [resumed.name, old.run_id]
+    store.save(make_record(loss=7.0), replace=True)
+    (resumed / "00-000000009-within.0123456789abcdef.safetensors").write_bytes(b"state")
+    assert [why for _, why in remove(tmp_path, found)] == ["it was written to meanwhile"] * 2
+    assert opened(tmp_path).get(old.run_id).loss == 7.0
+    assert len(list(resumed.iterdir())) == 2
+
+
 def test_the_command_says_what_goes_and_a_dry_run_removes_nothing(tmp_path, call):
     folder = checkpoints(tmp_path)
     said = f"{folder} (checkpoints of a run that was broken off): 1.0 MiB\n"
-    assert call("--results", tmp_path, "--dry-run") == (0, f"{said}1 would go, 1.0 MiB.\n", "")
+    assert call("results", "prune", "--results", tmp_path, "--dry-run") == (0, f"{said}1 would go, 1.0 MiB.\n", "")
     assert folder.exists()
-    assert call("--results", tmp_path, "--older-than", "11d") == (0, "0 removed, 0.0 MiB.\n", "")
-    assert call("--results", tmp_path) == (0, f"{said}1 removed, 1.0 MiB.\n", "")
+    assert call("results", "prune", "--results", tmp_path, "--older-than", "11d") == (0, "0 removed, 0.0 MiB.\n", "")
+    assert call("results", "prune", "--results", tmp_path) == (0, f"{said}1 removed, 1.0 MiB.\n", "")
     assert not folder.exists()
-    code, _, err = call("--results", tmp_path, "--older-than", "soon")
+    code, _, err = call("results", "prune", "--results", tmp_path, "--older-than", "soon")
     assert (code, err) == (2, "error: --older-than 'soon' is no time: write 90s, 20m, 2h or 7d.\n")
 
 
@@ -150,7 +148,7 @@ def test_what_the_disk_does_not_let_go_is_named_and_the_others_go(tmp_path, call
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", refusing)
-    code, out, _ = call("--results", tmp_path)
+    code, out, _ = call("results", "prune", "--results", tmp_path)
     assert code == 1 and "stays" in out and "Read-only file system" in out
     assert out.endswith("1 removed, 1.0 MiB.\n")
     assert kept.exists() and not gone.exists()

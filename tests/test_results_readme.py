@@ -5,13 +5,10 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from benchmark.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
@@ -44,17 +41,12 @@ def test_numbers_count_runs_without_a_result_apart(readme: Any) -> None:
     assert line.startswith("| cpu, p, d | code | m | 2 | 50.0 (") and line.endswith(" | 70.0 | 50.0 to 90.0 |")
 
 
-def test_the_table_in_the_readme_is_what_its_command_draws(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_in_the_readme_is_what_its_command_draws(monkeypatch: pytest.MonkeyPatch, call: Any) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"`python -m benchmark (tables [^`]*)` draws, among others,\n\n```\n(.*?)```\n", text, re.DOTALL)
     assert found is not None
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, "argv", ["reclust", *shlex.split(found[1])])
-    with pytest.raises(SystemExit):
-        main()
-    drawn = capsys.readouterr().out.splitlines()
+    drawn = call(*shlex.split(found[1]))[1].splitlines()
     shown = found[2].splitlines()
     assert len(shown) > 2
     assert [line for line in shown if line not in drawn] == []
