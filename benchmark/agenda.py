@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from benchmark.claims import Claims
 from benchmark.faults import sentence
 from benchmark.jobs import Finished, Job, Place, never
-from benchmark.provenance import device_name
+from benchmark.provenance.environment import device_name
 from benchmark.record import RunRecord
 from benchmark.run_files import record_stamp
 from benchmark.run_folders import RunFolders, run_names

@@ -23,9 +23,10 @@ import torch
 from benchmark.estimator import device_named
 from benchmark.metrics import evaluate_clustering
 from benchmark.phases import Diverged, RunContext, Snapshot
-from benchmark.provenance import code_digest, environment, machine_kind
+from benchmark.provenance.code import run_code_digest
+from benchmark.provenance.environment import environment, machine_kind
 from benchmark.record import COUNTED, Context, Evaluation, RunRecord
-from benchmark.registry import DATASETS, METHODS, NETWORKS, DataError, LoadedData, UserError
+from benchmark.registry import DATASETS, METHODS, DataError, LoadedData, UserError
 from benchmark.resume import Checkpoints
 from benchmark.spec import DataSpec, RunSpec
 from benchmark.streams import Streams
@@ -180,14 +181,6 @@ def load_prepared(data: DataSpec, data_dir: Path | None) -> LoadedData:
             f"the run asks for {source.name} with the digest {data.digest}, but this version declares {source.digest}."
         )
     return source.load(data_dir).prepare(data.preprocess, data.samples)
-
-
-def run_code_digest(spec: RunSpec) -> str:
-    """Return the digest of the project code that decides the numbers of a run: its method's, data set's and ours."""
-    modules = [METHODS[spec.method].__module__, type(DATASETS[spec.data.name]).__module__, __name__]
-    if (network := str(spec.params.get("network", ""))) in NETWORKS:
-        modules.append(type(NETWORKS[network]).__module__)
-    return code_digest(modules)
 
 
 def _evaluation(snapshot: Snapshot, y: np.ndarray, measured: Mapping[str, float]) -> Evaluation:

@@ -12,11 +12,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmark.checkpoints import Frequency, RunCheckpoints, discard
-from benchmark.execute import RunResult, execute, run_code_digest
+from benchmark.execute import RunResult, execute
 from benchmark.faults import sentence
 from benchmark.lineage import parent_of
 from benchmark.observers import OBSERVERS
-from benchmark.provenance import device_name
+from benchmark.provenance.code import run_code_digest
+from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, Context, RunRecord
 from benchmark.registry import UserError
 from benchmark.resume import Stopped

@@ -24,7 +24,7 @@ import torch
 
 from benchmark.agenda import Agenda
 from benchmark.claims import Claims
-from benchmark.execute import RunResult, run_code_digest
+from benchmark.execute import RunResult
 from benchmark.faults import sentence
 from benchmark.jobs import (
     Event,
@@ -41,6 +41,7 @@ from benchmark.jobs import (
     train,
 )
 from benchmark.owners import process
+from benchmark.provenance.code import run_code_digest
 from benchmark.registry import UsageError, UserError, load_plugins
 from benchmark.resume import Stopped
 from benchmark.shared_data import folder_of

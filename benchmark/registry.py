@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,18 @@ class DataError(UserError):
     """Data that are missing, damaged or not what they should be."""
 
 
+@dataclass(frozen=True)
+class Registered:
+    """Where a plug-in is registered: the module that does it, and the name it gives."""
+
+    module: str
+    name: str
+
+
+_ORIGINS: dict[tuple[str, str], Registered] = {}
+"""Where each plug-in is registered, by kind and name."""
+
+
 class Registry(Mapping[str, T]):
     """A read-only mapping of names to plug-ins that answers a wrong name with the nearest right ones."""
 
@@ -41,13 +54,19 @@ class Registry(Mapping[str, T]):
         self.kind = kind
         self._entries: dict[str, T] = {}
 
-    def add(self, name: str, entry: T) -> None:
-        """Register `entry` as `name`; a second, different entry of that name is an error."""
+    def origin(self, name: str) -> Registered:
+        """Return where the plug-in `name` is registered."""
+        self[name]
+        return _ORIGINS[self.kind, name]
+
+    def add(self, name: str, entry: T, module: str = "") -> None:
+        """Register `entry` as `name`, which `module` does; a second, different entry of that name is an error."""
         known = self._entries.get(name)
         reloaded = isinstance(entry, type) and _origin(known) == _origin(entry)
         if known is not None and known != entry and not reloaded:
             raise UsageError(f"two {self.kind}s are named {name!r}: {_origin(known)} and {_origin(entry)}.")
         self._entries[name] = entry
+        _ORIGINS[self.kind, name] = Registered(module or _origin(entry).rpartition(".")[0], name)
 
     def __getitem__(self, name: str) -> T:
         try:
@@ -152,25 +171,30 @@ NETWORKS: Registry[Any] = Registry("network")
 
 def register_method(name: str) -> Callable[[T], T]:
     """Register a clusterer class under `name`."""
-    return _registrar(METHODS, name, set_name=True)
+    return _registrar(METHODS, name, _caller(), set_name=True)
 
 
 def register_network(name: str) -> Callable[[T], T]:
     """Register a network builder under `name`."""
-    return _registrar(NETWORKS, name)
+    return _registrar(NETWORKS, name, _caller())
 
 
 def register_dataset(source: DataSource) -> DataSource:
     """Register a data source under its own name, and return it."""
-    DATASETS.add(source.name, source)
+    DATASETS.add(source.name, source, _caller())
     return source
 
 
-def _registrar(registry: Registry[Any], name: str, set_name: bool = False) -> Callable[[T], T]:
+def _caller() -> str:
+    """Return the name of the module whose code called the function that asks."""
+    return str(sys._getframe(2).f_globals["__name__"])
+
+
+def _registrar(registry: Registry[Any], name: str, module: str, set_name: bool = False) -> Callable[[T], T]:
     def register(entry: T) -> T:
         if set_name:
             entry.method_name = name  # type: ignore[attr-defined]
-        registry.add(name, entry)
+        registry.add(name, entry, module)
         return entry
 
     return register

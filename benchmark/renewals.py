@@ -19,10 +19,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from benchmark.claims import alone
-from benchmark.execute import run_code_digest
 from benchmark.executors import Event, Finished, Job, Place, processes
 from benchmark.lineage import parent_of
 from benchmark.observers import observed
+from benchmark.provenance.code import run_code_digest
 from benchmark.record import RunRecord
 from benchmark.registry import UserError
 from benchmark.spec import Budget, Frozen, RunSpec, canonical_json

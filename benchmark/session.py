@@ -8,11 +8,11 @@ from pathlib import Path
 
 from benchmark.assemble import assemble, data_table, network_table
 from benchmark.cells import DataTable, TableResult
-from benchmark.execute import run_code_digest
 from benchmark.observers import recorded
 from benchmark.paper import PROFILES, READINGS, Paper, Reading, TableRule
 from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs, selected_tables
-from benchmark.provenance import device_name
+from benchmark.provenance.code import run_code_digest
+from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import DATASETS, UserError
 from benchmark.renewals import Renewals

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from benchmark import cli
 from benchmark.cells import Published
-from benchmark.execute import run_code_digest
 from benchmark.explain import _unjudged, as_text, explain_cell
 from benchmark.paper import load_paper
 from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.provenance.code import run_code_digest
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, UsageError, load_plugins
 from benchmark.session import Session

@@ -1,0 +1,4 @@
+"""Leaves."""
+
+AREA = 2.0
+COLOUR = "green"

@@ -1,0 +1,5 @@
+"""Shade, which only types name."""
+
+
+class Shade:
+    """Shade."""
