@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from benchmark.measure.prediction import KNOWN, Floats, Prediction, predict_best, predict_mean
+from benchmark.measure.ties import levels
 
 Statistic = Literal["best", "mean", "max"]
 Interval = tuple[float, float]
@@ -109,7 +110,7 @@ def judge_runs(
     m = 1 if published_runs is None else published_runs
     _check(published_value, published_sd, statistic, m, decimals, margin)
     if statistic == "max" or len(value) == 1:
-        ours = {"max": value.max(), "mean": value.mean(), "best": value[loss == loss.min()].mean()}[statistic]
+        ours = {"max": value.max(), "mean": value.mean(), "best": value[levels(loss) == 0].mean()}[statistic]
         return Judgement(NOT_JUDGED, float(ours) - published_value, published_sd=published_sd, runs=len(value))
     sd = None if published_sd is None else np.array([float(published_sd)])
     found = predicted(loss[None], value[None], sd, statistic, m, decimals)
