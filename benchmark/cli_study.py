@@ -23,7 +23,7 @@ from benchmark.cli_options import (
     cores,
     request,
 )
-from benchmark.compare import MIN_DATASETS, as_text, compare_methods, metric_of, setting_of, variant
+from benchmark.compare import MIN_DATASETS, as_text, compare_methods, interval_text, metric_of, setting_of, variant
 from benchmark.effects import Effect, checked_severity, draw_effects, measure_effects, plan_effects
 from benchmark.listing import print_list
 from benchmark.new_method import new_method
@@ -202,25 +202,25 @@ def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
         state = effect.why or (stored if effect.missing else " ".join(effect.unmeasured))
         state += f"; change it with --set {effect.field}=..." if effect.field else ""
         return {**line, "runs": "-", f"{label} code - paper": state, "interval": "-", "loss": "-", "loss interval": "-"}
-    low, high = effect.scores.interval
     shown = {
         "runs": f"{effect.scores.n_a} pairs" if effect.scores.paired else f"{effect.scores.n_a}+{effect.scores.n_b}",
         f"{label} code - paper": f"{effect.scores.difference:+.2f}",
-        "interval": f"[{low:+.2f}, {high:+.2f}]",
+        "interval": interval_text(effect.scores.interval),
     }
     if not effect.same_loss:
         return {**line, **shown, "loss": "another loss function", "loss interval": "-"}
-    low, high = effect.losses.interval
-    return {
-        **line, **shown, "loss": f"{effect.losses.difference:+.4f}", "loss interval": f"[{low:+.4f}, {high:+.4f}]"
-    }  # fmt: skip
+    losses = {
+        "loss": f"{effect.losses.difference:+.4f}",
+        "loss interval": interval_text(effect.losses.interval, "+.4f"),
+    }
+    return {**line, **shown, **losses}
 
 
 def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
     place = f"{base.column} at {base.setting}" if base.setting else base.column
     typer.echo(
         f"\nEach entry alone put to the code's value, all others as the paper reads; means over runs of {base.row} on "
-        f"{place}, profile {base.profile}, 95 % bootstrap intervals (too short for few runs). No default follows."
+        f"{place}, profile {base.profile}, 95 % intervals (Student's). No default follows."
     )
     for sentence in dict.fromkeys(text for effect in found for text in effect.unmeasured):
         typer.echo(sentence)

@@ -79,13 +79,17 @@ def as_text(answer: dict[str, Any]) -> str:
 
 
 def _line(pair: dict[str, Any]) -> tuple[str, ...]:
-    low, high = pair["interval"]
     runs = f"{pair['n_a']} pairs" if pair["paired"] else f"{pair['n_a']} and {pair['n_b']}"
     p = f"not shown: {pair['smallest p']:.4g} at best" if pair["p"] is None else f"{pair['p']:.4f}"
     adjusted = "-" if pair["p holm"] is None else f"{pair['p holm']:.4f}"
     numbers = (f"{pair['mean_a']:.2f}", f"{pair['mean_b']:.2f}", f"{pair['difference']:+.2f}")
-    tail = (f"[{low:+.2f}, {high:+.2f}]", f"{pair['improvement']:.2f}", p, adjusted)
+    tail = (interval_text(pair["interval"]), f"{pair['improvement']:.2f}", p, adjusted)
     return (pair["a"], pair["b"], pair["dataset"], runs, *numbers, *tail)
+
+
+def interval_text(interval: tuple[float, float] | None, digits: str = "+.2f") -> str:
+    """Return an interval in brackets, "-" where one run tells none."""
+    return f"[{interval[0]:{digits}}, {interval[1]:{digits}}]" if interval else "-"
 
 
 def metric_of(table: str, metric_id: str) -> MetricRule:
@@ -231,7 +235,7 @@ def _answer(
     pairs: list[dict[str, Any]],
     without: Sequence[str],
 ) -> dict[str, Any]:
-    notes = [*without, "Intervals: percentile bootstrap of the mean over runs; of few runs they are too short."]
+    notes = [*without, "Intervals: Student's, of the mean difference over runs (Welch's where runs are not paired)."]
     if any(pair["paired"] for pair in pairs):
         notes.append("Paired by replicate: both methods start from the same weights or see the same batches.")
     if any(pair["p"] is None for pair in pairs):

@@ -91,7 +91,8 @@ def draw_effects(effects: Sequence[Effect], label: str) -> Figure:
                     0.02, row, "another loss function", va="center", fontsize=8, transform=axes.get_yaxis_transform()
                 )
                 continue
-            axes.plot(found.interval, (row, row), color=COLOURS[place], linewidth=2)
+            if found.interval:
+                axes.plot(found.interval, (row, row), color=COLOURS[place], linewidth=2)
             axes.plot(found.difference, row, marker="os"[place], color=COLOURS[place])
         axes.set_yticks(range(len(shown)), [f"{e.entry.id} {e.entry.title}" for e in reversed(shown)])
         axes.set_ylim(-0.6, len(shown) - 0.4)

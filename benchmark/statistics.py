@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from benchmark.measure.ties import levels
+
 Floats = npt.NDArray[np.float64]
 
 # Sums of probabilities are compared to a level with this slack, so that 1/20 counts as 5 %.
@@ -103,7 +105,8 @@ def selection_probabilities(losses: npt.ArrayLike) -> Floats:
     """
     array = _finite(losses, "losses")
     n = len(array)
-    _, group, size = np.unique(array, return_inverse=True, return_counts=True)
+    group = levels(array)
+    size = np.bincount(group)
     last = np.cumsum(size)
     none_better = ((n - last + size) / n) ** n
     all_worse = ((n - last) / n) ** n
@@ -193,7 +196,7 @@ class Selection:
 
 def _best(losses: npt.ArrayLike, values: npt.ArrayLike) -> float:
     loss, value = _runs(losses, values)
-    return _mean(value[loss == loss.min()])
+    return _mean(value[levels(loss) == 0])
 
 
 def _mean(values: npt.ArrayLike) -> float:

@@ -120,9 +120,13 @@ def test_a_changed_status_is_found(results):
     assert "the status is ok, but collapsed is stored" in sentence
 
 
+def move(results: Path, method: str = "ddc") -> None:
+    """Let the rows of `method` come from another kind of machine."""
+    change(results, method, "environment", lambda cell: cell.replace('"machine":"', '"machine":"another '), every=True)
+
+
 def test_rows_of_another_machine_may_differ_in_their_metrics_as_far_as_the_stored_runs_do(results):
-    elsewhere = {"method": "ddc", "column": "environment", "every": True}
-    change(results, to=lambda cell: cell.replace('"machine":"', '"machine":"another '), **elsewhere)
+    move(results)
     change(results, "ddc", "acc", more(1 / 240))
     assert checked(results, "ddc").disagreements == ()
     change(results, "ddc", "acc", more(0.5), every=True)
@@ -130,12 +134,36 @@ def test_rows_of_another_machine_may_differ_in_their_metrics_as_far_as_the_store
     assert "the mean acc over 2 replicates" in sentence
 
 
-def test_rows_of_another_machine_must_have_the_same_losses_in_the_first_steps(results):
-    elsewhere = {"method": "ddc", "column": "environment", "every": True}
-    change(results, to=lambda cell: cell.replace('"machine":"', '"machine":"another '), **elsewhere)
-    change(results, "ddc", "first_losses", more(0.01))
+@pytest.mark.parametrize(("by", "agrees"), [(1e-6, True), (1e-2, False)])
+def test_rows_of_another_machine_must_have_nearly_the_same_losses_in_the_first_steps(results, by, agrees):
+    move(results)
+    change(results, "ddc", "first_losses", lambda cell: " ".join(repr(float(n) * (1 + by)) for n in cell.split()))
+    found = checked(results, "ddc").disagreements
+    assert len(found) == (0 if agrees else 1)
+    assert agrees or "the loss of step 1" in found[0]
+
+
+def test_on_the_same_machine_first_losses_that_differ_by_one_in_a_million_are_found(results):
+    change(results, "ddc", "first_losses", lambda cell: " ".join(repr(float(n) * (1 + 1e-6)) for n in cell.split()))
     (sentence,) = checked(results, "ddc").disagreements
     assert "the loss of step 1" in sentence
+
+
+def test_a_check_of_one_run_knows_the_spread_of_all_stored_ones(results):
+    """Taken down by .1 and .5, the stored accuracies lie so far apart that .1 between two machines is nothing."""
+    move(results)
+    rows = iter((0.1, 0.5))
+    change(results, "ddc", "acc", lambda cell: repr(float(cell) - next(rows)), every=True)
+    assert checked(results, "ddc", runs=1).disagreements == ()
+
+
+def test_a_row_of_another_machine_does_not_loosen_the_comparison_of_the_others(results):
+    move(results)
+    rows = iter((True, False))  # the first row came back
+    change(results, "ddc", "environment", lambda cell: cell.replace("another ", "") if next(rows) else cell, every=True)
+    change(results, "ddc", "acc", more(1 / 240), every=True)
+    (sentence,) = checked(results, "ddc").disagreements
+    assert "acc is" in sentence
 
 
 def test_a_cell_without_tracked_runs_is_a_disagreement(results, tmp_path):

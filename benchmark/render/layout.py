@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Literal
 
 from benchmark.cells import BLANK, Cell, CellResult, Column, Row, TableResult
+from benchmark.measure.ties import tied
 
 MAX_VALUE_COLUMNS = 4
 """A block of a table has at most so many value columns: four fit a terminal and the width of a page."""
@@ -139,9 +140,9 @@ def _ranked(rivals: Mapping[int, CellResult], sign: float) -> dict[int, Style]:
     ranked: dict[int, Style] = {}
     for index, score in scores.items():
         gap = scores[best] - score
-        if gap == 0:
+        if tied(scores[best], score):
             ranked[index] = "best"
-        elif gap <= reach or math.isclose(gap, reach, rel_tol=1e-9):
+        elif gap <= reach or tied(gap, reach, scale=abs(scores[best])):
             ranked[index] = "near"
     return ranked
 
