@@ -33,6 +33,12 @@ def numpy_target(q: np.ndarray) -> np.ndarray:
     return np.array([row / row.sum() for row in p])
 
 
+def floored_divergence(p: np.ndarray, q: np.ndarray) -> float:
+    """Return Keras' divergence: both sides are at least 1e-7, its constant epsilon."""
+    low_p, low_q = np.maximum(p, 1e-7), np.maximum(q, 1e-7)
+    return float((low_p * np.log(low_p / low_q)).sum() / len(p))
+
+
 def numpy_gradients(p: np.ndarray, z: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return idec2017 Eq. 9 and 10: the gradients of the sum of all samples' divergences, with p held."""
     q = numpy_student_t(z, centres)
@@ -108,6 +114,15 @@ def test_divergence_is_the_mean_over_samples_of_sums_over_clusters():
     assert found.ndim == 0
     assert float(found) == pytest.approx((p * np.log(p / q)).sum() / 30, rel=1e-9)
     assert float(clustering_divergence(torch.from_numpy(p), torch.from_numpy(p))) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("small", [0.0, 1e-9, 1e-7, 3e-7, 1e-6])
+@pytest.mark.parametrize("side", ["targets", "assignments"])
+def test_probabilities_below_1e_7_count_as_1e_7_and_no_others_are_raised(side, small):
+    even, sharp = np.array([[0.5, 0.5]]), np.array([[1 - small, small]])
+    p, q = (sharp, even) if side == "targets" else (even, sharp)
+    found = float(clustering_divergence(torch.from_numpy(p), torch.from_numpy(q)))
+    assert found == pytest.approx(floored_divergence(p, q), rel=1e-12, abs=0)
 
 
 @settings(max_examples=25, deadline=None)

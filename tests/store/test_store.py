@@ -129,6 +129,8 @@ def test_the_union_prefers_run_folders_to_tracked_to_shipped_records(results: Pa
     opened(results).save(records[2].model_copy(update={"seconds": 2.0}))
     store = opened(results, shipped=tmp_path / "shipped" / "stored")
     assert [store.get(record.run_id).seconds for record in records] == [0.0, 1.0, 2.0]
+    listed = store.records()
+    assert [listed[record.run_id].seconds for record in records] == [0.0, 1.0, 2.0]
     assert [store.is_local(record.run_id) for record in records] == [False, False, True]
     assert store.origin(records[1].run_id) == results / "stored" / "cpu" / "wood2020" / "runs.csv"
     fresh = opened(results, shipped=tmp_path / "shipped" / "stored", use_stored=False)
