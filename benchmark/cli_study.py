@@ -125,11 +125,12 @@ def create(
     package: Annotated[Path | None, typer.Option("--package", help="Write a package of its own here.")] = None,
 ) -> None:
     """Write a method from a template, and its test: it runs and passes the contract tests as it is."""
-    module = name.replace("-", "_")
-    for path in new_method(name, package):
+    paths = new_method(name, package)
+    for path in paths:
         typer.echo(f"written: {path}")
     if package is None:
-        typer.echo(f"next: python -m pytest tests/test_{module}.py tests/test_method_contract.py -k {name}")
+        tests = f"tests/methods/{paths[1].name} tests/contract/test_method_contract.py"
+        typer.echo(f"next: python -m pytest {tests} -k {name}")
     else:
         typer.echo(f"next: pip install -e {package} && python -m benchmark ls methods")
     typer.echo(f"then: python -m benchmark run --table {_home()} --method {name}")

@@ -31,7 +31,6 @@ from benchmark.render.figures import (
 )
 from benchmark.render.plots import png_bytes, svg_bytes
 from benchmark.session import Session
-from benchmark.store import SHIPPED
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,8 @@ class StoredNumbers:
     def rows(self, file: str) -> tuple[dict[str, str], ...]:
         """Return the rows of a committed CSV file; see `Numbers`."""
         beside = importlib.resources.files("paper_tables").joinpath(self.folder).joinpath(file)
-        places = [self.session.results / "stored" / self.folder / file, SHIPPED / self.folder / file]
+        tracked = (self.session.results / "stored", self.session.store.shipped)
+        places = [root / self.folder / file for root in tracked]
         for place in (beside, *places):
             if place.is_file():
                 return tuple(csv.DictReader(place.read_text(encoding="utf-8").splitlines()))

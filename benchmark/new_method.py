@@ -17,8 +17,8 @@ HOME = Path(__file__).resolve().parent.parent
 def new_method(name: str, package: Path | None = None, home: Path = HOME) -> list[Path]:
     """Write the files of a method called `name`, and return their paths.
 
-    Without `package`, they go to `methods/` and `tests/` of the checkout `home`. With it, they make a package of their
-    own there, with an entry point of the group ``reclust.methods``.
+    Without `package`, they go to `methods/` and `tests/methods/` of the checkout `home`. With it, they make a
+    package of their own there, with an entry point of the group ``reclust.methods``.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def new_method(name: str, package: Path | None = None, home: Path = HOME) -> lis
     values = {"name": name, "cls": cls, "title": name.replace("-", " ").capitalize()}
     if package is None:
         places = {"method.py.j2": home / "methods" / f"{module}.py"}
-        places |= {"test_method.py.j2": home / "tests" / f"test_{module}.py"}
+        places |= {"test_method.py.j2": home / "tests" / "methods" / f"test_{module}.py"}
         return _write(places, values | {"module": f"methods.{module}"})
     places = {"method.py.j2": package / f"{module}.py", "pyproject.toml.j2": package / "pyproject.toml"}
     places |= {"test_method.py.j2": package / "tests" / f"test_{module}.py"}

@@ -17,13 +17,14 @@ from benchmark.record import COUNTED, RunRecord
 from benchmark.registry import DATASETS, UserError
 from benchmark.renewals import Renewals
 from benchmark.spec import RunSpec
-from benchmark.store import SHIPPED, Store
+from benchmark.store import Store
 from benchmark.stored import stored_folders
 
 
 class Session:
     """Answers questions about a results folder.
 
+    `shipped` is the folder of tracked records beside its own, by default those that come with the suite.
     `device` is the device that runs are made on; None means the CPU, and that a record from any device counts as done.
     With `fresh`, tracked rows are not looked at: only runs made here count. With `rerun_stale`, a record made by other
     code does not count as done.
@@ -33,6 +34,7 @@ class Session:
         self,
         results: Path,
         *,
+        shipped: Path | None = None,
         data_dir: Path | None = None,
         device: str | None = None,
         fresh: bool = False,
@@ -42,7 +44,7 @@ class Session:
         self.device = device or "cpu"
         self._wanted = device_name(device) if device else None
         self._rerun_stale = rerun_stale
-        self.store = Store(results, use_stored=not fresh)
+        self.store = Store(results, shipped=shipped, use_stored=not fresh)
         self._ready: dict[str, str] = {}
         self._digests: dict[tuple[str, str, str], str] = {}
 
@@ -64,7 +66,7 @@ class Session:
         return found
 
     def _tracked_roots(self) -> tuple[Path, ...]:
-        return tuple(dict.fromkeys((SHIPPED.resolve(), (self.results / "stored").resolve())))
+        return tuple(dict.fromkeys((self.store.shipped.resolve(), (self.results / "stored").resolve())))
 
     def refresh(self) -> None:
         """Forget the records read so far."""

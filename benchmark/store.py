@@ -24,10 +24,12 @@ from benchmark.stored import StoredFolder, stored_folders
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SHIPPED", "MergeReport", "Records", "Store", "merge"]
+__all__ = ["MergeReport", "Records", "Store", "merge", "shipped_rows"]
 
-SHIPPED = Path(__file__).resolve().parent.parent / "results" / "stored"
-"""The tracked records that come with the package."""
+
+def shipped_rows() -> Path:
+    """Return the folder of the tracked records that come with the suite."""
+    return Path(__file__).resolve().parent.parent / "results" / "stored"
 
 
 class Records(Mapping[str, RunRecord]):
@@ -55,7 +57,7 @@ class Records(Mapping[str, RunRecord]):
 
 
 class Store:
-    """The records of the folder `results` and the tracked ones in `shipped` (by default those of the package).
+    """The records of the folder `results` and the tracked ones in `shipped`, by default those that come with the suite.
 
     Where a run id and device are held twice, the run folder comes before the tracked records of `results`, and these
     before the shipped. With `use_stored=False` there are the run folders only. Where a method takes `device`, None
@@ -64,8 +66,9 @@ class Store:
 
     def __init__(self, results: Path, *, shipped: Path | None = None, use_stored: bool = True) -> None:
         self.results = Path(results)
+        self.shipped = shipped_rows() if shipped is None else Path(shipped)
         self._runs = RunFolders(self.results / "runs")
-        self._roots = (self.results / "stored", SHIPPED if shipped is None else Path(shipped)) if use_stored else ()
+        self._roots = (self.results / "stored", self.shipped) if use_stored else ()
 
     @cached_property
     def _scanned(self) -> RunFolders:

@@ -14,10 +14,14 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+pytest.register_assert_rewrite("tests.support")
 
 # Modules that tests and people run in processes of their own; collecting them for doctests would register their methods
 # and data sets for all other tests, or start what they do.
-collect_ignore = ["wavering.py", "killed_runs.py", "ray_cluster.py", "example_package", "bench/fuzz_atheris.py"]
+collect_ignore = [
+    *("support/wavering.py", "support/killed_runs.py", "support/ray_cluster.py"),
+    *("example_package", "bench/fuzz_atheris.py"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +37,12 @@ def chromium() -> Iterator[Any]:
             pytest.skip(f"no Chromium can be started (apt install chromium): {str(error).splitlines()[0]}")
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stores, sessions and commands of this process see no records but those of their results folder."""
+    monkeypatch.setattr("benchmark.store.shipped_rows", lambda: tmp_path / "nothing-shipped")
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 import benchmark
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.checkout import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +51,25 @@ def test_the_command_works_from_any_folder_without_other_packages(tmp_path):
     result = run_benchmark(tmp_path, "--help")
     assert result.returncode == 0, result.stderr
     assert "explain" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["-m pytest", "-c import pytest; raise SystemExit(pytest.main())"])
+def test_tests_are_collected_beside_another_distribution_that_ships_a_package_named_tests(tmp_path, command):
+    decoy = tmp_path / "site" / "tests"
+    decoy.mkdir(parents=True)
+    (decoy / "__init__.py").write_text("raise ImportError('these are the tests of another distribution')\n")
+    option, _, code = command.partition(" ")
+    collected = subprocess.run(
+        [sys.executable, option, code, "--collect-only", "-q", str(ROOT / "tests" / "store" / "test_store.py")],
+        cwd=ROOT if code == "pytest" else tmp_path,
+        env={**os.environ, "PYTHONPATH": str(decoy.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert collected.returncode == 0, collected.stdout + collected.stderr
+    assert "test_store.py::" in collected.stdout
 
 
 def test_version_comes_from_the_package_alone(project):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from methods.divergence import cauchy_schwarz
 from methods.kernels import squared_distances, tensor_distances
+from tests.support.plain_kernels import plain_eigh_distances
 
 SAMPLES = 120
 PEAK_SIZE = 2000
@@ -36,22 +37,6 @@ def random_gradient() -> Tensor:
     """Return a gradient with respect to distances (n, n): symmetric, with all entries different from zero."""
     gradient = torch.rand(SAMPLES, SAMPLES, generator=torch.Generator().manual_seed(1))
     return gradient + gradient.T
-
-
-def plain_eigh_distances(x: Tensor, ridge: float = 1e-6) -> Tensor:
-    """Return the distances (n, n) of tkuco2024 Eq. 16, for matricisations with at most as many rows as columns."""
-    n = len(x)
-    total = x.new_zeros(n, n)
-    for mode in range(1, x.ndim):
-        matrices = x.movedim(mode, 1).flatten(2)
-        values, vectors = torch.linalg.eigh(matrices @ matrices.mT)
-        bases = (values.clamp_min(0) + ridge).rsqrt()[:, :, None] * (vectors.mT @ matrices)
-        rows = bases.flatten(0, 1)
-        products = (rows @ rows.T).view(n, bases.shape[1], n, bases.shape[1])
-        traces = products.square().sum(dim=(1, 3))
-        own = traces.diagonal()
-        total = total + own[:, None] + own[None, :] - 2 * traces
-    return total
 
 
 def pair_operations(shape: tuple[int, int, int]) -> float:

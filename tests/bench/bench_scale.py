@@ -8,31 +8,16 @@ from typing import Any
 
 import pytest
 
-from benchmark.paper import PROFILES, READINGS
-from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
-from benchmark.registry import load_plugins
-from tests.bench.simulation import costs, family, simulate
+from benchmark.plan import Plan
+from tests.support.simulation import cells_for, costs, family, planned, simulate
 
 RUNS = 100_000
 FAILING = 0.02
 
 
-def cells_for(runs: int) -> list[PlannedCell]:
-    """Return cells of all papers and profiles with so many replicates that they need at least `runs` runs."""
-    load_plugins()
-    asked = [Request(profile, readings=READINGS) for profile in PROFILES]
-    cells = {spec.run_id for request in asked for cell in plan_cells(request) for spec in cell.specs[:1]}
-    replicates = -(-runs // len(cells))
-    return [cell for r in asked for cell in plan_cells(Request(r.profile, readings=READINGS, runs=replicates))]
-
-
 def resident_mib() -> float:
     """Return the peak resident memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def planned(cells: list[PlannedCell]) -> Plan:
-    return plan_runs(cells, lambda spec: False, lambda name: "")
 
 
 @pytest.fixture(scope="module")

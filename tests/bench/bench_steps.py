@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from bench.bench_kernels import plain_eigh_distances
 from benchmark.estimator import DeepClusterer
 from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Budget
@@ -25,6 +24,7 @@ from benchmark.streams import Streams
 from benchmark.training import Batch, RunContext, Terms, TrainingPhase, run_phase
 from datasets.digits import DIGITS
 from methods import DDC, DDCUCOT, KMeans
+from tests.support.plain_kernels import plain_eigh_distances
 
 STEPS = 2
 BATCH = 120

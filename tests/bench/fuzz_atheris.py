@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of the parsers of data files: ``python tests/bench/fuzz_atheris.py mat -max_total_time=60``.
 
-The first argument is a parser of tests/test_data_fuzz.py, the rest are options of libFuzzer. Needs atheris, which is no
-dependency of the project. A parser may give data or a DataError; anything else is a find, as is a pause of 10 seconds
-or more than 1 GiB of memory.
+The first argument is a parser of tests/support/parsers.py, the rest are options of libFuzzer. Needs atheris, which is
+no dependency of the project. A parser may give data or a DataError; anything else is a find, as is a pause of 10
+seconds or more than 1 GiB of memory.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from pathlib import Path
 
 import atheris
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 with atheris.instrument_imports(include=["datasets"]):
-    import test_data_fuzz
-
     from benchmark.registry import DataError
+    from tests.support.parsers import PARSERS
 
 FOLDER = Path(tempfile.mkdtemp())
-name, parser, good = test_data_fuzz.PARSERS[sys.argv[1]]
+name, parser, good = PARSERS[sys.argv[1]]
 
 
 def one_input(content: bytes) -> None:

@@ -14,8 +14,9 @@ import pytest
 from benchmark.provenance.code import HARNESS, Root, code_digest, reached, run_code_digest
 from benchmark.registry import METHODS, UsageError, load_plugins
 from benchmark.spec import DataSpec, Protocol, RunSpec
+from tests.support.checkout import ROOT
 
-HOME = Path(__file__).resolve().parents[2]
+HOME = ROOT
 PLANTS = HOME / "tests" / "support" / "plants"
 
 GOLDEN = {"Oak": "6a58a67a47adb76c", "Elm": "c18da3f593324385"}

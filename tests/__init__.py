@@ -1,0 +1,1 @@
+"""Tests: a folder for each room of benchmark/ and for each kind of plug-in; `support/` is what tests share."""

@@ -1,0 +1,1 @@
+"""Tests of what turns stored records into values of tables."""

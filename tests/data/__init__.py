@@ -1,0 +1,1 @@
+"""Tests of what shows and exports data sets."""

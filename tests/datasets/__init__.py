@@ -1,0 +1,1 @@
+"""Tests of data sets: their formats, and how they are obtained."""

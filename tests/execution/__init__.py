@@ -1,0 +1,1 @@
+"""Tests of who makes runs, and of what survives when they die."""

@@ -1,0 +1,250 @@
+"""Killing `run` in the middle: the store stays whole, nothing is left running, and the next `run` goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.executors import Finished, Job, Place, serial
+from benchmark.plan import Request, plan_cells
+from benchmark.registry import load_plugins
+from benchmark.store import Store
+from tests.support.checkout import ROOT
+from tests.support.stored_numbers import numbers
+
+METHODS, SETS, RUNS = ("ddc", "ddc-uco-n"), ("phases.train.budget.amount=1", "data.samples=240"), 3
+PLANNED = len(METHODS) * RUNS
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[object, ...]]]:
+    """Return the numbers of the plan when nothing disturbs it."""
+    load_plugins()
+    results, threads = tmp_path_factory.mktemp("undisturbed"), torch.get_num_threads()
+    cells = plan_cells(Request(tables=("tkuco2024/table2",), methods=METHODS, sets=SETS, runs=RUNS))
+    ends = list(serial([Job(spec, cell.context) for cell in cells for spec in cell.specs], Place(results)))
+    assert len([end for end in ends if isinstance(end, Finished) and end.record]) == PLANNED
+    yield numbers(results)
+    torch.set_num_threads(threads)
+
+
+class Command:
+    """`python -m benchmark ...` in a process group of its own, as a terminal starts it."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.output = folder / f"output-{time.monotonic_ns()}"
+        with self.output.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "benchmark", *arguments],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "1000"},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return [pid for pid in children(self.process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end, and return the exit code and all that was printed."""
+        code = self.process.wait(timeout=600)
+        return code, self.output.read_text()
+
+
+def run(folder: Path, workers: int, *more: str) -> Command:
+    options = [word for name in METHODS for word in ("--method", name)]
+    options += [word for text in SETS for word in ("--set", text)]
+    table = ("--table", "tkuco2024/table2", "--runs", str(RUNS))
+    return Command(folder, "run", *table, *options, *more, "--workers", str(workers), "--results", "results")
+
+
+def stat(pid: int) -> list[str]:
+    """Return state and parent of a process; nothing where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return []
+
+
+def children(pid: int) -> list[int]:
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [child for child in pids if stat(child)[1:] == [str(pid)]]
+
+
+def alive(pid: int) -> bool:
+    return stat(pid)[:1] not in ([], ["Z"])
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.01)
+
+
+def whole(results: Path) -> dict[str, int]:
+    """Return the run folders there are, with the time each record was written."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in results.glob("runs/[0-9a-f]*/record.json")}
+
+
+def random_moment(command: Command, results: Path, chance: random.Random) -> None:
+    """Wait for a random number of finished runs, and then for a random part of the next."""
+    enough = chance.randint(1, PLANNED - 3)
+    wait_until(lambda: len(whole(results)) >= enough, f"{enough} runs are stored")
+    time.sleep(chance.uniform(0, 0.3))
+    assert command.process.poll() is None, "the plan is to be in progress when it is killed"
+
+
+def crew(moment: int) -> int:
+    """Return how many workers the killed command has: the one test that always runs starts as few as it can."""
+    return 1 if moment == 1 else 2
+
+
+moments = pytest.mark.parametrize("moment", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4))])
+
+
+@moments
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_killed_driver_leaves_a_valid_store_and_no_worker_and_the_next_run_makes_the_rest(
+    tmp_path, undisturbed, call, moment
+):
+    results = tmp_path / "results"
+    killed = run(tmp_path, crew(moment))
+    random_moment(killed, results, random.Random(moment))
+    workers = killed.workers()
+    os.kill(killed.process.pid, signal.SIGKILL)
+    assert killed.end()[0] == -signal.SIGKILL
+    assert len(workers) == crew(moment)
+    wait_until(lambda: not any(map(alive, workers)), "the workers of the killed driver have ended")
+
+    kept = whole(results)
+    assert 0 < len(kept) < PLANNED
+    said = f"{len(kept)} records read, 0 problems.\n"
+    assert call("results", "verify", "--results", results)[:2] == (0, said)
+    assert numbers(results) == {run_id: undisturbed[run_id] for run_id in kept}
+
+    code, text = run(tmp_path, 1).end()
+    assert code == 0, text
+    assert f"{len(kept)} runs are stored, {PLANNED - len(kept)} to make" in text
+    assert {run_id: written for run_id, written in whole(results).items() if run_id in kept} == kept
+    assert numbers(results) == undisturbed
+
+
+@moments
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, undisturbed, moment):
+    results, chance = tmp_path / "results", random.Random(100 + moment)
+    command = run(tmp_path, crew(moment))
+    random_moment(command, results, chance)
+    os.kill(chance.choice(command.workers()), signal.SIGKILL)
+    code, text = command.end()
+    assert code == 0, text
+    assert f"Runs made: {PLANNED} ok" in text and "Traceback" not in text
+    assert numbers(results) == undisturbed
+    assert Store(results, use_stored=False).problems() == []
+
+
+def stopped(tmp_path: Path, number: int, *options: str) -> tuple[Path, int, str]:
+    """Start a long plan, send a signal (to all its processes, as a terminal or SLURM does), and wait for its end."""
+    results = tmp_path / "results"
+    command = run(tmp_path, 1, *options)
+    wait_until(lambda: any(results.glob("checkpoints/*/*")), "a checkpoint is written")
+    workers = command.workers()
+    os.killpg(command.process.pid, number)
+    code, text = command.end()
+    wait_until(lambda: not any(map(alive, workers)), "the workers have ended")
+    assert not list((results / "claims").iterdir()), "claims are given back"
+    return results, code, text
+
+
+LONG = ("--set", "phases.train.budget.amount=4", "--checkpoint", "0.01s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_signal_stops_runs_at_a_checkpoint_and_the_same_command_goes_on_from_it(tmp_path, number):
+    results, code, text = stopped(tmp_path, number, *LONG)
+    assert code == 128 + number, text
+    assert "the same command goes on" in text and "Traceback" not in text
+    assert len(whole(results)) < PLANNED and any(results.glob("checkpoints/*/*"))
+    assert Store(results, use_stored=False).problems() == []
+    code, text = run(tmp_path, 1, *LONG).end()
+    assert code == 0, text
+    assert len(whole(results)) == PLANNED and not any(results.glob("checkpoints/*"))
+    store = Store(results, use_stored=False)
+    assert max(store.get(run_id).environment.get("resumed", 0) for run_id in store.ids()) == 1
+
+
+@pytest.mark.slow
+def test_the_second_signal_stops_at_once(tmp_path):
+    results = tmp_path / "results"
+    command = run(tmp_path, 1, "--set", "phases.train.budget.amount=4", "--checkpoint", "never")
+    random_moment(command, results, random.Random(7))
+    workers = command.workers()
+    os.kill(workers[0], signal.SIGSTOP)  # it will reach no checkpoint
+    os.kill(command.process.pid, signal.SIGINT)
+    wait_until(lambda: "second signal" in command.output.read_text(), "the first signal is heard")
+    os.kill(command.process.pid, signal.SIGINT)
+    started = time.monotonic()
+    code, text = command.end()
+    assert code == 130 and "Traceback" not in text, text
+    assert time.monotonic() - started < 20
+    wait_until(lambda: not any(map(alive, workers)), "the workers have ended")
+
+
+@pytest.mark.parametrize("kill", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_two_commands_on_one_folder_make_each_run_once_and_lose_none(tmp_path, undisturbed, kill):
+    results = tmp_path / "results"
+    commands = [run(tmp_path, 1), run(tmp_path, 1)]
+    if kill:
+        random_moment(commands[0], results, random.Random(11))
+        os.kill(commands[0].process.pid, signal.SIGKILL)
+    ends = [command.end() for command in commands]
+    assert ends[1][0] == 0 and "Traceback" not in ends[1][1], ends[1][1]
+    assert numbers(results) == undisturbed
+    assert f"Runs made: {PLANNED} ok" in ends[1][1]
+    if not kill:
+        lines = [line for _, text in ends for line in text.splitlines() if line.startswith("[")]
+        here = [line for line in lines if "made by another command" not in line]
+        assert len(here) == PLANNED and len(lines) == 2 * PLANNED, lines
+        assert all(f"Runs made: {PLANNED} ok" in text for _, text in ends)
+
+
+def kills(tmp_path: Path, number: int, seed: int) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.killed_runs", str(tmp_path), str(number), str(seed)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("number", [8, pytest.param(100, marks=pytest.mark.slow)])
+def test_runs_killed_at_random_moments_end_with_the_bits_of_undisturbed_ones(tmp_path, number):
+    said = kills(tmp_path, number, seed=number)
+    assert sum(said["kills"].values()) == number and said["wrong"] == []
+    if number == 100:
+        struck = set(said["kills"])
+        assert "a moment in time" in struck and said["resumed"] >= 10
+        assert {part for part in ("checkpoints", "runs", "claims") if any(part in place for place in struck)} == {
+            "checkpoints",
+            "runs",
+            "claims",
+        }

@@ -1,0 +1,1 @@
+"""Tests of methods and of the parts they are made of."""

@@ -1,0 +1,1 @@
+"""Tests of papers as data: what each declares, and what its tables show."""

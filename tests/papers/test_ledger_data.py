@@ -1,0 +1,138 @@
+"""The paper data of tkuco2024: published numbers and ledger, against the text of the paper."""
+
+import csv
+import math
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from pydantic import BaseModel
+
+from benchmark.registry import METHODS, load_plugins
+from benchmark.spec import Phase
+from tests.support.checkout import ROOT
+
+PAPER = ROOT / "paper_tables" / "tkuco2024"
+TEXTS = ("title", "what", "paper", "code", "choice")
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[dict]:
+    with (PAPER / "ledger.toml").open("rb") as file:
+        return tomllib.load(file)["entry"]
+
+
+@pytest.fixture(scope="module")
+def published() -> list[dict[str, str]]:
+    with (PAPER / "published.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_ledger_ids_are_unique(entries):
+    assert [name for name, count in Counter(entry["id"] for entry in entries).items() if count > 1] == []
+
+
+def test_ledger_holds_every_entry_that_concerns_the_paper(entries):
+    wanted = {f"K{n}" for n in range(1, 15)} | {f"W{n}" for n in range(1, 4)} | {f"C{n}" for n in range(1, 20)}
+    wanted |= {f"P{n}" for n in range(1, 6)} | {f"D{n}" for n in range(1, 12)}
+    wanted |= {"I6", "Y7", "N1", "N4", "N5", "N6", "N7", "N8", "N15"}
+    assert {entry["id"] for entry in entries} == wanted
+
+
+def test_every_ledger_entry_is_complete(entries):
+    for entry in entries:
+        keys = {"id", "severity", "evidence", "fields", "labels", *TEXTS}
+        assert set(entry) == keys, entry["id"]
+        assert entry["severity"] in {"A", "B", "C"}, entry["id"]
+        assert isinstance(entry["labels"], bool), entry["id"]
+        for key in TEXTS:
+            assert entry[key].strip(), (entry["id"], key)
+            assert entry[key] == " ".join(entry[key].split()), (entry["id"], key)
+
+
+def test_every_ledger_entry_gives_evidence(entries):
+    for entry in entries:
+        assert entry["evidence"], entry["id"]
+        assert all(isinstance(item, str) and item.strip() for item in entry["evidence"]), entry["id"]
+
+
+def test_every_ledger_field_is_a_field_of_a_run(entries):
+    load_plugins()
+    known = {"data.dataset", "data.preprocess"}
+    known |= {path for name in METHODS for path in paths(METHODS[name].Params, "params.")}
+    phases = {phase for name in METHODS for phase in METHODS[name].default_protocol.phases}
+    known |= {path for phase in phases for path in paths(Phase, f"phases.{phase}.")}
+    for entry in entries:
+        assert set(entry["fields"]) <= known, entry["id"]
+
+
+def paths(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Yield the dotted paths of the fields of `model`, those of models inside it too."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from paths(field.annotation, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("name", ["protocol.toml", "tables.toml"])
+def test_every_ledger_id_that_protocol_and_tables_cite_exists(entries, name):
+    with (PAPER / name).open("rb") as file:
+        cited = set(cited_ids(tomllib.load(file)))
+    assert cited <= {entry["id"] for entry in entries}
+
+
+def cited_ids(node: object) -> Iterator[str]:
+    """Yield the members of every list called `ledger`, however deep in `node`."""
+    if isinstance(node, dict):
+        yield from node.get("ledger", ())
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in children:
+        yield from cited_ids(child)
+
+
+def test_exactly_the_choices_made_by_labels_are_marked(entries):
+    assert {entry["id"] for entry in entries if entry["labels"]} == {"P2", "W2", "D11"}
+
+
+def test_every_published_number_is_there(published):
+    # The counts are those of the printed tables: Table 2 has 31 pairs (ACC, NMI) with an sd for each number, and so on.
+    assert Counter(row["table"] for row in published) == {"Table 2": 124, "Table 3": 42, "Table 4": 108, "Table 5": 96}
+    assert {row["paper"] for row in published} == {"tkuco2024"}
+
+
+def test_published_values_are_finite_numbers_with_a_known_statistic_and_unit(published):
+    for row in published:
+        assert math.isfinite(float(row["value"])), row
+        assert row["statistic"] in {"best", "boot_sd", "slope", "R2"}, row
+        assert row["unit"] == ("1" if row["table"] == "Table 3" else "%"), row
+        if row["unit"] == "%":
+            assert 0 <= float(row["value"]) <= 100, row
+
+
+def test_no_published_cell_is_given_twice(published):
+    cells = Counter(
+        tuple(row[key] for key in ("table", "method", "dataset", "setting", "metric", "statistic")) for row in published
+    )
+    assert max(cells.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "dataset", "metric", "statistic", "setting", "printed"),
+    [
+        ("Table 2", "DDC-UCO_T", "MNIST", "ACC", "best", "", "96.0"),
+        ("Table 2", "DDC-UCO_T", "MNIST", "ACC", "boot_sd", "", "6.4"),
+        ("Table 2", "DDC", "USPS", "NMI", "best", "", "70.1"),
+        ("Table 2", "PSSC", "COIL-100", "NMI", "boot_sd", "", "0.3"),
+        ("Table 2", "DDC-UCO_T", "Reuters", "ACC", "best", "", "61.2"),
+        ("Table 3", "DDC-UCO_T", "MNIST", "R-OFM_slope", "slope", "", "-0.816"),
+        ("Table 3", "DDC-UCO_N", "COIL-100", "R-OFM_R2", "R2", "", "0.963"),
+        ("Table 4", "DDC-UCO_T", "Reuters", "ACC", "best", "lambda=0.010;omega=linear", "71.7"),
+        ("Table 4", "DDC-UCO_N", "10x73k", "ACC", "best", "lambda=0.100;omega=exp", "89.2"),
+        ("Table 5", "DEC-Conv-UCO_T", "COIL-100", "ACC", "best", "", "38.9"),
+    ],
+)
+def test_published_number_is_the_printed_one(published, table, method, dataset, metric, statistic, setting, printed):
+    cell = {"table": table, "method": method, "dataset": dataset, "metric": metric, "statistic": statistic}
+    values = [row["value"] for row in published if cell.items() <= row.items() and setting in ("", row["setting"])]
+    assert values == [printed]

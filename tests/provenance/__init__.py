@@ -1,0 +1,1 @@
+"""Tests of the code digest and the environment."""

@@ -1,0 +1,212 @@
+"""The regression check: it agrees with rows that today's code made, and finds every number that was changed."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.check import Checked, check
+from benchmark.executors import Finished, Job, Place, processes, serial
+from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.registry import UserError, load_plugins
+from benchmark.session import Session
+from benchmark.store import merge
+
+TINY = ("phases.train.budget.amount=1", "data.samples=240")
+STORED = Path("stored", "quick", "tkuco2024")
+
+
+def cells(*methods: str, runs: int = 2) -> list[PlannedCell]:
+    request = Request(tables=("tkuco2024/table2",), methods=methods or ("ddc", "k-means"), sets=TINY, runs=runs)
+    return plan_cells(request)
+
+
+pytestmark = pytest.mark.usefixtures("nothing_shipped")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """Make runs in this process: starting others takes seconds."""
+    load_plugins()
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmark.check.processes", lambda jobs, place, workers: serial(jobs, place))
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a results folder with two merged runs of DDC and of k-means."""
+    results = tmp_path_factory.mktemp("made")
+    jobs = [Job(spec, cell.context) for cell in cells() for spec in cell.specs]
+    for event in serial(jobs, Place(results)):
+        assert not isinstance(event, Finished) or (event.record and event.record.status == "ok")
+    merge([results], results)
+    shutil.rmtree(results / "runs")
+    return results
+
+
+@pytest.fixture
+def results(made: Path, tmp_path: Path) -> Path:
+    """Return a copy of `made` that a test may change."""
+    return Path(shutil.copytree(made, tmp_path / "results"))
+
+
+def change(results: Path, method: str, column: str, to: Callable[[str], str], *, every: bool = False) -> None:
+    """Change a column of runs.csv in the first row of `method`, or in every one."""
+    file = results / STORED / "runs.csv"
+    header, *rows = csv.reader(io.StringIO(file.read_text()))
+    mine = [row for row in rows if row[header.index("method")] == method]
+    for row in mine if every else mine[:1]:
+        row[header.index(column)] = to(row[header.index(column)])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    file.write_text(text.getvalue())
+
+
+def checked(results: Path, *methods: str, runs: int = 2) -> Checked:
+    return check(Session(results), cells(*methods, runs=runs), 1)
+
+
+def more(by: float) -> Callable[[str], str]:
+    return lambda cell: " ".join(repr(float(number) + by) for number in cell.split())
+
+
+def test_today_s_code_agrees_with_the_rows_that_it_made(results):
+    found = checked(results)
+    assert found.disagreements == ()
+    assert (found.cells, found.runs) == (2, 4)
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_answer(results, monkeypatch):
+    monkeypatch.setattr("benchmark.check.processes", processes)
+    assert checked(results).disagreements == ()
+
+
+def test_a_check_leaves_the_results_as_they_are(results):
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    checked(results, "k-means")
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("method", "column", "by", "said"),
+    [
+        ("ddc", "acc", 1 / 240, "acc is"),
+        ("k-means", "ari", 1e-12, "ari is"),
+        ("ddc", "loss", 1e-6, "the final loss is"),
+        ("ddc", "first_losses", 0.01, "the loss of step 1 is"),
+    ],
+)
+def test_a_changed_number_is_found_and_its_cell_and_replicate_named(results, method, column, by, said):
+    change(results, method, column, more(by))
+    found = checked(results, method)
+    (sentence,) = found.disagreements
+    assert sentence.startswith(f"tkuco2024 table2 {method} digits: replicate ")
+    assert said in sentence and "\n" not in sentence
+
+
+def test_a_changed_status_is_found(results):
+    change(results, "ddc", "status", lambda status: "collapsed")
+    (sentence,) = checked(results, "ddc").disagreements
+    assert "the status is ok, but collapsed is stored" in sentence
+
+
+def move(results: Path, method: str = "ddc") -> None:
+    """Let the rows of `method` come from another kind of machine."""
+    change(results, method, "environment", lambda cell: cell.replace('"machine":"', '"machine":"another '), every=True)
+
+
+def test_rows_of_another_machine_may_differ_in_their_metrics_as_far_as_the_stored_runs_do(results):
+    move(results)
+    change(results, "ddc", "acc", more(1 / 240))
+    assert checked(results, "ddc").disagreements == ()
+    change(results, "ddc", "acc", more(0.5), every=True)
+    (sentence,) = checked(results, "ddc").disagreements
+    assert "the mean acc over 2 replicates" in sentence
+
+
+@pytest.mark.parametrize(("by", "agrees"), [(1e-6, True), (1e-2, False)])
+def test_rows_of_another_machine_must_have_nearly_the_same_losses_in_the_first_steps(results, by, agrees):
+    move(results)
+    change(results, "ddc", "first_losses", lambda cell: " ".join(repr(float(n) * (1 + by)) for n in cell.split()))
+    found = checked(results, "ddc").disagreements
+    assert len(found) == (0 if agrees else 1)
+    assert agrees or "the loss of step 1" in found[0]
+
+
+def test_on_the_same_machine_first_losses_that_differ_by_one_in_a_million_are_found(results):
+    change(results, "ddc", "first_losses", lambda cell: " ".join(repr(float(n) * (1 + 1e-6)) for n in cell.split()))
+    (sentence,) = checked(results, "ddc").disagreements
+    assert "the loss of step 1" in sentence
+
+
+def test_a_check_of_one_run_knows_the_spread_of_all_stored_ones(results):
+    """Taken down by .1 and .5, the stored accuracies lie so far apart that .1 between two machines is nothing."""
+    move(results)
+    rows = iter((0.1, 0.5))
+    change(results, "ddc", "acc", lambda cell: repr(float(cell) - next(rows)), every=True)
+    assert checked(results, "ddc", runs=1).disagreements == ()
+
+
+def test_a_row_of_another_machine_does_not_loosen_the_comparison_of_the_others(results):
+    move(results)
+    rows = iter((True, False))  # the first row came back
+    change(results, "ddc", "environment", lambda cell: cell.replace("another ", "") if next(rows) else cell, every=True)
+    change(results, "ddc", "acc", more(1 / 240), every=True)
+    (sentence,) = checked(results, "ddc").disagreements
+    assert "acc is" in sentence
+
+
+def test_a_cell_without_tracked_runs_is_a_disagreement(results, tmp_path):
+    found = checked(results, "ddc", "ddc-ae")
+    assert [text.partition(": ")[0] for text in found.disagreements] == ["tkuco2024 table2 ddc-ae digits"]
+    assert "no stored run" in found.disagreements[0]
+    nothing = checked(tmp_path / "nowhere")
+    assert (nothing.runs, len(nothing.disagreements)) == (0, 2)
+
+
+def test_runs_made_here_and_not_merged_do_not_stand_in_for_the_tracked_ones(results):
+    jobs = [Job(spec, cell.context) for cell in cells("k-means") for spec in cell.specs]
+    list(serial(jobs, Place(results)))
+    change(results, "k-means", "acc", more(0.1))
+    assert len(checked(results, "k-means").disagreements) == 1
+
+
+def test_only_the_stored_replicates_are_made_again(results):
+    found = checked(results, "k-means", runs=5)
+    assert (found.runs, found.disagreements) == (2, ())
+
+
+def test_a_run_that_fails_today_is_a_disagreement(results, monkeypatch):
+    def broken(self: object, *args: object) -> None:
+        raise RuntimeError("broken today")
+
+    monkeypatch.setattr("methods.k_means.KMeans.cluster", broken)
+    found = checked(results, "k-means")
+    assert len(found.disagreements) == 2
+    assert all("the status is failed, but ok is stored" in text for text in found.disagreements)
+
+
+def test_a_run_that_cannot_be_made_today_is_a_disagreement(results, monkeypatch):
+    def lost(jobs: list[Job], place: Place, workers: int) -> Iterator[Finished]:
+        yield from (Finished(job, None, "the disk is full.") for job in jobs)
+
+    monkeypatch.setattr("benchmark.check.processes", lost)
+    found = checked(results, "k-means")
+    assert len(found.disagreements) == 2 and all("the disk is full." in text for text in found.disagreements)
+
+
+def test_a_damaged_row_is_one_sentence_that_names_the_file(results):
+    (results / STORED / "history.csv.gz").write_bytes(gzip.compress(b"run_id,device\n"))
+    with pytest.raises(UserError, match=r"history\.csv\.gz|runs\.csv"):
+        checked(results, "ddc")

@@ -1,0 +1,1 @@
+"""What tests share: data and records made up, programs that tests run, and where the checkout is."""

@@ -1,0 +1,54 @@
+"""A record made up, of a run that was never made, and a store without the rows that come with the suite."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from benchmark.record import Context, Evaluation, RunRecord
+from benchmark.spec import DataSpec, Protocol, RunSpec
+from benchmark.store import Store
+
+
+def make_record(replicate: int = 0, **changes: object) -> RunRecord:
+    """Return a record with awkward floats; its numbers depend on the replicate."""
+    spec = RunSpec(
+        method="tree",
+        params={"n_clusters": 3, "width": 0.1},
+        data=DataSpec(name="leaves", digest="ab" * 32, preprocess=("flat",)),
+        protocol=Protocol(),
+        replicate=replicate,
+    )
+    loss = 1 / 3 + replicate
+    evaluation = Evaluation(
+        phase="train",
+        step=4,
+        epoch=1,
+        total=loss,
+        terms={"l1": 0.1 + 0.2, "l2": 5e-324},
+        metrics={"acc": 2 / 3, "nmi": 0.1, "purity": 0.7},
+        clusters=3,
+    )
+    values: dict[str, object] = {
+        "context": Context(paper="wood2020", setting="width=0.1", reading="code", profile="cpu"),
+        "status": "ok",
+        "loss": loss,
+        "final_loss": math.nextafter(loss, 2 * loss),
+        "losses": {"l2": 1e300, "l1": 1e-300},
+        "metrics": {"acc": 2 / 3, "nmi": 0.1, "nmi_geometric": 0.30000000000000004, "ari": -0.25, "purity": 0.7},
+        "first_losses": (0.1, 1 / 7, 1e-17),
+        "history": (evaluation, evaluation.model_copy(update={"step": 8, "epoch": 2})),
+        "n_samples": 12,
+        "epochs": 2,
+        "steps": 8,
+        "seconds": 1.1,
+        "peak_mib": 33.3,
+        "code_digest": "c0de" * 4,
+        "environment": {"device": "cpu", "torch": "2.9.0", "threads": 1, "date": "2026-01-02T03:04:05+00:00"},
+    }
+    return RunRecord(run_id=spec.run_id, spec=spec, **(values | changes))
+
+
+def opened(results: Path, **options: object) -> Store:
+    """Return a store that sees no shipped records unless `options` say so."""
+    return Store(results, **({"shipped": results / "nothing-shipped"} | options))
