@@ -8,17 +8,16 @@ from __future__ import annotations
 import csv
 import importlib.resources
 import math
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources.abc import Traversable
 from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from benchmark.cells import Published
+from benchmark.families import dotted, read_protocol, read_text, read_toml
 from benchmark.registry import UsageError, did_you_mean
 from benchmark.spec import Frozen, validated
 
@@ -30,6 +29,7 @@ PROFILES = ("quick", "cpu", "paper")
 class FieldRule(Frozen):
     """One field of the protocol under each reading.
 
+    In protocol.toml fields stand in groups that share methods, data sets, source and ledger (`benchmark.families`).
     `path` is a dotted path into the run: ``params.width`` or ``phases.train.optimiser.lr``. `methods` and `datasets`
     restrict the rule (all when empty); a later rule wins, and one for certain data sets wins over those for all and
     over the column. `ledger` are ids of ledger entries, `source` says where the values are from.
@@ -187,7 +187,7 @@ class LedgerFile(Frozen):
 
 
 class ProtocolFile(Frozen):
-    """All of protocol.toml."""
+    """All of protocol.toml, with what it inherits from families: `benchmark.families.read_protocol`."""
 
     title: str
     citation: str
@@ -282,28 +282,22 @@ def load_paper(paper: str) -> Paper:
     """Read and validate all files of a paper, or raise UsageError with one sentence."""
     if paper not in paper_ids():
         raise UsageError(did_you_mean("paper", paper, paper_ids()))
-    folder = importlib.resources.files("paper_tables").joinpath(paper)
-    protocol = validated(ProtocolFile, _toml(folder, "protocol.toml"), f"{paper}/protocol.toml")
+    papers = importlib.resources.files("paper_tables")
+    folder = papers.joinpath(paper)
+    protocol = validated(ProtocolFile, read_protocol(papers, paper), f"{paper}/protocol.toml")
     tables = {
-        name: validated(
-            TableRule, values if isinstance(values, dict) else {name: values}, f"{paper}/tables.toml [{name}]"
-        )
-        for name, values in _toml(folder, "tables.toml").items()
+        name: _table(values if isinstance(values, dict) else {name: values}, f"{paper}/tables.toml [{name}]")
+        for name, values in read_toml(folder, "tables.toml").items()
     }
-    ledger = validated(LedgerFile, _toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
-    published = tuple(csv.DictReader(_text(folder, "published.csv").splitlines()))
+    ledger = validated(LedgerFile, read_toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
+    published = tuple(csv.DictReader(read_text(folder, "published.csv").splitlines()))
     return Paper(paper, protocol, tables, {entry.id: entry for entry in ledger.entry}, published)
 
 
-def _toml(folder: Traversable, name: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(_text(folder, name))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{folder.joinpath(name)} cannot be read: {error}.") from None
-
-
-def _text(folder: Traversable, name: str) -> str:
-    try:
-        return folder.joinpath(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{folder.joinpath(name)} cannot be read: {error}.") from None
+def _table(values: dict[str, Any], what: str) -> TableRule:
+    """Return the rule of a table as it is written, where the fields that it sets may be nested tables."""
+    given = values.get("set")
+    if isinstance(given, dict):
+        by_profile = {name: dotted(part) if isinstance(part, dict) else part for name, part in given.items()}
+        values = values | {"set": by_profile}
+    return validated(TableRule, values, what)
