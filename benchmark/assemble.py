@@ -106,6 +106,17 @@ def network_table(paper: Paper, name: str) -> DataTable:
     return DataTable(paper.id, name, f"{table.published}. {table.title}", header, rows, table.footnotes)
 
 
+def facts_table(paper: Paper, name: str) -> DataTable:
+    """Return a table of facts as the paper declares them, with their source below."""
+    table = paper.tables[name]
+    notes = (*table.footnotes, f"Source: {table.source.rstrip('.')}.")
+    return DataTable(paper.id, name, f"{table.published}. {table.title}", table.header, table.facts, notes)
+
+
+DECLARED = {"data": data_table, "network": network_table, "facts": facts_table}
+"""The kinds of tables that need no runs, and what makes them."""
+
+
 def cell_result(
     planned: PlannedCell, table: TableRule, metric: MetricRule, published: Published | None, find: Find, stale: Stale
 ) -> CellResult:

@@ -11,12 +11,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources.abc import Traversable
 from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from benchmark.cells import Published
+from benchmark.facts import with_facts
 from benchmark.families import dotted, read_protocol, read_text, read_toml
 from benchmark.registry import UsageError, did_you_mean
 from benchmark.spec import Frozen, validated
@@ -139,15 +141,20 @@ class GridAxis(Frozen):
 class TableRule(Frozen):
     """A table: what it shows, which rows and columns, which statistic, and how urgent its runs are (1 first).
 
-    A table of kind `network` shows the layers of a registered network. `record` are observers that its runs need;
+    A table of kind `data` shows the columns as the suite counts them, one of kind `network` the layers of a registered
+    network, and one of kind `facts` what the paper declares: `header` and rows of text, written here or in a CSV `file`
+    beside (`benchmark.facts`), from `source`. `record` are observers that its runs need;
     `unit` and `decimals` are those of its values; `set` replaces fields by profile, after the profile's own, and
     `runs` its number of runs.
     `published_runs` is how many runs a published mean is of: its standard error follows from the sd over them.
     """
 
     title: str
-    kind: Literal["results", "data", "network"] = "results"
+    kind: Literal["results", "data", "network", "facts"] = "results"
     network: str = ""
+    header: tuple[str, ...] = ()
+    facts: tuple[tuple[str, ...], ...] = ()
+    source: str = ""
     published: str
     metrics: tuple[str, ...] = ()
     statistic: str = "best"
@@ -286,7 +293,7 @@ def load_paper(paper: str) -> Paper:
     folder = papers.joinpath(paper)
     protocol = validated(ProtocolFile, read_protocol(papers, paper), f"{paper}/protocol.toml")
     tables = {
-        name: _table(values if isinstance(values, dict) else {name: values}, f"{paper}/tables.toml [{name}]")
+        name: _table(values if isinstance(values, dict) else {name: values}, folder, f"{paper}/tables.toml [{name}]")
         for name, values in read_toml(folder, "tables.toml").items()
     }
     ledger = validated(LedgerFile, read_toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
@@ -294,10 +301,10 @@ def load_paper(paper: str) -> Paper:
     return Paper(paper, protocol, tables, {entry.id: entry for entry in ledger.entry}, published)
 
 
-def _table(values: dict[str, Any], what: str) -> TableRule:
-    """Return the rule of a table as it is written, where the fields that it sets may be nested tables."""
+def _table(values: dict[str, Any], folder: Traversable, what: str) -> TableRule:
+    """Return the rule of a table as it is written: fields that it sets may be nested, facts stand in a file beside."""
     given = values.get("set")
     if isinstance(given, dict):
         by_profile = {name: dotted(part) if isinstance(part, dict) else part for name, part in given.items()}
         values = values | {"set": by_profile}
-    return validated(TableRule, values, what)
+    return validated(TableRule, with_facts(values, folder, what), what)

@@ -143,7 +143,7 @@ def _paper_page(session: Session, site: Site, pages: CellPages, name: str, views
             facts = drawn[table]
             assert not isinstance(facts, TableResult)
             lines = [dict(zip(facts.header, row, strict=True)) for row in facts.rows]
-            tables.append(_heading(rule, table) | {"lines": lines, "views": []})
+            tables.append(_heading(rule, table) | {"lines": lines, "views": [], "footnotes": facts.footnotes})
     site.write(
         f"papers/{name}.html",
         "paper.html.j2",
