@@ -266,6 +266,4 @@ def _published_settings(paper: Paper, table: TableRule) -> list[str]:
 
 
 def _shown(value: Published | None, decimals: int) -> str:
-    if value is None:
-        return "-"
-    return f"{value.value:.{decimals}f}" + (f" ({value.sd:.{decimals}f})" if value.sd is not None else "")
+    return "-" if value is None else value.text(decimals)

@@ -247,7 +247,10 @@ class Paper:
         if not (column.published and method.published) or statistic not in found:
             return None
         values = {name: _in_unit(row, metric) for name, row in found.items()}
-        return Published(values[statistic], _published_sd(values, statistic, table), found[statistic]["note"])
+        sd, printed = _published_sd(values, statistic, table)
+        decimals = _printed_decimals(found[statistic], metric)
+        sd_decimals = _printed_decimals(found[printed], metric) if printed else None
+        return Published(values[statistic], sd, found[statistic]["note"], decimals, sd_decimals)
 
 
 def statistic_of(table: TableRule, metric: MetricRule) -> str:
@@ -261,13 +264,23 @@ def _in_unit(row: dict[str, str], metric: MetricRule) -> float:
     return round(value * metric.scale, 9) if row["unit"] == "fraction" else value
 
 
-def _published_sd(values: dict[str, float], statistic: str, table: TableRule) -> float | None:
-    """Return the sd of a published statistic itself: the bootstrap's of a best, the standard error of a mean."""
+def _printed_decimals(row: dict[str, str], metric: MetricRule) -> int:
+    """Return how many decimals the paper prints of a value, counted in the unit of the tables."""
+    _, _, decimals = row["value"].partition(".")
+    shift = round(math.log10(metric.scale)) if row["unit"] == "fraction" else 0
+    return max(0, len(decimals) - shift)
+
+
+def _published_sd(values: dict[str, float], statistic: str, table: TableRule) -> tuple[float | None, str]:
+    """Return the sd of a published statistic itself, and which printed number it is, if any.
+
+    That is the bootstrap's sd of a best, and of a mean its standard error, which no paper prints.
+    """
     if statistic in ("best", "boot_mean"):
-        return values.get("boot_sd")
+        return values.get("boot_sd"), "boot_sd" if "boot_sd" in values else ""
     if statistic == "mean" and table.published_runs and "sd" in values:
-        return values["sd"] / math.sqrt(table.published_runs)
-    return None
+        return values["sd"] / math.sqrt(table.published_runs), ""
+    return None, ""
 
 
 def settings(table: TableRule) -> Iterator[Setting]:

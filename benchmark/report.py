@@ -236,7 +236,7 @@ def _shown_cell(
     if result.value is None:
         nothing = "no value" if result.n_ok else "not run"
         text = result.why or ("" if result.verdict == BLANK else result.verdict or nothing)
-    published = _number(cell.published.value, cell.published.sd, decimals) if cell.published else ""
+    published = cell.published.text(decimals) if cell.published else ""
     mark = marks.get(cell.published.note, "") if cell.published else ""
     difference = ""
     if result.value is not None and cell.published and not partial:
