@@ -173,7 +173,11 @@ class TableRule(Frozen):
 
 
 class LedgerEntry(Frozen):
-    """A documented disagreement, or a declared choice of ours."""
+    """A documented disagreement, or a declared choice of ours.
+
+    `fields` are the paths that carry it, empty where it has no effect on our numbers; `awaits` are paths that no method
+    of the paper has yet. `labels` marks a choice of the authors that used the labels.
+    """
 
     id: str
     severity: Literal["A", "B", "C"]
@@ -184,7 +188,13 @@ class LedgerEntry(Frozen):
     evidence: tuple[str, ...]
     choice: str
     fields: tuple[str, ...] = ()
+    awaits: tuple[str, ...] = ()
     labels: bool = False
+
+    @property
+    def effect(self) -> str:
+        """What stands where an entry has no field: whether it has no effect, or none yet."""
+        return f"none yet: waits for {' '.join(self.awaits)}" if self.awaits else "none: no effect on our numbers"
 
 
 class LedgerFile(Frozen):
@@ -297,6 +307,21 @@ def paper_ids() -> tuple[str, ...]:
     return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("protocol.toml").is_file()))
 
 
+def ledger_ids() -> tuple[str, ...]:
+    """Return the ids of all papers with a ledger, those too that have no protocol yet."""
+    root = importlib.resources.files("paper_tables")
+    return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("ledger.toml").is_file()))
+
+
+def load_ledger(paper: str) -> dict[str, LedgerEntry]:
+    """Read and validate the ledger of a paper, by id, or raise UsageError with one sentence."""
+    if paper not in {*ledger_ids(), *paper_ids()}:
+        raise UsageError(did_you_mean("paper with a ledger", paper, ledger_ids()))
+    folder = importlib.resources.files("paper_tables").joinpath(paper)
+    ledger = validated(LedgerFile, read_toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
+    return {entry.id: entry for entry in ledger.entry}
+
+
 @cache
 def load_paper(paper: str) -> Paper:
     """Read and validate all files of a paper, or raise UsageError with one sentence."""
@@ -309,9 +334,8 @@ def load_paper(paper: str) -> Paper:
         name: _table(values if isinstance(values, dict) else {name: values}, folder, f"{paper}/tables.toml [{name}]")
         for name, values in read_toml(folder, "tables.toml").items()
     }
-    ledger = validated(LedgerFile, read_toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
     published = tuple(csv.DictReader(read_text(folder, "published.csv").splitlines()))
-    return Paper(paper, protocol, tables, {entry.id: entry for entry in ledger.entry}, published)
+    return Paper(paper, protocol, tables, load_ledger(paper), published)
 
 
 def _table(values: dict[str, Any], folder: Traversable, what: str) -> TableRule:

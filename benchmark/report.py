@@ -15,7 +15,7 @@ from benchmark import __version__
 from benchmark.assemble import assemble
 from benchmark.cells import BLANK, Cell, CellResult, Row, TableResult
 from benchmark.figures import draw_figure, figure_folders, load_figures
-from benchmark.paper import PROFILES, Paper, Reading, TableRule, load_paper, paper_ids
+from benchmark.paper import PROFILES, Paper, Reading, TableRule, ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.registry import DATASETS, METHODS
 from benchmark.render import notes
@@ -81,7 +81,7 @@ def build_report(session: Session, out: Path, progress: Callable[[str], None] = 
         method_page(session, site, pages, method)
     for dataset in DATASETS:
         dataset_page(site, dataset)
-    ledgers = [(name, list(load_paper(name).ledger.values())) for name in papers]
+    ledgers = [(name, list(load_ledger(name).values())) for name in ledger_ids()]
     site.write("ledger.html", "ledger.html.j2", "Ledger of disagreements", ledgers=ledgers)
     _start_page(session, site, pages, counts)
     return Built(out / "index.html", site.pages, time.monotonic() - started)
