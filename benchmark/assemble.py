@@ -106,6 +106,17 @@ def network_table(paper: Paper, name: str) -> DataTable:
     return DataTable(paper.id, name, f"{table.published}. {table.title}", header, rows, table.footnotes)
 
 
+def facts_table(paper: Paper, name: str) -> DataTable:
+    """Return a table of facts as the paper declares them, with their source below."""
+    table = paper.tables[name]
+    notes = (*table.footnotes, f"Source: {table.source.rstrip('.')}.")
+    return DataTable(paper.id, name, f"{table.published}. {table.title}", table.header, table.facts, notes)
+
+
+DECLARED = {"data": data_table, "network": network_table, "facts": facts_table}
+"""The kinds of tables that need no runs, and what makes them."""
+
+
 def cell_result(
     planned: PlannedCell, table: TableRule, metric: MetricRule, published: Published | None, find: Find, stale: Stale
 ) -> CellResult:
@@ -255,6 +266,4 @@ def _published_settings(paper: Paper, table: TableRule) -> list[str]:
 
 
 def _shown(value: Published | None, decimals: int) -> str:
-    if value is None:
-        return "-"
-    return f"{value.value:.{decimals}f}" + (f" ({value.sd:.{decimals}f})" if value.sd is not None else "")
+    return "-" if value is None else value.text(decimals)

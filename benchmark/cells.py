@@ -1,6 +1,6 @@
 """Cells: what a rendered table is made of, computed from specs and stored records, ready for drawing.
 
-These are values without behaviour; `render` draws them, and nothing here trains.
+These are values that only know how they are written; `render` draws them, and nothing here trains.
 """
 
 from __future__ import annotations
@@ -13,11 +13,31 @@ BLANK = "blank"
 
 @dataclass(frozen=True)
 class Published:
-    """A published number in the unit of the table (per cent for fractions), with its sd where the paper gives one."""
+    """A published number in the unit of the table (per cent for fractions), with its sd where the paper gives one.
+
+    `decimals` and `sd_decimals` are those that the paper prints, in that unit: .83 is 83 %, with none. None stands for
+    a number that no paper prints, such as a standard error computed from a published sd.
+    """
 
     value: float
     sd: float | None = None
     note: str = ""
+    decimals: int | None = None
+    sd_decimals: int | None = None
+
+    def number(self, decimals: int) -> str:
+        """Return the value with the decimals of the paper, or with `decimals` where it prints none.
+
+        >>> Published(76.05, decimals=2).number(1), Published(83.0, decimals=0).number(1), Published(2.0).number(1)
+        ('76.05', '83', '2.0')
+        """
+        return f"{self.value:z.{decimals if self.decimals is None else self.decimals}f}"
+
+    def text(self, decimals: int) -> str:
+        """Return value and sd as they are shown, the sd in parentheses."""
+        if self.sd is None:
+            return self.number(decimals)
+        return f"{self.number(decimals)} ({self.sd:.{decimals if self.sd_decimals is None else self.sd_decimals}f})"
 
 
 @dataclass(frozen=True)

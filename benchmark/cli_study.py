@@ -27,7 +27,7 @@ from benchmark.compare import MIN_DATASETS, as_text, compare_methods, interval_t
 from benchmark.effects import Effect, checked_severity, draw_effects, measure_effects, plan_effects
 from benchmark.listing import print_list
 from benchmark.new_method import new_method
-from benchmark.paper import PROFILES, LedgerEntry, load_paper, paper_ids
+from benchmark.paper import PROFILES, LedgerEntry, ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.plan import PlannedCell
 from benchmark.registry import UsageError, did_you_mean
 from benchmark.render.plots import png_bytes, rank_diagram, svg_bytes
@@ -154,26 +154,34 @@ def _home(methods: Sequence[str] = (), metric: str | None = None, papers: Sequen
 
 
 def _show(name: str | None, severity: str | None, as_json: bool) -> None:
-    papers = [name] if name in paper_ids() else list(paper_ids())
-    entries = [(paper, entry) for paper in papers for entry in load_paper(paper).ledger.values()]
-    if name is not None and name not in paper_ids():
+    papers = [name] if name in ledger_ids() else list(ledger_ids())
+    entries = [(paper, entry) for paper in papers for entry in load_ledger(paper).values()]
+    if name is not None and name not in ledger_ids():
         found = [(paper, entry) for paper, entry in entries if entry.id.lower() == name.lower()]
         if not found:
-            raise UsageError(did_you_mean("ledger entry or paper", name, {e.id for _, e in entries} | set(paper_ids())))
+            raise UsageError(
+                did_you_mean("ledger entry or paper", name, {e.id for _, e in entries} | set(ledger_ids()))
+            )
         facts = [_entry_facts(paper, entry) for paper, entry in found]
         typer.echo(json.dumps(facts, indent=2) if as_json else "\n\n".join(map(_entry_text, facts)))
         return
     wanted = checked_severity(severity) if severity else None
     chosen = [(p, e) for p, e in entries if wanted in (None, e.severity)]
     lines = [
-        {"paper": p, "id": e.id, "severity": e.severity, "title": e.title, "fields": " ".join(e.fields) or "-"}
+        {
+            "paper": p,
+            "id": e.id,
+            "severity": e.severity,
+            "title": e.title,
+            "fields": " ".join(e.fields) or ("waits" if e.awaits else "-"),
+        }
         for p, e in chosen
     ]
     print_list(lines, as_json)
 
 
 def _entry_facts(paper: str, entry: LedgerEntry) -> dict[str, Any]:
-    return {"in": paper, **entry.model_dump(mode="json")}
+    return {"in": paper, **entry.model_dump(mode="json"), "effect": "" if entry.fields else entry.effect}
 
 
 def _entry_text(facts: dict[str, Any]) -> str:
@@ -181,7 +189,8 @@ def _entry_text(facts: dict[str, Any]) -> str:
     names = {"what": "what", "paper": "paper", "code": "code", "choice": "our choice"}
     lines += [f"  {label}: {facts[key]}" for key, label in names.items()]
     lines.append(f"  evidence: {'; '.join(facts['evidence'])}")
-    lines.append(f"  fields: {', '.join(facts['fields']) or 'none: no effect on our numbers'}")
+    lines.append(f"  fields: {', '.join(facts['fields']) or facts['effect']}")
+    lines += [f"  waits for: {', '.join(facts['awaits'])}"] if facts["fields"] and facts["awaits"] else []
     lines += ["  labels: a choice of the authors used the labels"] if facts["labels"] else []
     lines += [f"  try it: python -m benchmark run ... --set {facts['id']}=code"] if facts["fields"] else []
     return "\n".join(lines)

@@ -54,7 +54,8 @@ def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, li
         if entry.severity != severity:
             continue
         if not entry.fields:
-            effects.append(Effect(entry, None, "no effect on our numbers", 0))
+            why = "its field is not here yet" if entry.awaits else "no effect on our numbers"
+            effects.append(Effect(entry, None, why, 0))
             continue
         cell = _cell(replace(request, sets=(*request.sets, f"{entry.id}=code")))
         same = [a.run_id == b.run_id for a, b in zip(base.specs, cell.specs, strict=True)]

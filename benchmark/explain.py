@@ -70,7 +70,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
             "profile": cell.profile,
             "statistic": statistic,
         },
-        "published": _published(published),
+        "published": _published(published, table.decimals),
         "ours": _ours(result, records, metric, _unjudged(cell, published)),
         "runs": [_run(session, record, metric) for record in records.values()],
         "streams": _streams(records),
@@ -97,10 +97,11 @@ def as_text(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _published(published: Published | None) -> dict[str, Any]:
+def _published(published: Published | None, decimals: int) -> dict[str, Any]:
     if published is None:
         return {"value": "the paper gives none for this cell"}
-    return {"value": published.value, "sd": published.sd, "note": published.note}
+    shown = published.text(decimals)
+    return {"value": published.value, "sd": published.sd, "shown as": shown, "note": published.note}
 
 
 def _unjudged(cell: PlannedCell, published: Published | None) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import importlib.resources
 import math
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from benchmark.cells import Published
+from benchmark.facts import with_facts
+from benchmark.families import dotted, read_protocol, read_text, read_toml
 from benchmark.registry import UsageError, did_you_mean
 from benchmark.spec import Frozen, validated
 
@@ -30,6 +31,7 @@ PROFILES = ("quick", "cpu", "paper")
 class FieldRule(Frozen):
     """One field of the protocol under each reading.
 
+    In protocol.toml fields stand in groups that share methods, data sets, source and ledger (`benchmark.families`).
     `path` is a dotted path into the run: ``params.width`` or ``phases.train.optimiser.lr``. `methods` and `datasets`
     restrict the rule (all when empty); a later rule wins, and one for certain data sets wins over those for all and
     over the column. `ledger` are ids of ledger entries, `source` says where the values are from.
@@ -139,15 +141,20 @@ class GridAxis(Frozen):
 class TableRule(Frozen):
     """A table: what it shows, which rows and columns, which statistic, and how urgent its runs are (1 first).
 
-    A table of kind `network` shows the layers of a registered network. `record` are observers that its runs need;
+    A table of kind `data` shows the columns as the suite counts them, one of kind `network` the layers of a registered
+    network, and one of kind `facts` what the paper declares: `header` and rows of text, written here or in a CSV `file`
+    beside (`benchmark.facts`), from `source`. `record` are observers that its runs need;
     `unit` and `decimals` are those of its values; `set` replaces fields by profile, after the profile's own, and
     `runs` its number of runs.
     `published_runs` is how many runs a published mean is of: its standard error follows from the sd over them.
     """
 
     title: str
-    kind: Literal["results", "data", "network"] = "results"
+    kind: Literal["results", "data", "network", "facts"] = "results"
     network: str = ""
+    header: tuple[str, ...] = ()
+    facts: tuple[tuple[str, ...], ...] = ()
+    source: str = ""
     published: str
     metrics: tuple[str, ...] = ()
     statistic: str = "best"
@@ -166,7 +173,11 @@ class TableRule(Frozen):
 
 
 class LedgerEntry(Frozen):
-    """A documented disagreement, or a declared choice of ours."""
+    """A documented disagreement, or a declared choice of ours.
+
+    `fields` are the paths that carry it, empty where it has no effect on our numbers; `awaits` are paths that no method
+    of the paper has yet. `labels` marks a choice of the authors that used the labels.
+    """
 
     id: str
     severity: Literal["A", "B", "C"]
@@ -177,7 +188,13 @@ class LedgerEntry(Frozen):
     evidence: tuple[str, ...]
     choice: str
     fields: tuple[str, ...] = ()
+    awaits: tuple[str, ...] = ()
     labels: bool = False
+
+    @property
+    def effect(self) -> str:
+        """What stands where an entry has no field: whether it has no effect, or none yet."""
+        return f"none yet: waits for {' '.join(self.awaits)}" if self.awaits else "none: no effect on our numbers"
 
 
 class LedgerFile(Frozen):
@@ -187,7 +204,7 @@ class LedgerFile(Frozen):
 
 
 class ProtocolFile(Frozen):
-    """All of protocol.toml."""
+    """All of protocol.toml, with what it inherits from families: `benchmark.families.read_protocol`."""
 
     title: str
     citation: str
@@ -240,7 +257,10 @@ class Paper:
         if not (column.published and method.published) or statistic not in found:
             return None
         values = {name: _in_unit(row, metric) for name, row in found.items()}
-        return Published(values[statistic], _published_sd(values, statistic, table), found[statistic]["note"])
+        sd, printed = _published_sd(values, statistic, table)
+        decimals = _printed_decimals(found[statistic], metric)
+        sd_decimals = _printed_decimals(found[printed], metric) if printed else None
+        return Published(values[statistic], sd, found[statistic]["note"], decimals, sd_decimals)
 
 
 def statistic_of(table: TableRule, metric: MetricRule) -> str:
@@ -254,13 +274,23 @@ def _in_unit(row: dict[str, str], metric: MetricRule) -> float:
     return round(value * metric.scale, 9) if row["unit"] == "fraction" else value
 
 
-def _published_sd(values: dict[str, float], statistic: str, table: TableRule) -> float | None:
-    """Return the sd of a published statistic itself: the bootstrap's of a best, the standard error of a mean."""
+def _printed_decimals(row: dict[str, str], metric: MetricRule) -> int:
+    """Return how many decimals the paper prints of a value, counted in the unit of the tables."""
+    _, _, decimals = row["value"].partition(".")
+    shift = round(math.log10(metric.scale)) if row["unit"] == "fraction" else 0
+    return max(0, len(decimals) - shift)
+
+
+def _published_sd(values: dict[str, float], statistic: str, table: TableRule) -> tuple[float | None, str]:
+    """Return the sd of a published statistic itself, and which printed number it is, if any.
+
+    That is the bootstrap's sd of a best, and of a mean its standard error, which no paper prints.
+    """
     if statistic in ("best", "boot_mean"):
-        return values.get("boot_sd")
+        return values.get("boot_sd"), "boot_sd" if "boot_sd" in values else ""
     if statistic == "mean" and table.published_runs and "sd" in values:
-        return values["sd"] / math.sqrt(table.published_runs)
-    return None
+        return values["sd"] / math.sqrt(table.published_runs), ""
+    return None, ""
 
 
 def settings(table: TableRule) -> Iterator[Setting]:
@@ -277,33 +307,41 @@ def paper_ids() -> tuple[str, ...]:
     return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("protocol.toml").is_file()))
 
 
+def ledger_ids() -> tuple[str, ...]:
+    """Return the ids of all papers with a ledger, those too that have no protocol yet."""
+    root = importlib.resources.files("paper_tables")
+    return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("ledger.toml").is_file()))
+
+
+def load_ledger(paper: str) -> dict[str, LedgerEntry]:
+    """Read and validate the ledger of a paper, by id, or raise UsageError with one sentence."""
+    if paper not in {*ledger_ids(), *paper_ids()}:
+        raise UsageError(did_you_mean("paper with a ledger", paper, ledger_ids()))
+    folder = importlib.resources.files("paper_tables").joinpath(paper)
+    ledger = validated(LedgerFile, read_toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
+    return {entry.id: entry for entry in ledger.entry}
+
+
 @cache
 def load_paper(paper: str) -> Paper:
     """Read and validate all files of a paper, or raise UsageError with one sentence."""
     if paper not in paper_ids():
         raise UsageError(did_you_mean("paper", paper, paper_ids()))
-    folder = importlib.resources.files("paper_tables").joinpath(paper)
-    protocol = validated(ProtocolFile, _toml(folder, "protocol.toml"), f"{paper}/protocol.toml")
+    papers = importlib.resources.files("paper_tables")
+    folder = papers.joinpath(paper)
+    protocol = validated(ProtocolFile, read_protocol(papers, paper), f"{paper}/protocol.toml")
     tables = {
-        name: validated(
-            TableRule, values if isinstance(values, dict) else {name: values}, f"{paper}/tables.toml [{name}]"
-        )
-        for name, values in _toml(folder, "tables.toml").items()
+        name: _table(values if isinstance(values, dict) else {name: values}, folder, f"{paper}/tables.toml [{name}]")
+        for name, values in read_toml(folder, "tables.toml").items()
     }
-    ledger = validated(LedgerFile, _toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
-    published = tuple(csv.DictReader(_text(folder, "published.csv").splitlines()))
-    return Paper(paper, protocol, tables, {entry.id: entry for entry in ledger.entry}, published)
+    published = tuple(csv.DictReader(read_text(folder, "published.csv").splitlines()))
+    return Paper(paper, protocol, tables, load_ledger(paper), published)
 
 
-def _toml(folder: Traversable, name: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(_text(folder, name))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{folder.joinpath(name)} cannot be read: {error}.") from None
-
-
-def _text(folder: Traversable, name: str) -> str:
-    try:
-        return folder.joinpath(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{folder.joinpath(name)} cannot be read: {error}.") from None
+def _table(values: dict[str, Any], folder: Traversable, what: str) -> TableRule:
+    """Return the rule of a table as it is written: fields that it sets may be nested, facts stand in a file beside."""
+    given = values.get("set")
+    if isinstance(given, dict):
+        by_profile = {name: dotted(part) if isinstance(part, dict) else part for name, part in given.items()}
+        values = values | {"set": by_profile}
+    return validated(TableRule, with_facts(values, folder, what), what)

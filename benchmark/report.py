@@ -15,7 +15,7 @@ from benchmark import __version__
 from benchmark.assemble import assemble
 from benchmark.cells import BLANK, Cell, CellResult, Row, TableResult
 from benchmark.figures import draw_figure, figure_folders, load_figures
-from benchmark.paper import PROFILES, Paper, Reading, TableRule, load_paper, paper_ids
+from benchmark.paper import PROFILES, Paper, Reading, TableRule, ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.plan import PlannedCell, Request, plan_cells
 from benchmark.registry import DATASETS, METHODS
 from benchmark.render import notes
@@ -81,7 +81,7 @@ def build_report(session: Session, out: Path, progress: Callable[[str], None] = 
         method_page(session, site, pages, method)
     for dataset in DATASETS:
         dataset_page(site, dataset)
-    ledgers = [(name, list(load_paper(name).ledger.values())) for name in papers]
+    ledgers = [(name, list(load_ledger(name).values())) for name in ledger_ids()]
     site.write("ledger.html", "ledger.html.j2", "Ledger of disagreements", ledgers=ledgers)
     _start_page(session, site, pages, counts)
     return Built(out / "index.html", site.pages, time.monotonic() - started)
@@ -143,7 +143,7 @@ def _paper_page(session: Session, site: Site, pages: CellPages, name: str, views
             facts = drawn[table]
             assert not isinstance(facts, TableResult)
             lines = [dict(zip(facts.header, row, strict=True)) for row in facts.rows]
-            tables.append(_heading(rule, table) | {"lines": lines, "views": []})
+            tables.append(_heading(rule, table) | {"lines": lines, "views": [], "footnotes": facts.footnotes})
     site.write(
         f"papers/{name}.html",
         "paper.html.j2",
@@ -236,7 +236,7 @@ def _shown_cell(
     if result.value is None:
         nothing = "no value" if result.n_ok else "not run"
         text = result.why or ("" if result.verdict == BLANK else result.verdict or nothing)
-    published = _number(cell.published.value, cell.published.sd, decimals) if cell.published else ""
+    published = cell.published.text(decimals) if cell.published else ""
     mark = marks.get(cell.published.note, "") if cell.published else ""
     difference = ""
     if result.value is not None and cell.published and not partial:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.assemble import assemble, data_table, network_table
+from benchmark.assemble import DECLARED, assemble
 from benchmark.cells import DataTable, TableResult
 from benchmark.observers import recorded
 from benchmark.paper import PROFILES, READINGS, Paper, Reading, TableRule
@@ -148,8 +148,8 @@ class Session:
         """
         drawn: list[TableResult | DataTable] = []
         for paper, name, rule in selected_tables(request):
-            if rule.kind != "results":
-                drawn.append((data_table if rule.kind == "data" else network_table)(paper, name))
+            if rule.kind in DECLARED:
+                drawn.append(DECLARED[rule.kind](paper, name))
                 continue
             drawn += self._results_tables(paper, name, rule, request, (profile,) if profile else PROFILES)
         return drawn

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from benchmark.cells import Cell, Column, DataTable, Row, TableResult
+from benchmark.cells import Cell, Column, DataTable, Published, Row, TableResult
 from benchmark.render.layout import is_final, result_of
 
 COUNTS = ("ok", "collapsed", "failed", "diverged", "missing")
@@ -21,7 +21,8 @@ COLUMNS = (
 def write(tables: Sequence[TableResult | DataTable]) -> str:
     """Return `tables` as CSV: those of results in one long form with one header, then each data table as it is.
 
-    Nothing is rounded: floats are written by repr, what is missing is an empty field, lists are joined by ";".
+    Nothing is rounded: floats are written by repr, published numbers with the decimals of their papers, what is missing
+    is an empty field, lists are joined by ";".
     `difference` is value minus published, given for complete cells only. `published_apart` is text, and left out.
     """
     results = [table for table in tables if isinstance(table, TableResult)]
@@ -47,12 +48,20 @@ def _entry(table: TableResult, row: Row, column: Column, cell: Cell, reading: st
     values: tuple[object, ...] = (
         *(table.paper, table.table, table.profile, row.method, row.label, row.setting, row.reference),
         *(column.dataset, column.metric, column.stand_in, reading, table.unit, result.value, result.sd),
-        *((published.value, published.sd, published.note) if published else (None, None, "")),
+        *(_as_printed(published) if published else (None, None, "")),
         result.value - published.value if comparable and published and result.value is not None else None,
         *(result.verdict, result.n_ok, result.n, *(result.counts.get(status, 0) for status in COUNTS)),
         *(result.stale, ";".join(result.devices), ";".join(result.run_ids)),
     )
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def _as_printed(published: Published) -> tuple[object, object, str]:
+    """Return a published value, its sd and its note, numbers with the decimals that the paper prints."""
+    number = published.value if published.decimals is None else published.number(published.decimals)
+    if published.sd is None or published.sd_decimals is None:
+        return number, published.sd, published.note
+    return number, f"{published.sd:.{published.sd_decimals}f}", published.note
 
 
 def _text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

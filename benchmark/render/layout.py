@@ -231,7 +231,7 @@ def _published(
         return ()
     inks = []
     for number in numbers:
-        text = _number(number.value, number.sd, decimals) if number else ABSENT
+        text = number.text(decimals) if number else ABSENT
         mark = notes.get(number.note, "") if number else ""
         inks.append(Ink(text, marks=(mark,) if mark else (), span=len(table.readings)))
     return tuple(inks)

@@ -66,6 +66,9 @@ def footnotes(table: TableResult, blocks: Sequence[Block], marks: Mapping[str, s
     notes += [Footnote(mark, note) for note, mark in marks.items() if mark in used]
     notes += [Footnote("", f"Published values: {note}") for note, mark in marks.items() if not mark]
     notes += [Footnote("", "Published values without an sd are taken as exact by the verdicts.")] * _exact(table)
+    notes += [Footnote("", "A published sd of 0 is one rounded to the printed digits, and not exact.")] * _rounded(
+        table
+    )
     columns = dict.fromkeys(
         f"{dataset_label(column)}: {column.note or 'a real data set used where that of the paper cannot be had.'}"
         for block in blocks
@@ -73,6 +76,11 @@ def footnotes(table: TableResult, blocks: Sequence[Block], marks: Mapping[str, s
         if column.stand_in or column.note
     )
     return notes + [Footnote("", text) for text in (*columns, *table.footnotes)]
+
+
+def _rounded(table: TableResult) -> bool:
+    """Whether a published value has an sd that was rounded to 0."""
+    return any(cell.published is not None and cell.published.sd == 0 for row in table.rows for cell in row.cells)
 
 
 def _exact(table: TableResult) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from paper_files import written_rules
 from torch import nn
 
 from benchmark.spec import Phase, Protocol
@@ -18,10 +18,8 @@ from benchmark.streams import Streams
 from benchmark.training import Batch, RunContext, Terms
 from datasets.digits import DIGITS
 from methods import DDC, DDCAE, DDCUCON, DDCUCOT
-from tests.support.checkout import ROOT
 
 CLASSES = {"ddc": DDC, "ddc-ae": DDCAE, "ddc-uco-n": DDCUCON, "ddc-uco-t": DDCUCOT}
-PROTOCOL = ROOT / "paper_tables" / "tkuco2024" / "protocol.toml"
 
 every_method = pytest.mark.parametrize("name", CLASSES)
 
@@ -30,7 +28,7 @@ every_method = pytest.mark.parametrize("name", CLASSES)
 def reading(name: str, which: str) -> dict[str, Any]:
     """Return the parameters of a method under a reading; a later rule wins."""
     values = {}
-    for rule in tomllib.loads(PROTOCOL.read_text())["field"]:
+    for rule in written_rules("tkuco2024"):
         field = rule["path"].removeprefix("params.")
         if field in CLASSES[name].Params.model_fields and name in rule.get("methods", CLASSES):
             values[field] = rule[which]

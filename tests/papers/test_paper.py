@@ -5,26 +5,19 @@ from __future__ import annotations
 import csv
 import importlib.resources
 import shutil
-import tomllib
 from itertools import product
 from typing import Any
 
 import pytest
+from paper_files import PAPERS, raw, written_rules
 
 from benchmark.paper import PROFILES, load_paper, paper_ids, settings
 from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
 from benchmark.resolve import applies
 from benchmark.spec import Phase
-from tests.support.checkout import ROOT
 
 load_plugins()
-PAPERS = ROOT / "paper_tables"
 NO_DATA = {"reuters", "10x73k"}
-
-
-def raw(paper: str, name: str) -> dict[str, Any]:
-    """Return a file of a paper as parsed TOML, without the models of the suite."""
-    return tomllib.loads((PAPERS / paper / name).read_text(encoding="utf-8"))
 
 
 def own_methods(paper: str) -> set[str]:
@@ -47,6 +40,7 @@ def broken(tmp_path, monkeypatch):
 
     def load(name: str, old: str, new: str) -> Any:
         shutil.copytree(PAPERS / "tkuco2024", tmp_path / "broken2024")
+        shutil.copytree(PAPERS / "families", tmp_path / "families")
         file = tmp_path / "broken2024" / name
         text = file.read_text(encoding="utf-8")
         assert old in text
@@ -70,7 +64,7 @@ def test_every_paper_loads_with_all_its_parts(name):
     assert paper.id == name
     assert set(paper.tables) == set(raw(name, "tables.toml"))
     assert set(paper.ledger) == {entry["id"] for entry in raw(name, "ledger.toml")["entry"]}
-    assert len(paper.protocol.field) == len(raw(name, "protocol.toml")["field"])
+    assert len(paper.protocol.field) == len(written_rules(name))
     assert set(paper.protocol.profiles) == set(PROFILES)
     assert {row["paper"] for row in paper.published} == {name}
 
@@ -79,7 +73,7 @@ def test_every_paper_loads_with_all_its_parts(name):
 def test_every_rule_concerns_known_methods_and_applies_to_one_of_them(name):
     own = own_methods(name)
     assert own <= set(METHODS)
-    for rule in raw(name, "protocol.toml")["field"]:
+    for rule in written_rules(name):
         concerned = set(rule.get("methods", own))
         assert concerned <= own, rule["path"]
         assert any(applies(rule["path"], METHODS[method]) for method in concerned), rule["path"]
@@ -88,7 +82,7 @@ def test_every_rule_concerns_known_methods_and_applies_to_one_of_them(name):
 
 @pytest.mark.parametrize("name", paper_ids())
 def test_profiles_and_grids_set_only_fields_that_a_method_has(name):
-    paths = {path for rule in raw(name, "protocol.toml")["profiles"].values() for path in rule.get("set", {})}
+    paths = {path for rule in load_paper(name).protocol.profiles.values() for path in rule.set}
     paths |= {axis["path"] for table in raw(name, "tables.toml").values() for axis in table.get("grid", ())}
     for path in paths:
         assert any(applies(path, METHODS[method]) for method in own_methods(name)), path
@@ -120,7 +114,7 @@ def test_every_ledger_entry_that_the_protocol_cites_exists(name):
 
 @pytest.mark.parametrize("name", paper_ids())
 def test_every_field_of_the_ledger_is_the_path_of_a_rule_or_of_the_data_or_a_parameter(name):
-    known = {rule["path"] for rule in raw(name, "protocol.toml")["field"]} | {"data.dataset", "data.preprocess"}
+    known = {rule["path"] for rule in written_rules(name)} | {"data.dataset", "data.preprocess"}
     known |= {f"params.{field}" for method in own_methods(name) for field in METHODS[method].Params.model_fields}
     known |= {"phases.train.patience"}  # None in all readings, and settable
     for entry in load_paper(name).ledger.values():
@@ -201,7 +195,7 @@ def test_an_unknown_table_is_refused_with_the_nearest():
         ("protocol.toml", "title =", "title ", ["protocol.toml", "line"]),
         ("protocol.toml", "runs = 3", "runs = 0", ["protocol.toml", "profiles.quick.runs", "0"]),
         ("protocol.toml", 'readings = ["paper"]', 'readings = ["papre"]', ["protocol.toml", "'papre'"]),
-        ("protocol.toml", 'path = "phases', 'paht = "phases', ["protocol.toml", "field.0"]),
+        ("protocol.toml", "params.width = {", "parms.width = {", ["protocol.toml", "field.", "'parms'", "'params'"]),
         ("protocol.toml", "citation =", "quotation =", ["protocol.toml", "citation"]),
         ("tables.toml", "priority = 1", 'priority = "high"', ["tables.toml", "table2", "priority", "'high'"]),
         ("tables.toml", "statistic =", "statistics =", ["tables.toml", "table2", "statistics", "'statistic'"]),
@@ -221,6 +215,7 @@ def test_a_mistake_in_a_file_gives_one_sentence_that_names_the_place(broken, nam
 
 def test_a_missing_file_gives_one_sentence_that_names_it(tmp_path, monkeypatch):
     shutil.copytree(PAPERS / "tkuco2024", tmp_path / "broken2024")
+    shutil.copytree(PAPERS / "families", tmp_path / "families")
     (tmp_path / "broken2024" / "ledger.toml").unlink()
     monkeypatch.setattr(importlib.resources, "files", lambda package: tmp_path)
     with pytest.raises(UsageError, match=r"ledger\.toml cannot be read"):

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.assemble import assemble
 from benchmark.cells import BLANK, Cell, CellResult, Column, Row, TableResult
-from benchmark.paper import FieldRule, Paper, ProfileRule, Setting, load_paper
+from benchmark.paper import FieldRule, Paper, ProfileRule, Setting, load_paper, statistic_of
 from benchmark.plan import Request, plan_cells
 from benchmark.record import RunRecord
 from benchmark.registry import load_plugins
@@ -87,6 +87,23 @@ def test_the_expected_best_has_the_bootstrap_sd_of_the_paper():
     """dtkc2019 Table 11, DEC on MNIST: .87 +- .03."""
     found = printed("acc-boot", table="table11")
     assert (found.value, found.sd) == (87.0, 3.0)
+
+
+def test_a_published_number_is_shown_with_the_decimals_that_its_paper_prints():
+    """idec2017 prints 76.05, tkuco2024 96.0 (6.4), dtkc2019 .83, which is 83 %; R-OFM has three decimals."""
+
+    def shown(paper_id: str, table: str, row: str, column: str, metric: str) -> str:
+        paper = load_paper(paper_id)
+        rule, found = paper.table(table), paper.protocol.metrics[metric]
+        parts = (paper.protocol.methods[row], paper.protocol.columns[column], "", found, statistic_of(rule, found))
+        return paper.published_value(rule, *parts).text(rule.decimals)
+
+    assert shown("idec2017", "table2", "idec", "usps", "acc") == "76.05"
+    assert shown("tkuco2024", "table2", "ddc-uco-t", "mnist", "acc") == "96.0 (6.4)"
+    assert shown("tkuco2024", "table3", "ddc-uco-t", "mnist", "r-ofm-slope") == "-0.816"
+    assert shown("dtkc2019", "table4", "dec", "mnist", "acc-best") == "83"
+    assert shown("dtkc2019", "table4", "dec", "mnist", "acc-mean") == "87 (0.7)", "no paper prints a standard error"
+    assert shown("dtkc2019", "table11", "dec", "mnist", "acc-boot") == "87 (3)"
 
 
 def record(cell: object, spec: object, loss: float, acc: float) -> RunRecord:

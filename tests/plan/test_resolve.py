@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Any
 
 import pytest
+from paper_files import written_rules
 
 from benchmark.paper import MethodRule, ProfileRule, Setting, load_paper
 from benchmark.plan import Request, plan_cells
 from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
 from benchmark.resolve import Overrides, Resolved, applies, parse_overrides, resolve
-from tests.support.checkout import ROOT
 
 load_plugins()
 PAPER = load_paper("tkuco2024")
-RAW = tomllib.loads((ROOT / "paper_tables/tkuco2024/protocol.toml").read_text("utf-8"))
+RULES = written_rules("tkuco2024")
 DDC_FAMILY = ("ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t")
 NO_SETTING = Setting("", (), False)
 
@@ -178,11 +177,11 @@ def test_methods_that_share_a_network_get_the_same_data(reading, profile):
 
 
 @pytest.mark.parametrize("reading", ["paper", "code"])
-@pytest.mark.parametrize("entry", sorted({entry for rule in RAW["field"] for entry in rule.get("ledger", ())}))
+@pytest.mark.parametrize("entry", sorted({entry for rule in RULES for entry in rule.get("ledger", ())}))
 def test_a_ledger_entry_flips_exactly_the_fields_that_carry_it(entry, reading):
     other = "code" if reading == "paper" else "paper"
     carried = {}
-    for rule in RAW["field"]:
+    for rule in RULES:
         concerned = "ddc-uco-t" in rule.get("methods", ["ddc-uco-t"]) and "usps" in rule.get("datasets", ["usps"])
         if concerned and applies(rule["path"], METHODS["ddc-uco-t"]):
             carried[rule["path"]] = rule

@@ -164,6 +164,21 @@ def test_bold_is_the_maximum_and_underlined_what_lies_within_its_sd() -> None:
     assert r"\underline{87.9 (2.0)}" in render_table(full(), "tex")
 
 
+@pytest.mark.parametrize("decimals", [None, 0, 3])
+@pytest.mark.parametrize("form", ["md", "tex", "csv"])
+def test_a_published_number_keeps_the_decimals_of_its_paper_whatever_ours_have(form: str, decimals: int | None) -> None:
+    printed = Cell(Published(76.05, 0.6, decimals=2, sd_decimals=2), {"paper": ran(70.12, 1.0)})
+    text = render_table(one_column(row("IDEC", printed)), form, decimals=decimals)
+    assert ("76.05,0.60," if form == "csv" else "76.05 (0.60)") in text
+
+
+def test_a_table_says_that_a_published_sd_of_0_is_a_rounded_one() -> None:
+    said = "sd of 0 is one rounded"
+    for sd, there in ((0.0, True), (0.1, False), (None, False)):
+        text = render_table(one_column(row("DDC", cell((88.2, sd), ran(87.9, 1.0, "consistent")))), "md")
+        assert (said in text) is there
+
+
 def test_a_best_value_without_sd_underlines_nothing() -> None:
     rows = tuple(row(name, cell(None, ran(value))) for name, value in (("a", 90.0), ("b", 89.999)))
     text = render_table(one_column(*rows), "md")
