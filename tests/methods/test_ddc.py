@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from paper_files import written_rules
 from torch import nn
 
 from benchmark.spec import Phase, Protocol
@@ -18,6 +17,7 @@ from benchmark.streams import Streams
 from benchmark.training import Batch, RunContext, Terms
 from datasets.digits import DIGITS
 from methods import DDC, DDCAE, DDCUCON, DDCUCOT
+from tests.support.paper_files import written_rules
 
 CLASSES = {"ddc": DDC, "ddc-ae": DDCAE, "ddc-uco-n": DDCUCON, "ddc-uco-t": DDCUCOT}
 

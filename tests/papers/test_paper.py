@@ -9,12 +9,12 @@ from itertools import product
 from typing import Any
 
 import pytest
-from paper_files import PAPERS, raw, written_rules
 
 from benchmark.paper import PROFILES, load_paper, paper_ids, settings
 from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
 from benchmark.resolve import applies
 from benchmark.spec import Phase
+from tests.support.paper_files import PAPERS, raw, written_rules
 
 load_plugins()
 NO_DATA = {"reuters", "10x73k"}

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from paper_files import written_rules
 
 from benchmark.paper import MethodRule, ProfileRule, Setting, load_paper
 from benchmark.plan import Request, plan_cells
 from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
 from benchmark.resolve import Overrides, Resolved, applies, parse_overrides, resolve
+from tests.support.paper_files import written_rules
 
 load_plugins()
 PAPER = load_paper("tkuco2024")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-PAPERS = Path(__file__).resolve().parent.parent / "paper_tables"
+from tests.support.checkout import ROOT
+
+PAPERS = ROOT / "paper_tables"
 
 
 def raw(paper: str, name: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import shutil
 from typing import Any
 
 import pytest
-from paper_files import PAPERS
 
 from benchmark.assemble import facts_table
 from benchmark.paper import load_paper
@@ -16,6 +15,7 @@ from benchmark.registry import UsageError, load_plugins
 from benchmark.render.tables import render_table
 from benchmark.report import build_report
 from benchmark.session import Session
+from tests.support.paper_files import PAPERS
 
 HEAD = '[table1]\ntitle = "Data sets & sizes"\npublished = "Table 1"\nkind = "facts"\n'
 FACTS = (
