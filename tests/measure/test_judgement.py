@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from benchmark.measure import Judgement, enough, judge_runs
 from benchmark.measure.prediction import lowest_of
 from tests.bench.verdict_honesty import Case, cases, published, row, simulate
 from tests.bench.verdict_honesty import draw as draw_runs
+from tests.support.checkout import ROOT
 
 RNG = np.random.default_rng(4)
 VALUES = np.array([80.1, 77.4, 82.3, 79.0, 81.6, 78.8])
@@ -205,7 +205,7 @@ def test_the_simulation_asks_the_rule_that_people_call():
 
 
 def test_the_committed_table_is_what_the_script_makes_today():
-    text = Path(__file__).parents[1].joinpath("docs", "verdicts.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
     for case in (HARDEST[0], HARDEST[3], HARDEST[6]):
         assert row(case, simulate(case, 20_000)) in text
 
