@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from benchmark.provenance.classes import Classes, is_class
+from benchmark.provenance.classes import Classes, is_class, is_function
 from benchmark.provenance.normal_form import text
 from benchmark.provenance.references import UNKNOWN, Atom, Reader, Super
-from benchmark.provenance.sources import Definition, External, OwnModule, Sources, Statement
+from benchmark.provenance.sources import PROJECT, Definition, External, OwnModule, Sources, Statement
 from benchmark.registry import DATASETS, METHODS, NETWORKS, Registered, UsageError
 
 FRAMEWORK: Final = frozenset(("forward", "backward", "setup_context", "jvp", "vmap", "model_config", ""))
@@ -38,7 +38,8 @@ class Root:
     """Where to begin: a definition `name` of a module, and of a class the `members` that are called.
 
     Without a name, it is what the module registers as `registered`; `members` are then called on it, whatever it is.
-    Members in `replaced` are called, too, where they are not those of the suite's own base classes.
+    Members in `replaced` are called, too, where they are not those of the suite's own base classes, which only lead to
+    `members` (and check parameters, or keep what was parsed).
     """
 
     module: str
@@ -56,9 +57,12 @@ HARNESS: Final = (
 )
 """What decides numbers of every run: the generators, the samples as methods get them, and the metrics of a record."""
 
+BASES: Final = ("Clusterer", "Source")
+"""The suite's base classes of methods and data sources."""
+
 METHOD_MEMBERS: Final = ("checked_params", "cluster")
 NETWORK_MEMBERS: Final = ("backbone", "decoder", "hidden", "tap_shapes")
-DATA_MEMBERS: Final = ("load", "prepare", "x", "y", "n_clusters")
+DATA_MEMBERS: Final = ("parse", "scale", "identify", "prepare", "x", "y", "n_clusters")
 
 
 def run_code_digest(spec: Any) -> str:
@@ -86,7 +90,8 @@ def _class(plugin: type) -> tuple[str, str]:
 
 
 def _root(origin: Registered, members: tuple[str, ...]) -> Root:
-    return Root(origin.module, members=members, registered=origin.name)
+    replaced = ("load",) if members == DATA_MEMBERS else ()
+    return Root(origin.module, members=members, registered=origin.name, replaced=replaced)
 
 
 @cache
@@ -174,6 +179,7 @@ class _Closure:
         self.found: set[Definition] = set()
         self.live: set[Definition] = set()
         self.asked: dict[Atom, set[str]] = {}
+        self.replaced: set[str] = set()
         self._waiting: list[Definition] = []
 
     def begin(self, root: Root) -> None:
@@ -190,15 +196,14 @@ class _Closure:
                     f"{root.name!r} is not defined at the top of the module {root.module!r}: move it there."
                 )
             self.reach(target)
-            own = {name: self.classes.lookup(target, name) for name in root.replaced}
-            foreign = [name for name, member in own.items() if member and _is_foreign(member)]
-            for member in (*root.members, *foreign):
+            for member in root.members:
                 self.ask(target, member)
-            return
-        for definition in _registrations(self.reader, root):
-            self.reach(definition)
-        for member in root.members:
-            self.ask(UNKNOWN, member)
+        else:
+            for definition in _registrations(self.reader, root):
+                self.reach(definition)
+            for member in root.members:
+                self.ask(UNKNOWN, member)
+        self.replaced |= set(root.replaced)
 
     def reach(self, definition: Definition) -> None:
         """Add a definition."""
@@ -208,6 +213,8 @@ class _Closure:
 
     def close(self) -> frozenset[Definition]:
         """Follow all references to their end, and return what was found."""
+        for owner in [d for d in self.found if is_class(d)]:
+            self._live(owner)
         while self._waiting:
             self._follow(self._waiting.pop())
         return frozenset(self.found)
@@ -252,8 +259,13 @@ class _Closure:
             member = self.classes.lookup(owner, name)
             assert member is not None
             special = name.startswith("__") and name.endswith("__") and name not in WORDS
-            if special or name in FRAMEWORK or _is_handed_on(member):
+            called = name in self.replaced
+            if special or name in FRAMEWORK or _is_handed_on(member) or (called and not _is_of_base(member)):
                 self.reach(member)
+            elif called and is_function(member):  # what it gives counts, not how it leads there
+                for atom in self.reader.returned(member):
+                    if isinstance(atom, Definition) and is_class(atom):
+                        self.reach(atom)
         for atom, names in tuple(self.asked.items()):
             if self._may_be(owner, atom):
                 for name in tuple(names):
@@ -286,9 +298,9 @@ def _registrations(reader: Reader, root: Root) -> list[Definition]:
     return [Definition(root.module, by_statement.get(id(s), places[id(s)]), (s,)) for s in chosen]
 
 
-def _is_foreign(definition: Definition) -> bool:
-    """Whether a definition lies outside of this package."""
-    return definition.module.partition(".")[0] != __name__.partition(".")[0]
+def _is_of_base(member: Definition) -> bool:
+    """Whether a member is that of one of the suite's base classes."""
+    return member.owner in BASES and member.module.partition(".")[0] in PROJECT
 
 
 def _names(statement: Statement, name: str) -> bool:

@@ -33,7 +33,8 @@ load_plugins()
 origins = json.loads(sys.argv[1])
 
 def root(kind, name, members):
-    return code.Root(origins[f"{kind}/{name}"], members=members, registered=name)
+    replaced = ("load",) if kind == "data" else ()
+    return code.Root(origins[f"{kind}/{name}"], members=members, registered=name, replaced=replaced)
 
 def new(spec):
     cls, network = METHODS[spec.method], str(spec.params.get("network", ""))
