@@ -7,7 +7,6 @@ register here is all there is.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -16,23 +15,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from benchmark.errors import DataError, UsageError, UserError, did_you_mean
+
+__all__ = ["DATASETS", "METHODS", "NETWORKS", "SIBLINGS", "DataError", "DataSource", "DataStatus", "LoadedData"]
+__all__ += ["Registry", "UsageError", "UserError", "check_siblings", "did_you_mean", "load_plugins"]
+__all__ += ["plugin_modules", "register_dataset", "register_method", "register_network"]
 
 T = TypeVar("T")
 
 SIBLINGS = ("methods", "datasets", "paper_tables")
-
-
-class UserError(Exception):
-    """An error the user can mend: the message is one sentence that says how. The command line exits with 1."""
-
-
-class UsageError(UserError):
-    """A wrong call: a name, an option or a value that cannot be. The command line exits with 2."""
-
-
-class DataError(UserError):
-    """Data that are missing, damaged or not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +80,6 @@ class Registry(Mapping[str, T]):
 
     def __len__(self) -> int:
         return len(self._entries)
-
-
-def did_you_mean(kind: str, name: str, known: Any) -> str:
-    """Return one sentence saying that `name` is unknown, with the nearest of the `known` names."""
-    near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(sorted(known))}."
-    return f"there is no {kind} named {name!r}; {hint}"
 
 
 def _origin(entry: Any) -> str:
@@ -217,12 +204,23 @@ def check_siblings() -> None:
             )
 
 
+def plugin_modules(package: ModuleType) -> Iterator[str]:
+    """Yield the names of the modules below a package, folder by folder; folders named `parts` hold no plug-ins."""
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name == "parts":
+            continue
+        name = f"{package.__name__}.{module.name}"
+        yield name
+        if module.ispkg:
+            yield from plugin_modules(importlib.import_module(name))
+
+
 def load_plugins() -> None:
     """Import every module of the sibling packages and every entry point, so that they register themselves."""
     check_siblings()
     for name in ("methods", "datasets"):
         package = importlib.import_module(name)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{name}.{module.name}")
+        for module in plugin_modules(package):
+            importlib.import_module(module)
         for entry_point in importlib.metadata.entry_points(group=f"reclust.{name}"):
             entry_point.load()

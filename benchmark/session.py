@@ -6,19 +6,18 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.assemble import DECLARED, assemble
-from benchmark.cells import DataTable, TableResult
-from benchmark.observers import recorded
-from benchmark.paper import PROFILES, READINGS, Paper, Reading, TableRule
-from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs, selected_tables
+from benchmark.errors import UserError
+from benchmark.plan.cells import PlannedCell
+from benchmark.plan.runs import Plan, plan_runs
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import DATASETS, UserError
-from benchmark.renewals import Renewals
+from benchmark.registry import DATASETS
 from benchmark.spec import RunSpec
-from benchmark.store import Store
-from benchmark.stored import stored_folders
+from benchmark.store.observed import recorded
+from benchmark.store.renewals import Renewals
+from benchmark.store.store import Store
+from benchmark.store.tracked import stored_folders
 
 
 class Session:
@@ -139,55 +138,3 @@ class Session:
         record = self.records.get(spec.run_id, {}).get(device)
         usable = record is not None and record.status in COUNTED and not self.stale(record)
         return usable and self.store.has_state(spec.run_id, device)
-
-    def tables(self, request: Request, *, profile: str | None = None) -> list[TableResult | DataTable]:
-        """Return the tables of a request from stored records.
-
-        Without a `profile`, every profile with stored records for a table is drawn, or quick where none has. Readings
-        are those asked for, else those with stored records.
-        """
-        drawn: list[TableResult | DataTable] = []
-        for paper, name, rule in selected_tables(request):
-            if rule.kind in DECLARED:
-                drawn.append(DECLARED[rule.kind](paper, name))
-                continue
-            drawn += self._results_tables(paper, name, rule, request, (profile,) if profile else PROFILES)
-        return drawn
-
-    def _results_tables(
-        self, paper: Paper, name: str, rule: TableRule, request: Request, profiles: Sequence[str]
-    ) -> list[TableResult | DataTable]:
-        found: list[TableResult | DataTable] = []
-        for profile in profiles:
-            offered = paper.protocol.profiles[profile].readings
-            readings = tuple(r for r in request.readings or READINGS if r in offered)
-            cells = plan_cells(_only(request, paper, name, profile, readings or offered[:1]))
-            if not cells:
-                continue
-            stored = [cell for cell in cells if any(self.find(spec) for spec in cell.specs)]
-            # A reference row may be the same run in both readings, and says nothing about which of them was run.
-            telling = [cell for cell in stored if not cell.reference] or stored[:1]
-            shown = request.readings or tuple(r for r in READINGS if any(cell.reading == r for cell in telling))
-            if stored or len(profiles) == 1:
-                found.append(assemble(paper, name, cells, self.find, self.stale, shown or ("paper",), self.renewed))
-        if not found:
-            cells = plan_cells(_only(request, paper, name, "quick", ("paper",)))
-            if cells:
-                found.append(assemble(paper, name, cells, self.find, self.stale, ("paper",), self.renewed))
-        return found
-
-
-def _only(request: Request, paper: Paper, table: str, profile: str, readings: tuple[Reading, ...]) -> Request:
-    """Return the request restricted to one table, profile and set of readings."""
-    return Request(
-        profile=profile,
-        papers=(paper.id,),
-        tables=(f"{paper.id}/{table}",),
-        methods=request.methods,
-        datasets=request.datasets,
-        readings=readings,
-        sets=request.sets,
-        runs=request.runs,
-        record=request.record,
-        settings=request.settings,
-    )

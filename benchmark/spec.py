@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.registry import UsageError, did_you_mean
+from benchmark.errors import UsageError, did_you_mean
 
 
 class Frozen(BaseModel):
@@ -174,3 +175,13 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
             raise UsageError(did_you_mean(f"field of {what}", path, model.model_fields)) from None
         shown = first.get("input")
         raise UsageError(f"{what}: {path} = {shown!r} is refused ({first['msg']}).") from None
+
+
+def batches_per_epoch(spec: Phase, n: int) -> int:
+    """Return the number of batches in an epoch over `n` samples, or raise ValueError where there is none."""
+    if spec.sampler == "full":
+        return 1
+    count = n // spec.batch_size if spec.drop_last else math.ceil(n / spec.batch_size)
+    if count == 0:
+        raise ValueError(f"{n} samples do not fill one batch of {spec.batch_size}: use a smaller batch_size.")
+    return count

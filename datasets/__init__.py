@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import sys
 from pathlib import Path
 
-from benchmark.registry import DATASETS, LoadedData
-from datasets.base import Dataset
+from benchmark.registry import DATASETS, LoadedData, plugin_modules
+from datasets.arrays import Dataset
 
 __all__ = ["Dataset", "load_dataset"]
 
@@ -35,11 +35,11 @@ def load_dataset(name: str, data_dir: Path | str | None = None) -> LoadedData:
 
     Raises
     ------
-    benchmark.registry.UsageError
+    benchmark.errors.UsageError
         If there is no data set of that name.
-    benchmark.registry.DataError
+    benchmark.errors.DataError
         If its files are missing, damaged or not what they should be.
     """
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    for module in plugin_modules(sys.modules[__name__]):
+        importlib.import_module(module)
     return DATASETS[name].load(data_dir)

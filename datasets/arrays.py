@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from benchmark.registry import UsageError
+from benchmark.errors import UsageError
 from datasets.preprocessing import apply_steps
 
 Array = npt.NDArray[Any]

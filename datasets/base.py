@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmark.registry import DataError, DataStatus
-from datasets import cache
+from benchmark.errors import DataError
+from benchmark.registry import DataStatus
 from datasets.arrays import Dataset, Images, Labels, Lengths, Raw, Samples, array_digest, subset_indices
-from datasets.download import download, staging
-from datasets.files import OfficialFile, cache_root, probe, search_roots
+from datasets.obtaining import cache
+from datasets.obtaining.download import download, staging
+from datasets.obtaining.files import OfficialFile, cache_root, probe, search_roots
 from datasets.recipes import recipes_of
 
 __all__ = ["Dataset", "Images", "Labels", "Lengths", "Raw", "Samples", "Source", "array_digest", "subset_indices"]

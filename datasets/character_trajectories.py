@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.registry import register_dataset
-from datasets.archives import read_npz
-from datasets.arrays import Array
-from datasets.base import Raw, Source
-from datasets.files import OfficialFile, damaged
+from datasets.arrays import Array, Raw
+from datasets.base import Source
+from datasets.formats.matfile import read_mat
 from datasets.identity import HashedFiles, published_hash
-from datasets.matfile import read_mat
+from datasets.obtaining.archives import read_npz
+from datasets.obtaining.files import OfficialFile, damaged
 from datasets.sequences import Values, as_loaded, padded
 
 LETTERS = tuple("abcdeghlmnopqrsuvwyz")

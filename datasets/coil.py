@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from datasets.archives import opened, read_member
-from datasets.base import Images, Raw, Source
-from datasets.files import DAMAGE, LIMIT, damaged
+from datasets.arrays import Images, Raw
+from datasets.base import Source
+from datasets.obtaining.archives import opened, read_member
+from datasets.obtaining.files import DAMAGE, LIMIT, damaged
 
 VIEW = re.compile(r"(?:.*/)?obj(\d+)__(\d+)\.png")
 Pixels = npt.NDArray[np.uint8]

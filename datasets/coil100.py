@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.registry import register_dataset
-from datasets.archives import read_npz
-from datasets.base import Images, Raw, Source
+from datasets.arrays import Images, Raw
+from datasets.base import Source
 from datasets.coil import CoilArchive, channels_first
-from datasets.files import OfficialFile, damaged
+from datasets.obtaining.archives import read_npz
+from datasets.obtaining.files import OfficialFile, damaged
 
 ARCHIVE = "coil-100.zip"
 ARCHIVE_SHA1 = "sha1:402d86b63cf3ace831f2af03bc9889e5e5c3dd1a"

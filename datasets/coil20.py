@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmark.registry import register_dataset
 from datasets.coil import CoilArchive
-from datasets.files import OfficialFile
+from datasets.obtaining.files import OfficialFile
 
 MIRRORS = (
     "https://www.cs.columbia.edu/CAVE/databases/SLAM_coil-20_coil-100/coil-20/",

@@ -15,7 +15,8 @@ import sklearn
 from sklearn.datasets import load_digits
 
 from benchmark.registry import register_dataset
-from datasets.base import Images, Raw, Source
+from datasets.arrays import Images, Raw
+from datasets.base import Source
 from datasets.preprocessing import resize
 
 

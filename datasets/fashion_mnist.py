@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from benchmark.registry import register_dataset
-from datasets.files import OfficialFile
-from datasets.idx import IdxImages
+from datasets.idx_images import IdxImages
+from datasets.obtaining.files import OfficialFile
 
 MIRRORS = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.base import Raw, Source
-from datasets.files import OfficialFile
+from datasets.arrays import Raw
+from datasets.base import Source
+from datasets.obtaining.files import OfficialFile
 
 FACTS = "facts:"
 

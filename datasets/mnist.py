@@ -7,8 +7,8 @@ Papers mean different parts of it (ledger C5): `mnist` is the training set, `mni
 from __future__ import annotations
 
 from benchmark.registry import register_dataset
-from datasets.files import OfficialFile
-from datasets.idx import IdxImages
+from datasets.idx_images import IdxImages
+from datasets.obtaining.files import OfficialFile
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

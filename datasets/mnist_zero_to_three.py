@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.registry import register_dataset
-from datasets.arrays import subset_indices
-from datasets.base import Raw
-from datasets.idx import IdxImages
+from datasets.arrays import Raw, subset_indices
+from datasets.idx_images import IdxImages
 from datasets.mnist import CITATION, FILES, LICENCE
 
 DIGITS = 4

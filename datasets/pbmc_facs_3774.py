@@ -10,11 +10,12 @@ import numpy as np
 from scipy import sparse
 
 from benchmark.registry import register_dataset
-from datasets.archives import read_npz
-from datasets.base import Images, Raw, Source
+from datasets.arrays import Images, Raw
+from datasets.base import Source
 from datasets.cell_counts import log_scaled
-from datasets.files import OfficialFile, damaged
-from datasets.sparse_npz import PARTS, csr
+from datasets.formats.sparse_npz import PARTS, csr
+from datasets.obtaining.archives import read_npz
+from datasets.obtaining.files import OfficialFile, damaged
 from datasets.term_weights import frequent_terms
 
 GENES = 16_791

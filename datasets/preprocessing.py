@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from benchmark.registry import UsageError, did_you_mean
+from benchmark.errors import UsageError, did_you_mean
 
 Array = npt.NDArray[np.float32]
 

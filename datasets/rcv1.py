@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from datasets.arrays import Array, Labels
-from datasets.files import CHUNK, DAMAGE, damaged, decompressed, too_large
+from datasets.obtaining.files import CHUNK, DAMAGE, damaged, decompressed, too_large
 from datasets.term_weights import frequent_terms
 
 ROOTS = ("CCAT", "GCAT", "MCAT", "ECAT")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.registry import register_dataset
-from datasets.base import Raw
+from datasets.arrays import Raw
 from datasets.rcv1_23405 import RCV1_23405, StoryVectors
 
 

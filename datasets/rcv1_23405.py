@@ -13,10 +13,11 @@ import numpy as np
 from scipy import sparse
 
 from benchmark.registry import register_dataset
-from datasets.archives import read_npz
-from datasets.base import Raw, Source
-from datasets.files import OfficialFile, damaged
-from datasets.sparse_npz import PARTS, csr
+from datasets.arrays import Raw
+from datasets.base import Source
+from datasets.formats.sparse_npz import PARTS, csr
+from datasets.obtaining.archives import read_npz
+from datasets.obtaining.files import OfficialFile, damaged
 from datasets.term_weights import leading_features
 
 VOCABULARY = 47_236

@@ -16,10 +16,9 @@ import numpy as np
 from scipy import sparse
 
 from benchmark.registry import register_dataset
-from datasets.arrays import Labels, drawn_order
-from datasets.base import Raw
-from datasets.files import OfficialFile, damaged
+from datasets.arrays import Labels, Raw, drawn_order
 from datasets.identity import FACTS, KnownByFacts
+from datasets.obtaining.files import OfficialFile, damaged
 from datasets.rcv1 import ROOTS, count_words, labels_of, root_topics, stories
 from datasets.term_weights import Rows, sublinear_tfidf
 

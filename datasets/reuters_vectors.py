@@ -16,9 +16,9 @@ from scipy import sparse
 from sklearn.datasets import load_svmlight_file
 
 from benchmark.registry import register_dataset
-from datasets.base import Raw
-from datasets.files import OfficialFile, damaged, read_decompressed
+from datasets.arrays import Raw
 from datasets.identity import HashedFiles, published_hash
+from datasets.obtaining.files import OfficialFile, damaged, read_decompressed
 from datasets.rcv1 import ROOTS, labels_of, root_topics
 from datasets.rcv1_23405 import VOCABULARY
 from datasets.reuters import CITATION, LICENCE, TOPICS

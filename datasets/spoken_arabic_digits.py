@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.registry import register_dataset
-from datasets.arrays import Array, Lengths
-from datasets.base import Raw, Source
-from datasets.files import OfficialFile, damaged, read_decompressed
+from datasets.arrays import Array, Lengths, Raw
+from datasets.base import Source
+from datasets.obtaining.files import OfficialFile, damaged, read_decompressed
 from datasets.sequences import Values, as_loaded, padded
 
 UCI = "https://archive.ics.uci.edu/"

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.registry import register_dataset
-from datasets.arrays import Array
-from datasets.base import Images, Raw
+from datasets.arrays import Array, Images, Raw
 from datasets.coil import channels_first
-from datasets.files import OfficialFile, damaged
+from datasets.formats.matfile import read_mat
 from datasets.identity import HashedFiles, published_hash
-from datasets.matfile import read_mat
+from datasets.obtaining.files import OfficialFile, damaged
 
 URL = "http://ufldl.stanford.edu/housenumbers/"
 PUBLISHED = {

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.registry import register_dataset
-from datasets.arrays import Array, Labels
-from datasets.base import Images, Raw
+from datasets.arrays import Array, Images, Labels, Raw
 from datasets.cell_counts import log_scaled
-from datasets.files import OfficialFile, damaged, read_decompressed
+from datasets.formats.matrix_market import read_matrix_market
 from datasets.identity import FACTS, KnownByFacts
-from datasets.matrix_market import read_matrix_market
+from datasets.obtaining.files import OfficialFile, damaged, read_decompressed
 
 CELLS = {
     "CD19+ B": 10_085,

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.registry import register_dataset
-from datasets.archives import opened, read_member
-from datasets.arrays import Array
-from datasets.base import Images, Raw, Source
+from datasets.arrays import Array, Images, Raw
+from datasets.base import Source
 from datasets.coil import channels_first, decode_image
-from datasets.files import OfficialFile, damaged
-from datasets.matfile import read_mat
+from datasets.formats.matfile import read_mat
+from datasets.obtaining.archives import opened, read_member
+from datasets.obtaining.files import OfficialFile, damaged
 
 FACE = re.compile(r"(?:.*/)?1([a-t])/\w+\.pgm")
 

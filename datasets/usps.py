@@ -15,8 +15,9 @@ import numpy.typing as npt
 from sklearn.datasets import load_svmlight_file
 
 from benchmark.registry import register_dataset
-from datasets.base import Images, Labels, Raw, Source
-from datasets.files import LIMIT, OfficialFile, damaged, read_decompressed
+from datasets.arrays import Images, Labels, Raw
+from datasets.base import Source
+from datasets.obtaining.files import LIMIT, OfficialFile, damaged, read_decompressed
 
 MIRRORS = (
     "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",

@@ -11,14 +11,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchmark.estimator import ClusterParams, DeepClusterer
 from benchmark.registry import register_method
 from benchmark.spec import Clip, Phase, Protocol
-from benchmark.training import Batch, Objective, RunContext, Terms, TrainingPhase
-from methods.companions import KernelParams, width_kernel
-from methods.divergence import cauchy_schwarz, corner_weights, orthogonality
-from methods.kernels import squared_distances
-from methods.networks import BatchNorm, ClusteringHead, check_taps, initialise, network_named
+from benchmark.training import Batch, ClusterParams, DeepClusterer, Objective, RunContext, Terms, TrainingPhase
+from methods.parts.companions import KernelParams, width_kernel
+from methods.parts.divergence import cauchy_schwarz, corner_weights, orthogonality
+from methods.parts.kernels import squared_distances
+from methods.parts.networks import BatchNorm, ClusteringHead, check_taps, initialise, network_named
 
 
 class DDCParams(KernelParams, ClusterParams):

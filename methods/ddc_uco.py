@@ -9,8 +9,8 @@ from torch import nn
 
 from benchmark.registry import register_method
 from benchmark.training import Batch, Terms
-from methods.companions import CompanionParams, NaiveCompanions, TensorCompanions, TensorParams
 from methods.ddc import DDC, DDCParams, Output
+from methods.parts.companions import CompanionParams, NaiveCompanions, TensorCompanions, TensorParams
 
 
 class DDCUCOParams(CompanionParams, DDCParams):

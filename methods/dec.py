@@ -10,13 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchmark.estimator import DeepClusterer
 from benchmark.registry import register_method
-from benchmark.spec import Budget, Optimiser, Phase, Protocol
-from benchmark.training import Batch, Carry, Hook, Objective, RunContext, Terms, TrainingPhase, batches_per_epoch
-from methods.autoencoder import PRETRAINING, Autoencoder, AutoencoderParams, pretraining_phases, squared_error
-from methods.networks import initialise
-from methods.refinement import Targets, clustering_divergence, kmeans_start, student_t
+from benchmark.spec import Budget, Optimiser, Phase, Protocol, batches_per_epoch
+from benchmark.training import Batch, Carry, DeepClusterer, Hook, Objective, RunContext, Terms, TrainingPhase
+from methods.parts.autoencoder import PRETRAINING, Autoencoder, AutoencoderParams, pretraining_phases, squared_error
+from methods.parts.networks import initialise
+from methods.parts.refinement import Targets, clustering_divergence, kmeans_start, student_t
 
 FORWARD = 1024
 """How many samples are assigned at once when targets are renewed."""

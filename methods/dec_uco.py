@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from benchmark.registry import register_method
 from benchmark.training import Batch, RunContext, Terms
-from methods.companions import CompanionParams, NaiveCompanions, TensorCompanions, TensorParams
 from methods.dec import DEC, ConvolutionalParams, DECNetwork, DECParams
-from methods.networks import check_taps, network_named
-from methods.refinement import clustering_divergence, student_t
+from methods.parts.companions import CompanionParams, NaiveCompanions, TensorCompanions, TensorParams
+from methods.parts.networks import check_taps, network_named
+from methods.parts.refinement import clustering_divergence, student_t
 
 
 class DECUCOParams(CompanionParams, DECParams):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from benchmark.statistics import bootstrap_best
+from benchmark.measure import bootstrap_best
 
 HERE = Path(__file__).resolve().parent
 COUNTED = ("ok", "collapsed")

@@ -42,13 +42,13 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let stores, sessions and commands of this process see no records but those of their results folder."""
-    monkeypatch.setattr("benchmark.store.shipped_rows", lambda: tmp_path / "nothing-shipped")
+    monkeypatch.setattr("benchmark.store.store.shipped_rows", lambda: tmp_path / "nothing-shipped")
 
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Call the command in this process: exit code, stdout and stderr. An error without a sentence fails the test."""
-    from benchmark.cli import main
+    from benchmark.cli.main import main
 
     def called(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["reclust", *map(str, arguments)])

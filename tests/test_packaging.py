@@ -78,7 +78,7 @@ def test_version_comes_from_the_package_alone(project):
 
 
 def test_console_script_names_the_same_function_as_the_module(project):
-    assert project["scripts"] == {"reclust": "benchmark.cli:main"}
+    assert project["scripts"] == {"reclust": "benchmark.cli.main:main"}
     script = importlib.metadata.EntryPoint("reclust", project["scripts"]["reclust"], "console_scripts")
     assert callable(script.load())
 

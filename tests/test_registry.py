@@ -12,16 +12,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from benchmark import registry
-from benchmark.registry import (
-    DATASETS,
-    METHODS,
-    NETWORKS,
-    Registry,
-    UsageError,
-    UserError,
-    check_siblings,
-    load_plugins,
-)
+from benchmark.errors import UsageError, UserError
+from benchmark.registry import DATASETS, METHODS, NETWORKS, Registry, check_siblings, load_plugins
 from tests.support.checkout import ROOT
 
 
@@ -140,7 +132,7 @@ def test_a_package_of_the_same_name_in_the_working_directory_is_refused(tmp_path
     decoy = tmp_path / name
     decoy.mkdir()
     (decoy / "__init__.py").write_text("raise RuntimeError('the decoy was imported')\n")
-    script = "from benchmark.registry import load_plugins, UsageError\ntry:\n    load_plugins()\n"
+    script = "from benchmark.registry import UsageError, load_plugins\ntry:\n    load_plugins()\n"
     script += "except UsageError as error:\n    print(error)\n"
     done = subprocess.run(
         [sys.executable, "-c", script],

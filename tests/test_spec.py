@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import ValidationError
 
-from benchmark.registry import METHODS, UsageError, load_plugins
+from benchmark.errors import UsageError
+from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import (
     Budget,
     Clip,

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from benchmark.errors import UsageError
 from benchmark.provenance.classes import Classes, is_class, is_function
 from benchmark.provenance.normal_form import text
 from benchmark.provenance.references import UNKNOWN, Atom, Reader, Super
 from benchmark.provenance.sources import PROJECT, Definition, External, OwnModule, Sources, Statement
-from benchmark.registry import DATASETS, METHODS, NETWORKS, Registered, UsageError
+from benchmark.registry import DATASETS, METHODS, NETWORKS, Registered
 
 FRAMEWORK: Final = frozenset(("forward", "backward", "setup_context", "jvp", "vmap", "model_config", ""))
 """Members that other libraries call, or read, whenever a class is used; "" are statements of the body itself."""
@@ -50,9 +51,9 @@ class Root:
 
 
 HARNESS: Final = (
-    Root("benchmark.estimator", "_own_generators"),
-    Root("benchmark.estimator", "as_samples"),
-    Root("benchmark.metrics", "evaluate_clustering"),
+    Root("benchmark.training.estimator", "_own_generators"),
+    Root("benchmark.training.estimator", "as_samples"),
+    Root("benchmark.measure.metrics", "evaluate_clustering"),
     Root("benchmark.streams", "Streams", ("torch", "numpy", "integer", "seed")),
 )
 """What decides numbers of every run: the generators, the samples as methods get them, and the metrics of a record."""

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmark.render.figures import Drawing, Figure, Numbers
-from benchmark.render.plots import canvas, curve
+from benchmark.figures import Drawing, Figure, Numbers, canvas, curve
 
 FILE = "kernel-gradient.csv"
 LABELS = {"block1_pool": "tap 1", "block1_conv2": "tap 1", "block2_pool": "tap 2"}

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from benchmark.mismatch import purity
-from benchmark.render.figures import (
+from benchmark.figures import (
+    COLOURS,
+    DASHES,
+    MARKERS,
     CellTraces,
     Drawing,
     Figure,
@@ -16,10 +18,16 @@ from benchmark.render.figures import (
     Numbers,
     Scores,
     Trace,
+    arrow,
+    blank,
+    box,
+    canvas,
+    classes,
     facts_of,
     facts_of_embeddings,
+    legend,
 )
-from benchmark.render.plots import COLOURS, DASHES, MARKERS, arrow, blank, box, canvas, classes, legend
+from benchmark.measure import purity
 
 EPOCHS = {"idec": (0, 15, 30), "dec": (0, 5, 10)}
 """At which epochs of clustering Figure 3 shows each method."""

@@ -6,19 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.mismatch import matching, purity, r_ofm
-from benchmark.render.figures import (
+from benchmark.figures import (
+    COLOURS,
     Drawing,
     Embedding,
     Figure,
     Numbers,
     Trace,
+    arrow,
+    blank,
+    box,
+    canvas,
+    classes,
+    curve,
     facts_of,
     facts_of_embeddings,
+    legend,
     neighbour_gain,
     neighbours,
 )
-from benchmark.render.plots import COLOURS, arrow, blank, box, canvas, classes, curve, legend
+from benchmark.measure import matching, purity, r_ofm
 
 MODELS = ("ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t")
 

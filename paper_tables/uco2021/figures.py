@@ -7,20 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from benchmark.mismatch import drift, ofm, pair_drifts
-from benchmark.render.figures import (
+from benchmark.figures import (
     CellTraces,
     Drawing,
     Embedding,
     Figure,
     Numbers,
     Trace,
+    arrow,
+    blank,
+    box,
+    canvas,
+    classes,
+    curve,
     facts_of,
     facts_of_embeddings,
+    legend,
     neighbour_gain,
     neighbours,
 )
-from benchmark.render.plots import arrow, blank, box, canvas, classes, curve, legend
+from benchmark.measure import drift, ofm, pair_drifts
 
 AUXILIARY = ("reconstruction", "companion_*")
 

@@ -10,13 +10,15 @@ from statistics import stdev
 
 import pytest
 
-from benchmark.assemble import assemble, data_table
-from benchmark.cells import Cell, CellResult, TableResult
-from benchmark.paper import Reading, load_paper
-from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.analysis.assemble import assemble, data_table
+from benchmark.papers.paper import load_paper
+from benchmark.papers.protocol import Reading
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, load_plugins
 from benchmark.spec import RunSpec
+from benchmark.tables.values import Cell, CellResult, TableResult
 
 PUBLISHED_DDC_MNIST_ACC = (88.2, 2.1)  # tkuco2024, Table 2
 
@@ -162,7 +164,7 @@ def test_a_cell_without_any_run_was_not_run_and_one_whose_runs_all_failed_has_no
 
 def test_cells_without_a_method_or_data_set_of_ours_say_so(monkeypatch):
     known = {name: source for name, source in DATASETS.items() if name != "reuters"}
-    monkeypatch.setattr("benchmark.plan.DATASETS", known)
+    monkeypatch.setattr("benchmark.plan.cells.DATASETS", known)
     table = drawn(request("cpu", methods=("ddc", "dynae"), datasets=("usps", "reuters")), Shelf())
     assert cell(table, "usps", method="dynae").results["paper"].verdict == "not implemented"
     assert cell(table, "reuters").results["paper"].verdict == "no data"

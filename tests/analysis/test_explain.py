@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmark import cli
-from benchmark.cells import Published
-from benchmark.explain import _unjudged, as_text, explain_cell
-from benchmark.paper import load_paper
-from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.analysis.explain import _unjudged, as_text, explain_cell
+from benchmark.cli import main as cli
+from benchmark.errors import UsageError
+from benchmark.papers.paper import load_paper
+from benchmark.papers.published import Published
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
 from benchmark.provenance.code import run_code_digest
 from benchmark.record import RunRecord
-from benchmark.registry import DATASETS, UsageError, load_plugins
+from benchmark.registry import DATASETS, load_plugins
 from benchmark.session import Session
 from benchmark.spec import RunSpec
 from benchmark.store import Store

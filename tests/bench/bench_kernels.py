@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.divergence import cauchy_schwarz
-from methods.kernels import squared_distances, tensor_distances
+from methods.parts.divergence import cauchy_schwarz
+from methods.parts.kernels import squared_distances, tensor_distances
 from tests.support.plain_kernels import plain_eigh_distances
 
 SAMPLES = 120

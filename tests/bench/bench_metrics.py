@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.metrics import evaluate_clustering
-from benchmark.statistics import bootstrap_best
+from benchmark.measure import bootstrap_best, evaluate_clustering
 
 
 @pytest.mark.parametrize("k", [10, 100])

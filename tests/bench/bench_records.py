@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.paper import PROFILES, READINGS
-from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
+from benchmark.analysis.tables import stored_tables
+from benchmark.files.writing import write_changed
+from benchmark.papers.protocol import PROFILES, READINGS
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
+from benchmark.plan.runs import Plan, plan_runs
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.registry import load_plugins
-from benchmark.render import FORMATS, render_tables
-from benchmark.report import build_report
+from benchmark.report.report import build_report
 from benchmark.session import Session
 from benchmark.spec import RunSpec
 from benchmark.store import Store
-from benchmark.stored import place, stored_files, write_changed
+from benchmark.store.tracked import place, stored_files
+from benchmark.tables import FORMATS, render_tables
 
 RECORDS = 10_000
 RUN_FOLDERS = 500
@@ -141,13 +145,13 @@ def test_read_of_tracked_records(benchmark: Any, results: Path) -> None:
 
 
 def test_assembly_of_every_table(benchmark: Any, session: Session) -> None:
-    tables = benchmark.pedantic(lambda: session.tables(Request(readings=READINGS)), rounds=3, warmup_rounds=1)
+    tables = benchmark.pedantic(lambda: stored_tables(session, Request(readings=READINGS)), rounds=3, warmup_rounds=1)
     assert tables
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_render_of_every_table(benchmark: Any, session: Session, format: Any) -> None:
-    tables = session.tables(Request(readings=READINGS))
+    tables = stored_tables(session, Request(readings=READINGS))
     assert benchmark.pedantic(render_tables, (tables, format), rounds=5)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.plan import Plan
+from benchmark.plan.runs import Plan
 from tests.support.simulation import cells_for, costs, family, planned, simulate
 
 RUNS = 100_000

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmark.estimator import DeepClusterer
 from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Budget
 from benchmark.streams import Streams
-from benchmark.training import Batch, RunContext, Terms, TrainingPhase, run_phase
+from benchmark.training import Batch, DeepClusterer, RunContext, Terms, TrainingPhase, run_phase
 from datasets.digits import DIGITS
-from methods import DDC, DDCUCOT, KMeans
+from methods.baselines.k_means import KMeans
+from methods.ddc import DDC
+from methods.ddc_uco import DDCUCOT
 from tests.support.plain_kernels import plain_eigh_distances
 
 STEPS = 2

@@ -23,7 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from benchmark.executors import Finished, Job, Place, Progress, processes
+from benchmark.execution.events import Finished, Job, Place, Progress
+from benchmark.execution.executors import processes
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import Budget, DataSpec, RunSpec

@@ -23,9 +23,9 @@ HOME = Path(__file__).resolve().parents[2]
 THERE = """
 import json, sys
 from pathlib import Path
-from benchmark.execute import run_code_digest
+from benchmark.provenance.code import run_code_digest
 from benchmark.registry import DATASETS, METHODS, NETWORKS, load_plugins
-from benchmark.renewals import cell_id
+from benchmark.store.renewals import cell_id
 from benchmark.session import Session
 from carried import code
 

@@ -17,7 +17,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 with atheris.instrument_imports(include=["datasets"]):
-    from benchmark.registry import DataError
+    from benchmark.errors import DataError
     from tests.support.parsers import PARSERS
 
 FOLDER = Path(tempfile.mkdtemp())

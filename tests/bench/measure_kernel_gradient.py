@@ -26,14 +26,15 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmark.execute import prepared_data  # noqa: E402
-from benchmark.plan import Request, plan_cells  # noqa: E402
+from benchmark.data.prepared import prepared_data  # noqa: E402
+from benchmark.plan.cells import plan_cells  # noqa: E402
+from benchmark.plan.request import Request  # noqa: E402
 from benchmark.registry import METHODS, load_plugins  # noqa: E402
 from benchmark.spec import RunSpec  # noqa: E402
 from benchmark.streams import Streams  # noqa: E402
 from benchmark.training import RunContext, Snapshot  # noqa: E402
-from methods.divergence import cauchy_schwarz  # noqa: E402
-from methods.kernels import gaussian_kernel, tensor_distances  # noqa: E402
+from methods.parts.divergence import cauchy_schwarz  # noqa: E402
+from methods.parts.kernels import gaussian_kernel, tensor_distances  # noqa: E402
 
 TABLE, METHOD, PROFILE = "tkuco2024/table2", "ddc-uco-t", "cpu"
 FILE = ROOT / "paper_tables" / "audit" / "kernel-gradient.csv"

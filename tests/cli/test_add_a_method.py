@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.new_method import new_method
-from benchmark.registry import UsageError, load_plugins
+from benchmark.cli.new_method import new_method
+from benchmark.errors import UsageError
+from benchmark.registry import load_plugins
 from tests.support.checkout import ROOT
 
 PACKAGES = ("benchmark", "methods", "datasets", "paper_tables", "results", "docs")

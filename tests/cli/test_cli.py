@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from benchmark import __version__
-from benchmark.check import Checked
-from benchmark.plan import Request, plan_cells
-from benchmark.render.tables import FORMATS
-from benchmark.running import missing_readings
+from benchmark.cli.running import missing_readings
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
+from benchmark.repeat.check import Checked
+from benchmark.tables import FORMATS
 from tests.support.checkout import ROOT
 
 COMMANDS = [
@@ -35,7 +36,7 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture(autouse=True)
 def alone(nothing_shipped: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """See no shipped rows, no data folder and no cache of this machine; the working directory is empty."""
-    monkeypatch.setattr("datasets.files.cache_root", lambda: tmp_path / "no-cache")
+    monkeypatch.setattr("datasets.obtaining.files.cache_root", lambda: tmp_path / "no-cache")
     monkeypatch.delenv("RECLUST_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -272,7 +273,7 @@ def test_check_fails_without_tracked_rows_and_names_the_cell(call):
 
 @pytest.mark.parametrize(("disagreements", "code"), [((), 0), (("a cell: acc is 1, but 2 is stored.",), 1)])
 def test_check_ends_as_it_found(call, monkeypatch, disagreements, code):
-    monkeypatch.setattr("benchmark.cli.check_cells", lambda *_: Checked(1, 1, disagreements))
+    monkeypatch.setattr("benchmark.cli.main.check_cells", lambda *_: Checked(1, 1, disagreements))
     assert call("check")[0::2] == (code, "".join(f"{text}\n" for text in disagreements))
 
 

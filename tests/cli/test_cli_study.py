@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from benchmark import cli
-from benchmark.cli_study import _home
-from benchmark.compare import _missing
-from benchmark.plan import Request, plan_cells
+from benchmark.analysis.compare import _missing
+from benchmark.cli import main as cli
+from benchmark.cli.study import _home
+from benchmark.errors import UserError
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
 from benchmark.record import Evaluation, RunRecord
-from benchmark.registry import UserError, load_plugins
+from benchmark.registry import load_plugins
 from benchmark.store import Store
 
 load_plugins()
@@ -280,7 +282,7 @@ def test_effects_on_a_metric_that_the_method_lacks_end_in_one_sentence(tmp_path)
     ],
 )
 def test_a_wrong_metric_is_refused_before_anything_trains(tmp_path, monkeypatch, words, message):
-    monkeypatch.setattr("benchmark.cli_study.carry_out", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr("benchmark.cli.study.carry_out", lambda *_: pytest.fail("it trains"))
     with pytest.raises(UserError, match=message):
         call(tmp_path, *EFFECTS, "--run", *words)
 

@@ -16,8 +16,9 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
 import datasets
-from benchmark.registry import DATASETS, DataError, DataSource, UsageError
-from datasets.base import Dataset, array_digest, subset_indices
+from benchmark.errors import DataError, UsageError
+from benchmark.registry import DATASETS, DataSource
+from datasets.arrays import Dataset, array_digest, subset_indices
 
 # Loading one data set registers all, so that the contract below holds for whatever lies in datasets/.
 DIGITS = datasets.load_dataset("digits")

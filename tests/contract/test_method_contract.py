@@ -13,13 +13,14 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from benchmark.estimator import Clusterer, CommonArguments, DeepClusterer
-from benchmark.execute import RunResult, execute
+from benchmark.execution.execute import RunResult, execute
 from benchmark.registry import DATASETS, METHODS, NETWORKS, load_plugins
 from benchmark.spec import Budget, DataSpec, Optimiser, Protocol, RunSpec
-from datasets.base import Dataset
+from benchmark.training import Clusterer, DeepClusterer
+from benchmark.training.estimator import CommonArguments
+from datasets.arrays import Dataset
 from datasets.digits import DIGITS
-from methods.vector_networks import Dense, VectorNetwork
+from methods.parts.vector_networks import Dense, VectorNetwork
 
 load_plugins()
 DEEP = [name for name in METHODS if issubclass(METHODS[name], DeepClusterer)]

@@ -13,11 +13,13 @@ from PIL import Image
 from scipy import sparse
 from sklearn.datasets import load_digits
 
-from benchmark.data_export import export
-from benchmark.data_facts import kind, statistics
-from benchmark.data_pictures import draw
-from benchmark.registry import DATASETS, UsageError
-from datasets.base import Dataset, Source
+from benchmark.data.export import export
+from benchmark.data.facts import kind, statistics
+from benchmark.data.pictures import draw_samples
+from benchmark.errors import UsageError
+from benchmark.registry import DATASETS
+from datasets.arrays import Dataset
+from datasets.base import Source
 from tests.support import data_files as made
 
 Call = Callable[..., tuple[int, str, str]]
@@ -67,7 +69,7 @@ def test_show_refuses_what_is_no_picture_and_no_data_set(call: Call) -> None:
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_every_kind_of_samples_has_its_picture(name: str, suffix: str, tmp_path: Path) -> None:
     source, data = sample(name, tmp_path)
-    path = draw(data, source, tmp_path / "pictures" / f"a.{suffix}")
+    path = draw_samples(data, source, tmp_path / "pictures" / f"a.{suffix}")
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
     if suffix == "svg" and kind(source) == "sequences":
@@ -79,14 +81,14 @@ def test_a_stand_in_is_marked_in_its_picture(tmp_path: Path) -> None:
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none"}):
-        text = draw(data, source, tmp_path / "a.svg").read_text()
+        text = draw_samples(data, source, tmp_path / "a.svg").read_text()
     assert "(stand-in)" in text
 
 
 def test_a_picture_needs_a_format(tmp_path: Path) -> None:
     source, data = sample("chartraj-1607", tmp_path)
     with pytest.raises(UsageError, match=r"png, svg or pdf"):
-        draw(data, source, tmp_path / "a")
+        draw_samples(data, source, tmp_path / "a")
 
 
 def test_statistics_are_those_of_numpy(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ import pytest
 import scipy.io
 from scipy import sparse
 
-from benchmark.registry import DataError
-from datasets.archives import opened, read_member, read_npz
-from datasets.files import read_decompressed
-from datasets.matfile import read_mat
+from benchmark.errors import DataError
+from datasets.formats.matfile import read_mat
+from datasets.obtaining.archives import opened, read_member, read_npz
+from datasets.obtaining.files import read_decompressed
 
 
 def refused(call: Callable[..., Any], *arguments: Any) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from benchmark.registry import DataError
-from datasets import cache
+from benchmark.errors import DataError
 from datasets.base import Source
+from datasets.obtaining import cache
 from tests.support import data_files as made
 
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.registry import DataError
-from datasets.base import Source, array_digest
-from datasets.files import OfficialFile
-from datasets.idx import IdxImages
+from benchmark.errors import DataError
+from datasets.arrays import array_digest
+from datasets.base import Source
+from datasets.idx_images import IdxImages
+from datasets.obtaining.files import OfficialFile
 
 X = np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8)
 Y = np.array([0, 1, 0, 1, 1, 0], dtype=np.uint8)

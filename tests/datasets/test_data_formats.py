@@ -11,10 +11,11 @@ import pytest
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
-from benchmark.registry import DATASETS, DataError
-from datasets.arrays import subset_indices
-from datasets.base import Dataset, Source
-from datasets.matrix_market import read_matrix_market
+from benchmark.errors import DataError
+from benchmark.registry import DATASETS
+from datasets.arrays import Dataset, subset_indices
+from datasets.base import Source
+from datasets.formats.matrix_market import read_matrix_market
 from tests.support import data_files as made
 from tests.support.checkout import ROOT
 

@@ -13,7 +13,7 @@ import scipy.io
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from benchmark.registry import DataError
+from benchmark.errors import DataError
 from tests.support.parsers import PARSERS, Parser, small_mat
 
 MEMORY = 64 * 2**20

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.registry import DataError
-from datasets.base import Source, array_digest
+from benchmark.errors import DataError
+from datasets.arrays import array_digest
+from datasets.base import Source
 from datasets.coil import CoilArchive
 from datasets.coil100 import HashedCoilArchive, ReducedCoil
-from datasets.files import OfficialFile
-from datasets.idx import IdxImages
+from datasets.idx_images import IdxImages
+from datasets.obtaining.files import OfficialFile
 from datasets.usps import LibsvmImages
 
 RANDOM = np.random.default_rng(0)

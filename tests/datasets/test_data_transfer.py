@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.registry import DataError
-from datasets import transfer
-from datasets.download import download
-from datasets.files import OfficialFile
+from benchmark.errors import DataError
+from datasets.obtaining import transfer
+from datasets.obtaining.download import download
+from datasets.obtaining.files import OfficialFile
 
 CONTENT = gzip.compress(os.urandom(300_000))
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.registry import UsageError
+from benchmark.errors import UsageError
 from datasets.preprocessing import apply_steps
 
 

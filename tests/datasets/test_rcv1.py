@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from benchmark.registry import DATASETS, DataError
+from benchmark.errors import DataError
+from benchmark.registry import DATASETS
 from datasets import rcv1
 from tests.support import data_files as made
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import datasets
-from benchmark.paper import load_paper, paper_ids
+from benchmark.papers.paper import load_paper, paper_ids
 from benchmark.registry import DATASETS
 from datasets.preprocessing import apply_steps, parse_step
 from datasets.recipes import recipes, recipes_of

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from benchmark.agenda import Agenda
-from benchmark.claims import Claims
-from benchmark.crew import Crew, Died
-from benchmark.executors import Finished, Job, Place, processes, serial
+from benchmark.execution.agenda import Agenda
+from benchmark.execution.crew import Crew, Died
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import processes, serial
+from benchmark.files.locks import Claims
 from benchmark.record import Context
 from benchmark.registry import load_plugins
 from benchmark.store import Store
@@ -26,7 +27,7 @@ load_plugins()
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let k-means give labels without a search."""
-    monkeypatch.setattr("methods.k_means.KMeans.cluster", lambda self, x, params, context: good(x))
+    monkeypatch.setattr("methods.baselines.k_means.KMeans.cluster", lambda self, x, params, context: good(x))
 
 
 @pytest.mark.parametrize("gpus", [1, 7, 60])
@@ -68,7 +69,7 @@ def test_children_of_a_run_that_failed_are_recorded_as_failed_and_say_why(tmp_pa
             raise RuntimeError("a pity")
         return good(x)
 
-    monkeypatch.setattr("methods.k_means.KMeans.cluster", cluster)
+    monkeypatch.setattr("methods.baselines.k_means.KMeans.cluster", cluster)
     parent, child, other = jobs(3)
     child = dataclasses.replace(child, parents=(parent.spec.run_id,))
     found = finished(serial([parent, child, other], Place(tmp_path)))
@@ -87,7 +88,7 @@ def test_a_parent_that_is_stored_already_is_not_waited_for(tmp_path, quick):
 
 
 def test_a_run_that_another_process_claims_is_waited_for_and_not_made_again(tmp_path, quick, monkeypatch):
-    monkeypatch.setattr("benchmark.agenda.LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("benchmark.execution.agenda.LOOK_AGAIN_SECONDS", 0.0)
     first, second = jobs(2)
     place = Place(tmp_path)
     with Claims(tmp_path) as theirs, Claims(tmp_path) as ours:
@@ -104,7 +105,7 @@ def test_a_run_that_another_process_claims_is_waited_for_and_not_made_again(tmp_
 
 
 def serial_without_claims(job: Job, results: Path) -> Any:
-    from benchmark.jobs import make_run
+    from benchmark.execution.jobs import make_run
 
     return [make_run(job, Place(results), lambda event: None)]
 

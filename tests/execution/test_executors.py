@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.executors import Finished, Job, Place, Progress, Started, processes, serial
-from benchmark.plan import Request, plan_cells
+from benchmark.execution.events import Finished, Job, Place, Progress, Started
+from benchmark.execution.executors import processes, serial
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
 from benchmark.record import Context, RunRecord
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import DataSpec, Protocol, RunSpec
@@ -26,7 +28,7 @@ TROUBLE = '''
 import os, signal, time
 from pathlib import Path
 import numpy as np
-from benchmark.estimator import Clusterer, ClusterParams, Outcome
+from benchmark.training import Clusterer, ClusterParams, Outcome
 from benchmark.registry import register_method
 
 class TroubleParams(ClusterParams):
@@ -144,7 +146,7 @@ def test_a_run_whose_data_are_missing_is_reported_in_one_sentence_without_a_reco
     empty = tmp_path / "data"
     empty.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("datasets.files.cache_root", lambda: tmp_path / "cache")
+        patch.setattr("datasets.obtaining.files.cache_root", lambda: tmp_path / "cache")
         (end,) = finished(serial([Job(cell.specs[0], cell.context)], Place(tmp_path / "results", empty)))
     assert end.record is None
     assert "usps" in end.error and "\n" not in end.error
@@ -171,7 +173,7 @@ def test_a_run_that_kills_every_worker_does_not_keep_the_others_from_being_made(
 
 def test_no_run_starts_when_the_time_is_over_and_those_begun_are_finished(tmp_path, trouble, monkeypatch):
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr("benchmark.agenda.time", clock)
+    monkeypatch.setattr("benchmark.execution.agenda.time", clock)
     jobs = [troubled(trouble, r) for r in range(4)]
     made = []
     for event in processes(jobs, Place(tmp_path), 1, until=10.0):

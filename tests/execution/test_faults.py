@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.estimator import Clusterer, Outcome
-from benchmark.executors import Finished, Place, serial
+from benchmark.execution.events import Finished, Place
+from benchmark.execution.executors import serial
+from benchmark.execution.upkeep import refuse_unwritable
 from benchmark.registry import METHODS, load_plugins
 from benchmark.store import Store
-from benchmark.upkeep import refuse_unwritable
+from benchmark.training import Clusterer, Outcome
 from tests.support.k_means_jobs import good, jobs
 
 load_plugins()

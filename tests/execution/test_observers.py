@@ -11,24 +11,27 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.cells import CellResult
-from benchmark.derived import metric_value
-from benchmark.estimator import DeepClusterer
-from benchmark.execute import RunResult, execute
-from benchmark.executors import Job, Place, serial
-from benchmark.gradients import measured_parameters, term_gradients
-from benchmark.merge import merge
-from benchmark.mismatch import NotMeasured, cosine, drift, pair_drifts, recorded_terms
-from benchmark.observers import OBSERVERS, matched, recorded
-from benchmark.paper import MetricRule
-from benchmark.plan import Request, plan_cells
+from benchmark.analysis.derived import metric_value
+from benchmark.execution.events import Job, Place
+from benchmark.execution.execute import RunResult, execute
+from benchmark.execution.executors import serial
+from benchmark.execution.observers import OBSERVERS, matched
+from benchmark.measure import drift, pair_drifts
+from benchmark.measure.mismatch import NotMeasured, cosine, recorded_terms
+from benchmark.papers.protocol import MetricRule
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
-from benchmark.rows import evaluation_cells, evaluation_of
 from benchmark.session import Session
 from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.store import Store
-from benchmark.training import Snapshot
+from benchmark.store.merge import merge
+from benchmark.store.observed import recorded
+from benchmark.store.rows import evaluation_cells, evaluation_of
+from benchmark.tables.values import CellResult
+from benchmark.training import DeepClusterer, Snapshot
+from benchmark.training.gradients import measured_parameters, term_gradients
 
 load_plugins()
 torch.set_num_threads(1)
@@ -226,7 +229,7 @@ def make(results: Path, spec: RunSpec, *record: str) -> None:
 
 
 def test_the_reason_stands_in_the_cell():
-    from benchmark.render.layout import _ours
+    from benchmark.tables.layout import _ours
 
     shown = _ours(CellResult(n_ok=0, n=3, verdict="incomplete", why="history has no drift: rerun"), "plain", 1)
     assert shown.text == "history has no drift: rerun"

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.checkpoints import checkpoint_folder
-from benchmark.claims import CLAIMS, Claims
-from benchmark.pruning import Leftover, leftovers, remove
-from benchmark.quarantine import quarantined, set_aside
-from benchmark.store import merge
+from benchmark.execution.checkpoints import checkpoint_folder
+from benchmark.execution.pruning import Leftover, leftovers, remove
+from benchmark.files.locks import CLAIMS, Claims
+from benchmark.files.quarantine import quarantined, set_aside
+from benchmark.store.merge import merge
 from tests.support.records import make_record, opened
 
 DAY = 86400.0

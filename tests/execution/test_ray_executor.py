@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.executors import Finished, Job, Place, serial
-from benchmark.plan import Request, plan_cells
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import serial
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
 from benchmark.registry import load_plugins
 from tests.support.checkout import ROOT
 from tests.support.stored_numbers import numbers

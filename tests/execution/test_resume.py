@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.checkpoints import CHECKPOINTS, Frequency, RunCheckpoints, damaged_checkpoints
-from benchmark.estimator import Clusterer
-from benchmark.execute import RunResult, execute
-from benchmark.quarantine import quarantined
+from benchmark.execution.checkpoints import CHECKPOINTS, Frequency, RunCheckpoints, damaged_checkpoints
+from benchmark.execution.execute import RunResult, execute
+from benchmark.files.quarantine import quarantined
 from benchmark.registry import DATASETS, METHODS, load_plugins
-from benchmark.resume import Stopped
 from benchmark.spec import Budget, DataSpec, RunSpec
-from benchmark.training import Hook
+from benchmark.training import Clusterer, Hook
+from benchmark.training.resume import Stopped
 from tests.support.wavering import PROTOCOL
 
 load_plugins()
@@ -251,7 +250,7 @@ def test_a_disk_that_takes_no_checkpoint_costs_a_sentence_and_no_result(tmp_path
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", "checkpoint")
 
-    monkeypatch.setattr("benchmark.checkpoints.write_synced", full)
+    monkeypatch.setattr("benchmark.execution.checkpoints.write_synced", full)
     assert bits(attempt(run, tmp_path, 100, notes=notes)) == bits(execute(run))
     assert "No space left on device" in notes[0] and "\n" not in notes[0]
 
@@ -277,9 +276,9 @@ def test_a_phase_whose_state_is_not_known_is_begun_again_with_the_same_bits(tmp_
 def test_an_observer_without_memory_keeps_a_run_from_being_resumed_within(tmp_path):
     from dataclasses import replace
 
-    from benchmark.resume import SavedState
     from benchmark.streams import Streams
     from benchmark.training import RunContext
+    from benchmark.training.resume import SavedState
 
     saved: list[SavedState] = []
 

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.executors import Finished, Job, Place, serial
-from benchmark.plan import Request, plan_cells
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import serial
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
 from benchmark.registry import load_plugins
 from benchmark.store import Store
 from tests.support.checkout import ROOT

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.checkpoints import checkpoint_folder
-from benchmark.claims import Claims
+from benchmark.execution.checkpoints import checkpoint_folder
+from benchmark.execution.upkeep import tidy
+from benchmark.files.locks import Claims
 from benchmark.session import Session
-from benchmark.upkeep import tidy
 from tests.support.records import make_record, opened
 
 

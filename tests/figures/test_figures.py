@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmark import cli, figures
-from benchmark.plan import Request, plan_cells
+from benchmark.analysis import figures
+from benchmark.cli import main as cli
+from benchmark.errors import UsageError
+from benchmark.figures import COLOURS, Drawing, Figure, NoNumbers, Numbers, canvas, curve
+from benchmark.figures.kit import svg_bytes
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
 from benchmark.record import Evaluation, RunRecord
-from benchmark.registry import UsageError, load_plugins
-from benchmark.render.figures import Drawing, Figure, NoNumbers, Numbers
-from benchmark.render.plots import COLOURS, canvas, curve, svg_bytes
+from benchmark.registry import load_plugins
 from benchmark.session import Session
 from benchmark.store import Store
 from tests.support.checkout import ROOT

@@ -14,15 +14,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.claims import Claims
-from benchmark.owners import alive, machine, process, this_process
+from benchmark.files.locks import Claims
+from benchmark.files.owners import alive, machine, process, this_process
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Give the claims a monotonic clock that stands still."""
     now = SimpleNamespace(seconds=1000.0)
-    monkeypatch.setattr("benchmark.claims.time", SimpleNamespace(monotonic=lambda: now.seconds))
+    monkeypatch.setattr("benchmark.files.locks.time", SimpleNamespace(monotonic=lambda: now.seconds))
     return now
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from benchmark.comparison import (
+from benchmark.measure.comparison import (
     average_ranks,
     compare_paired,
     compare_unpaired,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
-from benchmark.metrics import ari, clustering_accuracy, contingency_table, evaluate_clustering, nmi
+from benchmark.measure import ari, clustering_accuracy, evaluate_clustering, nmi
+from benchmark.measure.metrics import contingency_table
 
 pairs_of_labels = st.integers(1, 60).flatmap(
     lambda n: st.tuples(*[st.lists(st.integers(0, 4), min_size=n, max_size=n)] * 2)

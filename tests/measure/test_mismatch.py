@@ -10,19 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from benchmark.mismatch import (
-    NotMeasured,
-    calinski_harabasz,
-    cosine,
-    davies_bouldin,
-    drift,
-    gram_entries,
-    ofm,
-    pair_drifts,
-    purity,
-    purity_gain,
-    r_ofm,
-)
+from benchmark.measure import drift, ofm, pair_drifts, purity, r_ofm
+from benchmark.measure.mismatch import NotMeasured, calinski_harabasz, cosine, davies_bouldin, gram_entries, purity_gain
 
 RNG = np.random.default_rng(7)
 GRADIENTS = {name: RNG.standard_normal(50) for name in ("separation", "simplex", "companion_1", "companion_2")}

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.statistics import (
+from benchmark.measure import bootstrap_best
+from benchmark.measure.selection import (
     SELECTIONS,
     Distribution,
     Estimate,
     best_distribution,
-    bootstrap_best,
     interquartile_mean,
     max_distribution,
     mean_estimate,

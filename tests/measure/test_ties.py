@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmark.measure.selection import SELECTIONS, selection_probabilities
 from benchmark.measure.ties import levels, tied
-from benchmark.statistics import SELECTIONS, selection_probabilities
 
 
 @pytest.mark.parametrize("n", [240, 10_000, 70_000])

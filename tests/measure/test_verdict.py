@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark import verdict
+from benchmark.measure import judge, verdict
+from benchmark.measure.selection import Distribution, Estimate, best_distribution
+from benchmark.measure.verdict import difference_interval
 from benchmark.record import RunRecord
+from benchmark.repeat.agreement import RunView, compare_runs, run_view
 from benchmark.spec import DataSpec, Protocol, RunSpec
-from benchmark.statistics import Distribution, Estimate, best_distribution
-from benchmark.verdict import RunView, compare_runs, difference_interval, judge, run_view
 
 
 def certain(value: float) -> Distribution:

@@ -12,12 +12,13 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 
-from benchmark.execute import execute
-from benchmark.registry import DATASETS, UserError, load_plugins
+from benchmark.errors import UserError
+from benchmark.execution.execute import execute
+from benchmark.registry import DATASETS, load_plugins
 from benchmark.spec import Budget, Clip, DataSpec, Optimiser, Protocol, RunSpec
 from benchmark.streams import Streams
 from benchmark.training import Diverged, RunContext
-from methods import clustpy_baselines
+from methods.baselines import clustpy_baselines
 
 load_plugins()
 ClustPyDEC, ClustPyIDEC = clustpy_baselines.ClustPyDEC, clustpy_baselines.ClustPyIDEC

@@ -17,8 +17,8 @@ from benchmark.training import Diverged, RunContext
 from datasets.digits import DIGITS
 from methods import dec as module
 from methods.dec import DEC, IDEC
-from methods.refinement import Targets
-from methods.vector_networks import Dense, VectorNetwork
+from methods.parts.refinement import Targets
+from methods.parts.vector_networks import Dense, VectorNetwork
 
 load_plugins()
 N, K, BATCH, INTERVAL = 43, 3, 10, 4

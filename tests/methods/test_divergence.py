@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.divergence import cauchy_schwarz, companion_weights, corner_weights, orthogonality
-from methods.kernels import gaussian_kernel, squared_distances
+from methods.parts.divergence import cauchy_schwarz, companion_weights, corner_weights, orthogonality
+from methods.parts.kernels import gaussian_kernel, squared_distances
 
 
 def random_problem(seed: int, n: int = 9, k: int = 4) -> tuple[np.ndarray, np.ndarray]:

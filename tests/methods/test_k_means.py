@@ -11,12 +11,12 @@ import pytest
 from sklearn.cluster import KMeans as Reference
 from sklearn.metrics import adjusted_rand_score
 
-from benchmark.metrics import clustering_accuracy
+from benchmark.measure import clustering_accuracy
 from benchmark.spec import Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
 from datasets import load_dataset
-from methods import KMeans
+from methods.baselines.k_means import KMeans
 
 
 @cache

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.kernels import gaussian_kernel, squared_distances, tensor_distances
+from methods.parts.kernels import gaussian_kernel, squared_distances, tensor_distances
 
 
 def reference_distances(x: np.ndarray) -> np.ndarray:

@@ -11,13 +11,14 @@ import torch
 from scipy.signal import convolve2d, correlate2d
 from torch import nn
 
-from benchmark.registry import NETWORKS, UsageError
+from benchmark.errors import UsageError
+from benchmark.registry import NETWORKS
 from benchmark.spec import Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
-from methods import DDC, DDCAE, DDCUCON, DDCUCOT
-from methods.ddc import DDCNetwork
-from methods.networks import CNN_SMALL, Backbone, BatchNorm, Decoder, initialise, network_named
+from methods.ddc import DDC, DDCAE, DDCNetwork
+from methods.ddc_uco import DDCUCON, DDCUCOT
+from methods.parts.networks import CNN_SMALL, Backbone, BatchNorm, Decoder, initialise, network_named
 
 KERAS = BatchNorm(0.99, 1e-3)
 LAYERS = ("block1_conv1", "block1_conv2", "block1_pool", "block2_conv1", "block2_conv2", "block2_pool")

@@ -14,8 +14,9 @@ from benchmark.registry import NETWORKS
 from benchmark.spec import Budget, Optimiser, Phase, Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
-from methods.autoencoder import AEKMeans, squared_error
-from methods.vector_networks import Dense, VectorNetwork
+from methods.autoencoder import AEKMeans
+from methods.parts.autoencoder import squared_error
+from methods.parts.vector_networks import Dense, VectorNetwork
 
 N, BATCH, FEATURES = 30, 8, 6
 RATE = Optimiser(name="sgd", lr=0.1, momentum=0.9, decay=0.5, decay_every=3)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.refinement import clustering_divergence, student_t, target_distribution
+from methods.parts.refinement import clustering_divergence, student_t, target_distribution
 
 
 def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:

@@ -10,8 +10,8 @@ from sklearn.metrics import adjusted_rand_score
 from benchmark.spec import Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
-from methods import SEC, KMeans
-from methods.sec import Regression, neighbour_graph, normalised
+from methods.baselines.k_means import KMeans
+from methods.baselines.sec import SEC, Regression, neighbour_graph, normalised
 
 
 def groups(n: int = 90, d: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +70,7 @@ def test_regression_in_blocks_of_rows_is_that_of_all_rows(monkeypatch):
     x, _ = groups()
     v = np.random.default_rng(0).normal(size=len(x))
     whole = Regression(x, 0.7).residual(v)
-    monkeypatch.setattr("methods.sec.ROWS", 7)
+    monkeypatch.setattr("methods.baselines.sec.ROWS", 7)
     np.testing.assert_allclose(Regression(x, 0.7).residual(v), whole, rtol=1e-9, atol=1e-12)
 
 

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets import load_dataset
-from methods import DDC, projectors
-from methods.kernels import gaussian_kernel, tensor_distances
+from methods.ddc import DDC
+from methods.parts import projectors
+from methods.parts.kernels import gaussian_kernel, tensor_distances
 
 KINDS = ("full", "flat", "dead", "zero")
 SHAPES = ((10, 10, 32), (3, 3, 32), (4, 4, 32), (6, 5, 4))
@@ -353,7 +354,7 @@ def test_a_step_on_batches_of_mnist_size_takes_less_than_400_mib_above_the_libra
     program = f"""
 import torch
 torch.set_num_threads(1)
-from methods import DDCUCOT
+from methods.ddc_uco import DDCUCOT
 from datasets.digits import DIGITS
 
 def peak():

@@ -8,13 +8,14 @@ import torch
 from sklearn.datasets import make_blobs
 from torch import nn
 
-from benchmark.metrics import clustering_accuracy
+from benchmark.measure import clustering_accuracy
 from benchmark.streams import Streams
-from methods import DDC, DDCAE, DDCUCON, DDCUCOT
-from methods.kernels import squared_distances
-from methods.networks import BatchNorm, initialise, network_named
-from methods.recurrent_networks import GRU_2X32
-from methods.vector_networks import MLP_SMALL
+from methods.ddc import DDC, DDCAE
+from methods.ddc_uco import DDCUCON, DDCUCOT
+from methods.parts.kernels import squared_distances
+from methods.parts.networks import BatchNorm, initialise, network_named
+from methods.parts.recurrent_networks import GRU_2X32
+from methods.parts.vector_networks import MLP_SMALL
 
 KERAS = BatchNorm(0.99, 1e-3)
 TAPS = ("layer1", "layer2")

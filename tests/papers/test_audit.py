@@ -10,10 +10,10 @@ from types import ModuleType
 import pytest
 import torch
 
-from benchmark.figures import draw_figure, selected_figures
+from benchmark.analysis.figures import draw_figure, selected_figures
 from benchmark.session import Session
 from benchmark.training import Snapshot
-from methods import DDCUCOT
+from methods.ddc_uco import DDCUCOT
 from paper_tables.audit import figures
 from tests.support.checkout import ROOT
 

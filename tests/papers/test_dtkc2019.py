@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from benchmark.assemble import assemble
-from benchmark.paper import load_paper
-from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.analysis.assemble import assemble
+from benchmark.papers.paper import load_paper
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
+from benchmark.plan.resolve import applies
 from benchmark.record import RunRecord
 from benchmark.registry import METHODS, load_plugins
-from benchmark.render.tables import render_table
-from benchmark.resolve import applies
 from benchmark.spec import RunSpec
+from benchmark.tables import render_table
 from tests.support.checkout import ROOT
 
 FOLDER = ROOT / "paper_tables" / "dtkc2019"

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from benchmark.assemble import facts_table
-from benchmark.paper import load_paper
-from benchmark.plan import Request, plan_cells
-from benchmark.registry import UsageError, load_plugins
-from benchmark.render.tables import render_table
-from benchmark.report import build_report
+from benchmark.analysis.assemble import facts_table
+from benchmark.analysis.tables import stored_tables
+from benchmark.errors import UsageError
+from benchmark.papers.paper import load_paper
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
+from benchmark.registry import load_plugins
+from benchmark.report.report import build_report
 from benchmark.session import Session
+from benchmark.tables import render_table
 from tests.support.paper_files import PAPERS
 
 HEAD = '[table1]\ntitle = "Data sets & sizes"\npublished = "Table 1"\nkind = "facts"\n'
@@ -71,7 +74,7 @@ def test_facts_of_tables_toml_and_of_a_csv_file_make_the_same_table(fixture_pape
 )
 def test_a_table_of_facts_is_drawn_like_other_tables_of_data(fixture_paper, tmp_path, form, texts):
     fixture_paper(HEAD + FACTS)
-    (table,) = Session(tmp_path / "results", fresh=True).tables(Request(papers=("fixture2030",)))
+    (table,) = stored_tables(Session(tmp_path / "results", fresh=True), Request(papers=("fixture2030",)))
     text = render_table(table, form)
     assert all(part in text for part in texts), text
 

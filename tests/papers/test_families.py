@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.families import read_protocol
-from benchmark.registry import UsageError
+from benchmark.errors import UsageError
+from benchmark.papers.families import read_protocol
 
 GROUP = '[[field]]\nsource = "section 1"\nledger = ["K1"]\n'
 

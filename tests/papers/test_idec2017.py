@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import figures
-from benchmark.assemble import assemble, data_table
-from benchmark.paper import load_paper
-from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.analysis import figures
+from benchmark.analysis.assemble import assemble, data_table
+from benchmark.figures.declared import embedding_name
+from benchmark.figures.kit import png_bytes
+from benchmark.papers.paper import load_paper
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
+from benchmark.plan.resolve import applies
 from benchmark.record import Evaluation, RunRecord
 from benchmark.registry import DATASETS, METHODS, load_plugins
-from benchmark.render.figures import embedding_name
-from benchmark.render.plots import png_bytes
-from benchmark.resolve import applies
 from benchmark.session import Session
 from benchmark.spec import RunSpec
-from benchmark.store import Store, shipped_rows
+from benchmark.store import Store
+from benchmark.store.store import shipped_rows
 from tests.support.checkout import ROOT
 
 load_plugins()

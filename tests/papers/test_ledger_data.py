@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from benchmark.paper import ledger_ids, load_ledger, load_paper, paper_ids
-from benchmark.registry import METHODS, UsageError, load_plugins
+from benchmark.errors import UsageError
+from benchmark.papers.paper import ledger_ids, load_ledger, load_paper, paper_ids
+from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Phase
 from tests.support.checkout import ROOT
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from benchmark.paper import PROFILES, load_paper, paper_ids, settings
-from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
-from benchmark.resolve import applies
+from benchmark.errors import UsageError
+from benchmark.papers.paper import load_paper, paper_ids
+from benchmark.papers.protocol import PROFILES
+from benchmark.papers.tables import settings
+from benchmark.plan.resolve import applies
+from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import Phase
 from tests.support.paper_files import PAPERS, raw, written_rules
 

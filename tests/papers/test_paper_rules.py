@@ -7,15 +7,18 @@ import math
 
 import pytest
 
-from benchmark.assemble import assemble
-from benchmark.cells import BLANK, Cell, CellResult, Column, Row, TableResult
-from benchmark.paper import FieldRule, Paper, ProfileRule, Setting, load_paper, statistic_of
-from benchmark.plan import Request, plan_cells
+from benchmark.analysis.assemble import assemble
+from benchmark.papers.paper import Paper, load_paper
+from benchmark.papers.protocol import FieldRule, ProfileRule
+from benchmark.papers.tables import Setting, statistic_of
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
+from benchmark.plan.resolve import Overrides, Resolved, resolve
 from benchmark.record import RunRecord
 from benchmark.registry import load_plugins
-from benchmark.render.layout import lay_out
-from benchmark.render.tables import render_table
-from benchmark.resolve import Overrides, Resolved, resolve
+from benchmark.tables import render_table
+from benchmark.tables.layout import lay_out
+from benchmark.tables.values import BLANK, Cell, CellResult, Column, Row, TableResult
 
 load_plugins()
 PAPER = load_paper("tkuco2024")

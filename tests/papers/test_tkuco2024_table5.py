@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from benchmark.assemble import assemble
-from benchmark.cells import BLANK
-from benchmark.lineage import parent_of
-from benchmark.paper import load_paper
-from benchmark.plan import Request, plan_cells
+from benchmark.analysis.assemble import assemble
+from benchmark.papers.paper import load_paper
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.lineage import parent_of
+from benchmark.plan.request import Request
 from benchmark.record import RunRecord
 from benchmark.registry import load_plugins
-from benchmark.render.tables import render_table
 from benchmark.spec import RunSpec
+from benchmark.tables import render_table
+from benchmark.tables.values import BLANK
 
 IMAGES = ("dec-conv", "dcec", "dec-conv-uco-n", "dec-conv-uco-t")
 VECTORS = ("dec", "idec", "dec-uco-n", "dec-uco-t")

@@ -8,11 +8,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmark.assemble import network_table
-from benchmark.paper import load_paper, settings
-from benchmark.plan import Request, plan_cells
+from benchmark.analysis.assemble import network_table
+from benchmark.papers.paper import load_paper
+from benchmark.papers.tables import settings
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
+from benchmark.plan.resolve import applies
 from benchmark.registry import DATASETS, METHODS, load_plugins
-from benchmark.resolve import applies
 from tests.support.checkout import ROOT
 
 PAPER = ROOT / "paper_tables" / "uco2021"

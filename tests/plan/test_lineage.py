@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.executors import Finished, Place, processes, serial
-from benchmark.jobs import Job, with_parents
-from benchmark.lineage import parent_of
-from benchmark.plan import PlannedCell, plan_runs
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import processes, serial
+from benchmark.execution.jobs import with_parents
+from benchmark.plan.cells import PlannedCell
+from benchmark.plan.lineage import parent_of
+from benchmark.plan.resolve import Resolved
+from benchmark.plan.runs import plan_runs
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
-from benchmark.resolve import Resolved
-from benchmark.run_files import MODEL
 from benchmark.session import Session
 from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.store import Store
+from benchmark.store.run_files import MODEL
 
 load_plugins()
 torch.set_num_threads(1)

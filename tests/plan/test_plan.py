@@ -9,14 +9,17 @@ from statistics import median
 
 import pytest
 
-from benchmark.estimate import Estimate
-from benchmark.lineage import parent_of
-from benchmark.plan import Plan, PlannedCell, Request, plan_cells, plan_runs
+from benchmark.errors import UsageError
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.estimate import RunTimes
+from benchmark.plan.lineage import parent_of
+from benchmark.plan.request import Request
+from benchmark.plan.runs import Plan, plan_runs
 from benchmark.record import RunRecord
-from benchmark.registry import DATASETS, UsageError, load_plugins
+from benchmark.registry import DATASETS, load_plugins
 from benchmark.spec import RunSpec
-from benchmark.store import shipped_rows
-from benchmark.stored import stored_folders
+from benchmark.store.store import shipped_rows
+from benchmark.store.tracked import stored_folders
 
 TABLE2, TABLE4 = "tkuco2024/table2", "tkuco2024/table4"
 OURS = {"ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t", "k-means"}
@@ -138,7 +141,7 @@ def test_runs_come_table_by_table_data_set_by_data_set_and_replicate_by_replicat
 
 def test_cells_without_a_method_or_a_data_set_of_ours_say_so_and_plan_nothing(monkeypatch):
     known = {name: source for name, source in DATASETS.items() if name != "reuters"}
-    monkeypatch.setattr("benchmark.plan.DATASETS", known)
+    monkeypatch.setattr("benchmark.plan.cells.DATASETS", known)
     cells = plan_cells(Request("cpu", tables=(TABLE2,), datasets=("usps", "reuters"), methods=("ddc", "dynae")))
     reasons = {(cell.row, cell.column): cell.reason for cell in cells}
     assert reasons == {
@@ -236,20 +239,20 @@ def refined(amount: int, unit: str = "steps", method: str = "dec") -> RunSpec:
 
 def test_the_seconds_of_a_child_grow_with_its_own_steps_and_not_with_those_of_its_parent():
     seen = took(refined(100), 4.0).model_copy(update={"steps": 100, "n_samples": 1000})
-    assert Estimate([seen]).seconds(refined(300)) == pytest.approx(12.0)
-    assert Estimate([seen]).seconds(refined(100, "epochs")) == pytest.approx(4.0 * math.ceil(1000 / 256))
+    assert RunTimes([seen]).seconds(refined(300)) == pytest.approx(12.0)
+    assert RunTimes([seen]).seconds(refined(100, "epochs")) == pytest.approx(4.0 * math.ceil(1000 / 256))
 
 
 def test_a_run_that_its_own_rule_ended_says_how_many_steps_the_rule_takes():
     seen = took(refined(1000), 4.0).model_copy(update={"steps": 100, "n_samples": 1000})
-    assert Estimate([seen]).seconds(refined(8000)) == pytest.approx(4.0)
-    assert Estimate([seen]).seconds(refined(50)) == pytest.approx(2.0)
+    assert RunTimes([seen]).seconds(refined(8000)) == pytest.approx(4.0)
+    assert RunTimes([seen]).seconds(refined(50)) == pytest.approx(2.0)
 
 
 def test_seconds_are_not_estimated_from_a_method_that_has_other_parameters_now():
     spec = refined(100)
     old = took(spec.model_copy(update={"params": {**spec.params, "of_an_earlier_version": 1}}), 4.0)
-    assert Estimate([old]).seconds(refined(300)) is None
+    assert RunTimes([old]).seconds(refined(300)) is None
 
 
 def test_seconds_are_not_estimated_from_another_network():
@@ -257,8 +260,8 @@ def test_seconds_are_not_estimated_from_another_network():
     seen, wanted = images, parent_of(refined(100))
     assert seen is not None and wanted is not None and seen.method == wanted.method
     assert seen.params["network"] != wanted.params["network"] and seen.data.name == wanted.data.name
-    assert Estimate([took(seen, 4.0)]).seconds(wanted) is None
-    assert Estimate([took(seen, 4.0)]).seconds(seen) == 4.0
+    assert RunTimes([took(seen, 4.0)]).seconds(wanted) is None
+    assert RunTimes([took(seen, 4.0)]).seconds(seen) == 4.0
 
 
 def test_the_quick_profile_takes_at_most_ten_minutes_on_two_cores_by_the_stored_seconds():

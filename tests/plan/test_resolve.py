@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from benchmark.paper import MethodRule, ProfileRule, Setting, load_paper
-from benchmark.plan import Request, plan_cells
-from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
-from benchmark.resolve import Overrides, Resolved, applies, parse_overrides, resolve
+from benchmark.errors import UsageError
+from benchmark.papers.paper import load_paper
+from benchmark.papers.protocol import MethodRule, ProfileRule
+from benchmark.papers.tables import Setting
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
+from benchmark.plan.resolve import Overrides, Resolved, applies, parse_overrides, resolve
+from benchmark.registry import DATASETS, METHODS, load_plugins
 from tests.support.paper_files import written_rules
 
 load_plugins()

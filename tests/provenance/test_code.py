@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.errors import UsageError
 from benchmark.provenance.code import HARNESS, Root, code_digest, reached, run_code_digest
-from benchmark.registry import METHODS, UsageError, load_plugins
+from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import DataSpec, Protocol, RunSpec
 from tests.support.checkout import ROOT
 

@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.check import Checked, check
-from benchmark.executors import Finished, Job, Place, processes, serial
-from benchmark.plan import PlannedCell, Request, plan_cells
-from benchmark.registry import UserError, load_plugins
+from benchmark.errors import UserError
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import processes, serial
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
+from benchmark.registry import load_plugins
+from benchmark.repeat.check import Checked, check_cells
 from benchmark.session import Session
-from benchmark.store import merge
+from benchmark.store.merge import merge
 
 TINY = ("phases.train.budget.amount=1", "data.samples=240")
 STORED = Path("stored", "quick", "tkuco2024")
@@ -37,7 +40,7 @@ def quiet() -> Iterator[None]:
     load_plugins()
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmark.check.processes", lambda jobs, place, workers: serial(jobs, place))
+        patch.setattr("benchmark.repeat.check.processes", lambda jobs, place, workers: serial(jobs, place))
         yield
     torch.set_num_threads(threads)
 
@@ -73,7 +76,7 @@ def change(results: Path, method: str, column: str, to: Callable[[str], str], *,
 
 
 def checked(results: Path, *methods: str, runs: int = 2) -> Checked:
-    return check(Session(results), cells(*methods, runs=runs), 1)
+    return check_cells(Session(results), cells(*methods, runs=runs), 1)
 
 
 def more(by: float) -> Callable[[str], str]:
@@ -88,7 +91,7 @@ def test_today_s_code_agrees_with_the_rows_that_it_made(results):
 
 @pytest.mark.slow
 def test_worker_processes_give_the_same_answer(results, monkeypatch):
-    monkeypatch.setattr("benchmark.check.processes", processes)
+    monkeypatch.setattr("benchmark.repeat.check.processes", processes)
     assert checked(results).disagreements == ()
 
 
@@ -191,7 +194,7 @@ def test_a_run_that_fails_today_is_a_disagreement(results, monkeypatch):
     def broken(self: object, *args: object) -> None:
         raise RuntimeError("broken today")
 
-    monkeypatch.setattr("methods.k_means.KMeans.cluster", broken)
+    monkeypatch.setattr("methods.baselines.k_means.KMeans.cluster", broken)
     found = checked(results, "k-means")
     assert len(found.disagreements) == 2
     assert all("the status is failed, but ok is stored" in text for text in found.disagreements)
@@ -201,7 +204,7 @@ def test_a_run_that_cannot_be_made_today_is_a_disagreement(results, monkeypatch)
     def lost(jobs: list[Job], place: Place, workers: int) -> Iterator[Finished]:
         yield from (Finished(job, None, "the disk is full.") for job in jobs)
 
-    monkeypatch.setattr("benchmark.check.processes", lost)
+    monkeypatch.setattr("benchmark.repeat.check.processes", lost)
     found = checked(results, "k-means")
     assert len(found.disagreements) == 2 and all("the disk is full." in text for text in found.disagreements)
 

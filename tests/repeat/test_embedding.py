@@ -11,12 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.embedding import PROJECTIONS, embed_best, layer_outputs
-from benchmark.execute import RunResult, execute
-from benchmark.executors import Job, Place, serial
-from benchmark.figures import StoredNumbers
-from benchmark.plan import PlannedCell, Request, plan_cells
-from benchmark.registry import UsageError, UserError, load_plugins
+from benchmark.analysis.figures import StoredNumbers
+from benchmark.errors import UsageError, UserError
+from benchmark.execution.events import Job, Place
+from benchmark.execution.execute import RunResult, execute
+from benchmark.execution.executors import serial
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
+from benchmark.registry import load_plugins
+from benchmark.repeat.embedding import PROJECTIONS, embed_best, layer_outputs
 from benchmark.session import Session
 from benchmark.spec import RunSpec, canonical_json
 from benchmark.store import Store
@@ -67,7 +70,7 @@ def test_the_run_is_made_again_with_one_thread_as_all_runs_are(cell, results, mo
         threads.append(torch.get_num_threads())
         return execute(spec, **options)
 
-    monkeypatch.setattr("benchmark.embedding.execute", noting)
+    monkeypatch.setattr("benchmark.repeat.embedding.execute", noting)
     torch.set_num_threads(2)
     try:
         embed_best(Session(results), cell, "block1_pool", "pca")
@@ -140,7 +143,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         amounts.append(spec.protocol.phases["train"].budget.amount)
         return execute(spec, **arguments)
 
-    monkeypatch.setattr("benchmark.embedding.execute", watched)
+    monkeypatch.setattr("benchmark.repeat.embedding.execute", watched)
     return amounts
 
 

@@ -11,14 +11,20 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmark.cli import app
-from benchmark.executors import Finished, Job, Place, serial
-from benchmark.plan import PlannedCell, Request, plan_cells
+from benchmark.cli.main import app
+from benchmark.errors import UserError
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import serial
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
 from benchmark.record import RunRecord
-from benchmark.registry import UserError, load_plugins
-from benchmark.renewals import FILE, Renewal, Renewals, beginning, cell_id, keep, renew
+from benchmark.registry import load_plugins
+from benchmark.repeat.beginning import beginning
+from benchmark.repeat.renew import renew
 from benchmark.session import Session
-from benchmark.store import Store, merge
+from benchmark.store import Store
+from benchmark.store.merge import merge
+from benchmark.store.renewals import FILE, Renewal, Renewals, cell_id, keep
 
 OLD, OLDER = "0" * 16, "1" * 16
 SETS = ("phases.train.budget.amount=2", "data.samples=240")
@@ -33,7 +39,7 @@ def quiet() -> Iterator[None]:
     load_plugins()
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmark.renewals.processes", lambda jobs, place, workers: serial(jobs, place))
+        patch.setattr("benchmark.repeat.renew.processes", lambda jobs, place, workers: serial(jobs, place))
         yield
     torch.set_num_threads(threads)
 

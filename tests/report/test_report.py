@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.paper import load_paper
-from benchmark.plan import Request, plan_cells
+from benchmark.papers.paper import load_paper
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.registry import DATASETS, METHODS, load_plugins
-from benchmark.render import notes
-from benchmark.render.curves import curve_svg
-from benchmark.render.site import inline_svg, shown, slug
-from benchmark.report import Built, _views, build_report
-from benchmark.report_cells import confusion_lines
+from benchmark.report.cells import confusion_lines
+from benchmark.report.curves import curve_svg
+from benchmark.report.report import Built, _views, build_report
+from benchmark.report.site import inline_svg, shown, slug
 from benchmark.session import Session
 from benchmark.store import Store
+from benchmark.tables import notes
 
 ACCS = {"ddc": (0.50, 0.60, 0.70), "ddc-ae": (0.40, 0.42, 0.44), "ddc-uco-t": (0.80, 0.85, 0.90)}
 

@@ -20,13 +20,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.owners import process, this_process
+from benchmark.errors import UserError
+from benchmark.files.owners import process, this_process
+from benchmark.files.writing import write_changed
 from benchmark.record import Context, Evaluation, RunRecord
-from benchmark.registry import UserError
-from benchmark.run_files import write_run
-from benchmark.run_folders import RunFolders
-from benchmark.store import merge
-from benchmark.stored import stored_files, write_changed
+from benchmark.store.merge import merge
+from benchmark.store.run_files import write_run
+from benchmark.store.run_folders import RunFolders
+from benchmark.store.tracked import stored_files
 from tests.support.checkout import ROOT
 from tests.support.records import make_record, opened
 

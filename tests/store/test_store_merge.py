@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.claims import alone
+from benchmark.errors import UserError
+from benchmark.files.locks import alone
 from benchmark.record import Context, Evaluation, RunRecord
-from benchmark.registry import UserError
 from benchmark.spec import DataSpec, Protocol, RunSpec
-from benchmark.store import Store, merge
+from benchmark.store import Store
+from benchmark.store.merge import merge
 
 
 def make_record(replicate: int = 0, *, device: str = "cpu", date: str = "2026-01-01", **changes: object) -> RunRecord:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.estimator import Outcome
-from benchmark.executors import Job
+from benchmark.execution.events import Job
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import DataSpec, Protocol, RunSpec
+from benchmark.training import Outcome
 
 load_plugins()
 

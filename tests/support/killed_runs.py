@@ -17,8 +17,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmark.checkpoints import Frequency
-from benchmark.executors import Finished, Job, Place, serial
+from benchmark.execution.checkpoints import Frequency
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import serial
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import Budget, DataSpec, RunSpec

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-from datasets.archives import read_npz
-from datasets.idx import read_idx
-from datasets.matfile import read_mat
-from datasets.matrix_market import read_matrix_market
+from datasets.formats.idx import read_idx
+from datasets.formats.matfile import read_mat
+from datasets.formats.matrix_market import read_matrix_market
+from datasets.obtaining.archives import read_npz
 from datasets.rcv1 import count_words, root_topics, stories
 from datasets.spoken_arabic_digits import read_utterances
 from datasets.tenx_73k import read_labels

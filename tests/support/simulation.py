@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.agenda import Agenda
-from benchmark.jobs import Finished, Job, Place
-from benchmark.paper import PROFILES, READINGS
-from benchmark.plan import Plan, PlannedCell, PlannedRun, Request, plan_cells, plan_runs
+from benchmark.execution.agenda import Agenda
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.papers.protocol import PROFILES, READINGS
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.request import Request
+from benchmark.plan.runs import Plan, PlannedRun, plan_runs
 from benchmark.record import Context
 from benchmark.registry import load_plugins
 

@@ -8,10 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.estimator import ClusterParams, DeepClusterer
 from benchmark.registry import register_method
 from benchmark.spec import Budget, Clip, Optimiser, Phase, Protocol
-from benchmark.training import Batch, Carry, Hook, Objective, RunContext, Terms, TrainingPhase
+from benchmark.training import (
+    Batch,
+    Carry,
+    ClusterParams,
+    DeepClusterer,
+    Hook,
+    Objective,
+    RunContext,
+    Terms,
+    TrainingPhase,
+)
 
 PROTOCOL = Protocol(
     phases={

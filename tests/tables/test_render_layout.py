@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.cells import Cell, CellResult, Column, Row, TableResult
-from benchmark.render.layout import column_blocks, highlights
+from benchmark.tables.layout import column_blocks, highlights
+from benchmark.tables.values import Cell, CellResult, Column, Row, TableResult
 
 
 @pytest.mark.parametrize(("widths", "readings", "blocks"), [

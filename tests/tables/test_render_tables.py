@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.cells import Cell, CellResult, Column, DataTable, Published, Row, TableResult
-from benchmark.registry import UsageError
-from benchmark.render import render_table, render_tables
+from benchmark.errors import UsageError
+from benchmark.papers.published import Published
+from benchmark.tables import render_table, render_tables
+from benchmark.tables.values import Cell, CellResult, Column, DataTable, Row, TableResult
 
 MNIST = (Column("mnist", "acc", "MNIST", "ACC"), Column("mnist", "nmi", "MNIST", "NMI"))
 USPS = (Column("usps", "acc", "USPS", "ACC"), Column("usps", "nmi", "USPS", "NMI"))

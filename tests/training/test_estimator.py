@@ -11,13 +11,15 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from benchmark.estimator import as_samples
-from benchmark.executors import Finished, Job, Place, serial
+from benchmark.errors import UsageError
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import serial
 from benchmark.record import Context
-from benchmark.registry import DATASETS, METHODS, UsageError, load_plugins
+from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.streams import Streams
 from benchmark.training import RunContext
+from benchmark.training.estimator import as_samples
 
 load_plugins()
 X = np.random.default_rng(0).random((40, 1, 28, 28), dtype=np.float32)

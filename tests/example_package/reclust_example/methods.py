@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.cluster import AgglomerativeClustering
 
-from benchmark.estimator import Clusterer, ClusterParams, Outcome
 from benchmark.registry import register_method
-from benchmark.training import RunContext
+from benchmark.training import Clusterer, ClusterParams, Outcome, RunContext
 
 
 @register_method("agglomerative")

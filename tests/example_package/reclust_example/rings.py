@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.registry import register_dataset
-from datasets.base import Images, Raw, Source
+from datasets.arrays import Images, Raw
+from datasets.base import Source
 
 
 class Rings(Source):

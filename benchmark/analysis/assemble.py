@@ -1,0 +1,272 @@
+"""From stored records to tables: selection, exact bootstrap and verdict of every cell. Nothing here trains."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from benchmark.analysis.derived import metric_value
+from benchmark.measure.mismatch import NotMeasured
+from benchmark.measure.selection import SELECTIONS
+from benchmark.measure.verdict import judge
+from benchmark.papers.paper import Paper
+from benchmark.papers.protocol import ColumnRule, MetricRule, Reading
+from benchmark.papers.published import Published
+from benchmark.papers.tables import TableRule, statistic_of
+from benchmark.plan.cells import PlannedCell
+from benchmark.record import COUNTED, RunRecord
+from benchmark.registry import DATASETS, NETWORKS
+from benchmark.spec import RunSpec
+from benchmark.store.rows import device_of, device_order
+from benchmark.tables.values import BLANK, Cell, CellResult, Column, DataTable, Row, TableResult
+
+Find = Callable[[RunSpec], Sequence[RunRecord]]
+"""Gives the stored records of a run: one for each kind of device that made it."""
+
+IsStale = Callable[[RunRecord], bool]
+"""Says whether a record was made by other code than today's."""
+
+
+def assemble(
+    paper: Paper,
+    name: str,
+    cells: Sequence[PlannedCell],
+    find: Find,
+    stale: IsStale,
+    readings: Sequence[Reading],
+    renewed: IsStale = lambda record: False,
+) -> TableResult:
+    """Return the table `name` of `paper` for the planned `cells` (one profile), from stored records.
+
+    `renewed` says which records of other code count as today's; how many there are is stated below the table.
+    """
+    table = paper.tables[name]
+    mine = [cell for cell in cells if cell.paper == paper.id and cell.table == name]
+    profile = mine[0].profile if mine else ""
+    found = {_key(cell): cell for cell in mine}
+    column_ids = list(dict.fromkeys(cell.column for cell in mine))
+    columns = [(c, m) for c in column_ids for m in table.metrics]
+    rows = []
+    for row_id, setting in dict.fromkeys((cell.row, cell.setting) for cell in mine):
+        drawn = []
+        for column_id, metric_id in columns:
+            planned = {r: found[key] for r in readings if (key := (row_id, setting, column_id, r)) in found}
+            drawn.append(_cell(paper, table, planned, readings, row_id, column_id, setting, metric_id, find, stale))
+        rule = paper.method(row_id)
+        rows.append(Row(row_id, rule.label, setting, row_id not in table.rows, tuple(drawn)))
+    return TableResult(
+        paper=paper.id,
+        table=name,
+        title=f"{table.published}. {table.title}",
+        profile=profile,
+        readings=tuple(readings),
+        columns=tuple(_column(paper, c, m, paper.protocol.metrics[m]) for c, m in columns),
+        rows=tuple(sorted(rows, key=lambda row: row.reference)),
+        facts=_facts(mine, find, renewed, readings),
+        footnotes=table.footnotes,
+        higher_is_better=_directions(paper, table),
+        published_apart=_published_apart(paper, table) if profile == "quick" else (),
+        unit=table.unit,
+        decimals=table.decimals,
+    )
+
+
+def data_table(paper: Paper, name: str) -> DataTable:
+    """Return a table of data sets: what the paper's reading uses, counted from the registered data sets."""
+    table = paper.tables[name]
+    header = ("data set", "reading", "name here", "dimension", "samples", "classes", "preprocessing", "ledger")
+    rows = []
+    for column_id in table.columns:
+        rule = paper.protocol.columns[column_id]
+        seen: dict[str, tuple[str, ...]] = {}
+        for reading, data in (("paper", rule.paper), ("code", rule.code)):
+            facts = _source_facts(data.dataset)
+            line = (data.dataset, *facts, ", ".join(data.preprocess) or "-", " ".join(data.ledger) or "-")
+            if line in seen.values():
+                seen = {"both": line}
+            else:
+                seen[reading] = line
+        rows += [(rule.label, reading, *line) for reading, line in seen.items()]
+    return DataTable(paper.id, name, f"{table.published}. {table.title}", header, tuple(rows), table.footnotes)
+
+
+def network_table(paper: Paper, name: str) -> DataTable:
+    """Return a table of the layers of a registered network, as they are declared."""
+    table = paper.tables[name]
+    header = ("layer", "type", "filter size", "filters", "batch norm")
+    rows = tuple(
+        (
+            layer.name,
+            type(layer).__name__.lower(),
+            f"{size}x{size}" if (size := getattr(layer, "size", None)) else "2x2",
+            str(getattr(layer, "filters", "-")),
+            {True: "yes", False: "no"}[getattr(layer, "batch_norm", False)],
+        )
+        for layer in NETWORKS[table.network].layers
+    )
+    return DataTable(paper.id, name, f"{table.published}. {table.title}", header, rows, table.footnotes)
+
+
+def facts_table(paper: Paper, name: str) -> DataTable:
+    """Return a table of facts as the paper declares them, with their source below."""
+    table = paper.tables[name]
+    notes = (*table.footnotes, f"Source: {table.source.rstrip('.')}.")
+    return DataTable(paper.id, name, f"{table.published}. {table.title}", table.header, table.facts, notes)
+
+
+DECLARED = {"data": data_table, "network": network_table, "facts": facts_table}
+"""The kinds of tables that need no runs, and what makes them."""
+
+
+def cell_result(
+    planned: PlannedCell, table: TableRule, metric: MetricRule, published: Published | None, find: Find, stale: IsStale
+) -> CellResult:
+    """Return the result of one planned cell for one metric."""
+    if planned.reason:
+        return CellResult(verdict=planned.reason)
+    records = cell_records(planned.specs, find)
+    counts = Counter(record.status for record in records.values())
+    missing = len(planned.specs) - len(records)
+    used, values, why = measured(records.values(), metric)
+    result = CellResult(
+        n_ok=len(used),
+        n=len(planned.specs),
+        counts={str(status): count for status, count in counts.items()} | ({"missing": missing} if missing else {}),
+        stale=sum(stale(record) for record in records.values()),
+        run_ids=tuple(records),
+        devices=tuple(sorted({device_of(r) for r in records.values()})),
+        why=why,
+    )
+    if not used:
+        return replace(result, verdict="not run" if missing == len(planned.specs) else "incomplete")
+    losses = [float(r.loss) for r in used if r.loss is not None]
+    rule = SELECTIONS[statistic_of(table, metric)]
+    value, uncertainty = rule.value(losses, values), rule.uncertainty(losses, values)
+    whole = not missing and not (planned.reduced and planned.profile == "paper")
+    verdict = "" if whole else "incomplete"
+    judged = planned.profile == "paper" and rule.judged and metric.judged and whole and not planned.overrides
+    if judged and published is not None and uncertainty is not None:
+        verdict = judge(uncertainty, published.value, published.sd, value=value).name
+    # One run says nothing of how the number would vary, and has no sd of its own.
+    sd = uncertainty.sd if uncertainty is not None and len(used) > 1 else None
+    return replace(result, value=None if math.isnan(value) else value, sd=sd, verdict=verdict)
+
+
+def measured(records: Iterable[RunRecord], metric: MetricRule) -> tuple[list[RunRecord], list[float], str]:
+    """Return the runs that enter the statistic, their values, and why the first of the others has none."""
+    used, values, why = [], [], ""
+    for record in records:
+        if record.status in COUNTED and record.loss is not None:
+            try:
+                values.append(metric_value(record, metric))
+                used.append(record)
+            except NotMeasured as reason:
+                why = why or str(reason)
+    return used, values, why
+
+
+def cell_records(specs: Iterable[RunSpec], find: Find) -> dict[str, RunRecord]:
+    """Return the stored records of a cell by run id, all from the device with most of them (of two, the CPU)."""
+    found = {spec.run_id: {device_of(r): r for r in find(spec)} for spec in specs}
+    devices = Counter(device for records in found.values() for device in records)
+    if not devices:
+        return {}
+    device = min(devices, key=lambda name: (-devices[name], device_order(name)))
+    return {run_id: records[device] for run_id, records in found.items() if device in records}
+
+
+def _cell(
+    paper: Paper,
+    table: TableRule,
+    planned: Mapping[Reading, PlannedCell],
+    readings: Sequence[Reading],
+    row_id: str,
+    column_id: str,
+    setting: str,
+    metric_id: str,
+    find: Find,
+    stale: IsStale,
+) -> Cell:
+    metric = paper.protocol.metrics[metric_id]
+    published = paper.published_value(
+        *(table, paper.method(row_id), paper.protocol.columns[column_id], setting, metric, statistic_of(table, metric))
+    )
+    results = {str(r): cell_result(cell, table, metric, published, find, stale) for r, cell in planned.items()}
+    if column_id not in (paper.method(row_id).columns or (column_id,)):
+        results = {str(r): CellResult(verdict=BLANK) for r in readings}
+    return Cell(published, results)
+
+
+def _key(cell: PlannedCell) -> tuple[str, str, str, Reading]:
+    return cell.row, cell.setting, cell.column, cell.reading
+
+
+def _column(paper: Paper, column_id: str, metric_id: str, metric: MetricRule) -> Column:
+    rule = paper.protocol.columns[column_id]
+    return Column(column_id, metric_id, rule.label, metric.label, rule.stand_in, rule.note)
+
+
+def _facts(cells: Sequence[PlannedCell], find: Find, renewed: IsStale, readings: Sequence[Reading]) -> tuple[str, ...]:
+    """State what was spent: runs, budgets and samples, from the specifications themselves."""
+    runs = sorted({cell.runs for cell in cells if cell.resolved})
+    specs = [cell.resolved.spec for cell in cells if cell.resolved]
+    budgets = {
+        f"{phase.budget.amount} {phase.budget.unit} ({name})"
+        for spec in specs
+        for name, phase in spec.protocol.phases.items()
+    }
+    samples = sorted({spec.data.samples for spec in specs if spec.data.samples is not None})
+    facts = [f"runs {'/'.join(map(str, runs))}"] if runs else []
+    facts += [", ".join(sorted(budgets))] if budgets else []
+    facts += [f"uniform subsets of {'/'.join(map(str, samples))} samples of larger sets" if samples else "all samples"]
+    overrides = sorted({cell.overrides for cell in cells if cell.overrides})
+    shown = [spec for cell in cells if cell.reading in readings for spec in cell.specs]
+    older = {r.run_id for spec in shown for r in find(spec) if renewed(r)}
+    renewals = [f"{len(older)} runs made by earlier code and renewed (`results renew`)"] if older else []
+    return (*facts, *(f"changed by --set: {text}" for text in overrides), *renewals)
+
+
+def _source_facts(name: str) -> tuple[str, str, str]:
+    if name not in DATASETS:
+        return ("no loader yet", "-", "-")
+    source = DATASETS[name]
+    return "x".join(map(str, source.shape)), str(source.n_samples), str(source.n_clusters)
+
+
+def _directions(paper: Paper, table: TableRule) -> dict[str, bool]:
+    """Return which direction of each metric is better; a spread over runs has none."""
+    metrics = {name: paper.protocol.metrics[name] for name in table.metrics}
+    judged = {name: metric for name, metric in metrics.items() if SELECTIONS[statistic_of(table, metric)].judged}
+    return {name: metric.higher_is_better for name, metric in judged.items()}
+
+
+def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], ...]:
+    """Return the published values as text: a header and a row for each method and setting."""
+    columns: list[tuple[ColumnRule, MetricRule]] = [
+        (paper.protocol.columns[c], paper.protocol.metrics[m])
+        for c in table.columns
+        if paper.protocol.columns[c].published
+        for m in table.metrics
+        if paper.protocol.metrics[m].published
+    ]
+    if not columns:
+        return ()
+    lines = [("method", *(f"{c.label} {m.label}" for c, m in columns))]
+    labels = [""] if not table.grid else _published_settings(paper, table)
+    for row_id in table.rows:
+        row = paper.method(row_id)
+        for setting in labels:
+            values = [paper.published_value(table, row, c, setting, m, statistic_of(table, m)) for c, m in columns]
+            label = f"{row.label} {setting}".strip()
+            lines.append((label, *(_shown(value, table.decimals) for value in values)))
+    return tuple(lines)
+
+
+def _published_settings(paper: Paper, table: TableRule) -> list[str]:
+    return list(dict.fromkeys(row["setting"] for row in paper.published if row["table"] == table.published))
+
+
+def _shown(value: Published | None, decimals: int) -> str:
+    return "-" if value is None else value.text(decimals)

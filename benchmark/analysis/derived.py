@@ -1,0 +1,73 @@
+"""Numbers of a run that are computed from its history when a table is drawn, by the name of a metric's column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from benchmark.measure.mismatch import ROFM, Floats, NotMeasured, drift, matching, ofm, r_ofm
+from benchmark.papers.protocol import MetricRule
+from benchmark.record import Evaluation, RunRecord
+
+
+def regression(record: RunRecord, metric: MetricRule) -> ROFM:
+    """Return R-OFM of one run: `performance` on the sum of the raw auxiliary terms, from the first epoch on (C17).
+
+    Raises NotMeasured where the history has no such terms, or no such performance.
+    """
+    auxiliary, performance = auxiliary_losses(record.history, metric.auxiliary), []
+    trained = [e for e in record.history if e.step > 0]
+    if any(metric.performance not in e.metrics for e in trained):
+        raise NotMeasured(f"history has no {metric.performance}: rerun with --record validity")
+    performance = [e.metrics[metric.performance] for e in trained]
+    return r_ofm(auxiliary, performance)
+
+
+def auxiliary_losses(history: Sequence[Evaluation], patterns: Sequence[str]) -> Floats:
+    """Return the sum of the raw terms that fit `patterns`, (t,), at every evaluation after the first step."""
+    trained = [e for e in history if e.step > 0]
+    names = matching(trained[-1].terms, patterns) if trained else ()
+    if not names:
+        raise NotMeasured("history has no auxiliary loss")
+    return np.array([sum(e.terms[name] for name in names) for e in trained])
+
+
+def _last_drift(record: RunRecord, metric: MetricRule) -> float:
+    if not record.history:
+        raise NotMeasured("history has no drift: rerun with --record drift")
+    return drift(record.history[-1].metrics, metric.auxiliary)
+
+
+def _mean_ofm(record: RunRecord, metric: MetricRule) -> float:
+    trained = [e for e in record.history if e.step > 0]
+    if not trained:
+        raise NotMeasured("history has no drift: rerun with --record drift")
+    return float(np.mean([ofm(drift(e.metrics, metric.auxiliary)) for e in trained]))
+
+
+DERIVED: Mapping[str, Callable[[RunRecord, MetricRule], float]] = MappingProxyType(
+    {
+        "r_ofm_slope": lambda record, metric: regression(record, metric).slope,
+        "r_ofm_r2": lambda record, metric: regression(record, metric).r2,
+        "r_ofm_ratio": lambda record, metric: regression(record, metric).ratio,
+        "drift_last": _last_drift,
+        "ofm_last": lambda record, metric: ofm(_last_drift(record, metric)),
+        "ofm_mean": _mean_ofm,
+    }
+)
+"""What is computed from a history: R-OFM (tkuco2024 Eq. 19-21), drift and OFM at the last evaluation, mean OFM."""
+
+
+def metric_value(record: RunRecord, metric: MetricRule) -> float:
+    """Return the number of one run for a metric, in the unit of the table; NotMeasured where the record has none."""
+    if metric.column in DERIVED:
+        value = metric.scale * DERIVED[metric.column](record, metric)
+        if not math.isfinite(value):
+            raise NotMeasured("a gradient or a spread is zero, so there is no number")
+        return value
+    if metric.column not in record.metrics:
+        raise NotMeasured(f"the record has no {metric.column}")
+    return metric.scale * record.metrics[metric.column]

@@ -1,0 +1,260 @@
+"""Where a cell comes from: its runs, streams, protocol with ledger entries, data and environment."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmark.analysis.assemble import cell_records, cell_result, measured
+from benchmark.errors import UsageError, did_you_mean
+from benchmark.measure.selection import selection_regret
+from benchmark.papers.paper import Paper, load_paper
+from benchmark.papers.protocol import PROFILES, MetricRule
+from benchmark.papers.published import Published
+from benchmark.papers.tables import statistic_of
+from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.lineage import parent_of
+from benchmark.plan.request import Request
+from benchmark.record import RunRecord
+from benchmark.registry import DATASETS
+from benchmark.session import Session
+from benchmark.store.rows import device_of
+from benchmark.streams import Streams
+from benchmark.tables.values import CellResult
+
+
+def find_cell(session: Session, request: Request, profile: str | None) -> PlannedCell:
+    """Return the one cell that a request with a table, a method and a data set asks for.
+
+    Where the profile, the reading or the setting is left open, it is the cell with the largest share of stored runs.
+    """
+    (table,), (method,), (dataset,) = request.tables, request.methods, request.datasets
+    if "/" not in table:
+        raise UsageError(f"write the table as PAPER/TABLE, not {table!r}: see `python -m benchmark ls tables`.")
+    paper, _, name = table.partition("/")
+    rule, profiles = load_paper(paper).table(name), load_paper(paper).protocol.profiles
+    if rule.kind != "results":
+        raise UsageError(f"{table} lists facts, and no run stands behind it: draw it with the command `tables`.")
+    if profile is not None and profile not in profiles:
+        raise UsageError(did_you_mean("profile", profile, profiles))
+    found: list[PlannedCell] = []
+    for candidate in (profile,) if profile else tuple(reversed(PROFILES)):
+        offered = profiles[candidate].readings
+        readings = tuple(r for r in request.readings or offered if r in offered)
+        if readings:
+            found += plan_cells(replace(request, profile=candidate, readings=readings))
+    if not found:
+        raise UsageError(f"{table} has no such cell for {method} on {dataset}: see `tables --table {table}`.")
+    return max(found, key=lambda cell: sum(bool(session.find(spec)) for spec in cell.specs) / max(1, cell.runs))
+
+
+def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[str, Any]:
+    """Return all that is known of a cell, as plain values ready for JSON."""
+    paper = load_paper(cell.paper)
+    table = paper.table(cell.table)
+    if metric_id not in table.metrics:
+        raise UsageError(did_you_mean(f"metric of {cell.paper}/{cell.table}", metric_id, table.metrics))
+    metric = paper.protocol.metrics[metric_id]
+    row, column = paper.method(cell.row), paper.protocol.columns[cell.column]
+    statistic = statistic_of(table, metric)
+    published = paper.published_value(table, row, column, cell.setting, metric, statistic)
+    result = cell_result(cell, table, metric, published, session.find, session.stale)
+    records = cell_records(cell.specs, session.find)
+    return {
+        "cell": {
+            "table": f"{cell.paper}/{cell.table}",
+            "title": table.title,
+            "method": row.label,
+            "data": column.label,
+            "metric": f"{metric.label} ({metric.column})",
+            "setting": cell.setting,
+            "reading": cell.reading,
+            "profile": cell.profile,
+            "statistic": statistic,
+        },
+        "published": _published(published, table.decimals),
+        "ours": _ours(result, records, metric, _unjudged(cell, published)),
+        "runs": [_run(session, record, metric) for record in records.values()],
+        "streams": _streams(records),
+        "data": _data(cell),
+        "protocol": _protocol(cell, paper),
+        "ledger": _ledger(cell, paper, metric),
+        "environment": _environments(records),
+        "command": _command(cell, paper),
+    }
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """Return the facts of `explain_cell` as text for a terminal."""
+    lines: list[str] = []
+    for name, part in facts.items():
+        lines.append(name.upper())
+        if isinstance(part, dict):
+            lines += [f"  {key}: {_short(value)}" for key, value in part.items()]
+        elif isinstance(part, list) and part and isinstance(part[0], dict):
+            lines += _grid(part)
+        else:
+            lines.append(f"  {_short(part)}" if part else "  none")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _published(published: Published | None, decimals: int) -> dict[str, Any]:
+    if published is None:
+        return {"value": "the paper gives none for this cell"}
+    shown = published.text(decimals)
+    return {"value": published.value, "sd": published.sd, "shown as": shown, "note": published.note}
+
+
+def _unjudged(cell: PlannedCell, published: Published | None) -> str:
+    """Say why a cell with a number has no verdict."""
+    if cell.profile != "paper":
+        return "none in a reduced profile"
+    if published is None:
+        return "none: the paper gives no number"
+    return "none: fields were set" if cell.overrides else "none: not judged"
+
+
+def _ours(result: CellResult, records: dict[str, RunRecord], metric: MetricRule, unjudged: str) -> dict[str, Any]:
+    used, values, _ = measured(records.values(), metric)
+    facts: dict[str, Any] = {"value": result.value, "sd": result.sd, "runs": f"{result.n_ok}/{result.n}"}
+    facts["counts"], facts["stale"] = result.counts, result.stale
+    facts["verdict"] = result.verdict or unjudged
+    facts |= {"no value because": result.why} if result.why else {}
+    if used:
+        losses = [float(r.loss) for r in used if r.loss is not None]
+        facts["selected run"] = min(used, key=lambda r: (r.loss, r.spec.replicate)).run_id
+        sign = 1 if metric.higher_is_better else -1
+        facts["selection regret"] = selection_regret(losses, [sign * value for value in values])
+        facts["mean over runs"] = sum(values) / len(values)
+        facts["highest over runs"] = max(values)
+        facts |= {} if metric.higher_is_better else {"lowest over runs": min(values)}
+    return facts
+
+
+def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, Any]:
+    _, values, _ = measured([record], metric)
+    return {
+        "run_id": record.run_id,
+        "replicate": record.spec.replicate,
+        "status": record.status,
+        "loss": record.loss,
+        metric.label: values[0] if values else None,
+        "seconds": round(record.seconds, 1),
+        **_pretraining(session, record),
+        "device": record.environment.get("device"),
+        "code": record.code_digest + _age(session, record),
+        "stored in": str(session.store.origin(record.run_id, device_of(record))),
+        "error": record.error,
+    }
+
+
+def _pretraining(session: Session, record: RunRecord) -> dict[str, Any]:
+    """Return the run that a record starts from, and the seconds with it; nothing where it starts from none."""
+    parent = parent_of(record.spec)
+    if parent is None:
+        return {}
+    held = session.store.get(parent.run_id, device_of(record))
+    return {
+        "with pre-training": round(record.seconds + held.seconds, 1) if held else None,
+        "starts from": parent.run_id,
+    }
+
+
+def _age(session: Session, record: RunRecord) -> str:
+    return " stale" if session.stale(record) else " renewed" if session.renewed(record) else ""
+
+
+def _streams(records: dict[str, RunRecord]) -> list[dict[str, Any]]:
+    """Return the seed of every stream that the stored runs used, a line for each stream."""
+    names = sorted({name for record in records.values() for name in record.environment.get("streams", ())})
+    return [
+        {
+            "stream": name,
+            **{
+                f"r={record.spec.replicate}": Streams(record.spec.data.name, record.spec.replicate).seed(name)
+                for record in records.values()
+            },
+        }
+        for name in names
+    ]
+
+
+def _data(cell: PlannedCell) -> dict[str, Any]:
+    if cell.resolved is None:
+        return {"state": cell.reason}
+    spec = cell.resolved.spec.data
+    source = DATASETS[spec.name]
+    return {
+        "name": spec.name,
+        "title": source.title,
+        "digest": spec.digest,
+        "samples": f"{spec.samples or source.n_samples} of {source.n_samples}",
+        "shape": "x".join(map(str, source.shape)),
+        "classes": source.n_clusters,
+        "preprocessing": ", ".join(spec.preprocess) or "none",
+        "stand-in for": source.stand_in_for or "-",
+        "licence": source.licence,
+    }
+
+
+def _protocol(cell: PlannedCell, paper: Paper) -> list[dict[str, Any]]:
+    if cell.resolved is None:
+        return []
+    return [
+        {
+            "field": item.path,
+            "value": _short(item.value),
+            "from": item.origin,
+            "ledger": " ".join(f"{e}[{paper.ledger[e].severity}]" for e in item.ledger if e in paper.ledger),
+        }
+        for item in cell.resolved.fields
+    ]
+
+
+def _ledger(cell: PlannedCell, paper: Paper, metric: MetricRule) -> list[dict[str, Any]]:
+    if cell.resolved is None:
+        return []
+    ids = dict.fromkeys(e for item in cell.resolved.fields for e in item.ledger)
+    entries = [paper.ledger[e] for e in (*ids, *metric.ledger) if e in paper.ledger]
+    return [{"id": e.id, "severity": e.severity, "title": e.title, "our choice": e.choice} for e in entries]
+
+
+def _environments(records: dict[str, RunRecord]) -> list[dict[str, Any]]:
+    """Return each environment once, with the replicates made in it."""
+    seen: dict[str, tuple[dict[str, Any], list[int]]] = {}
+    for record in records.values():
+        shown = {k: v for k, v in record.environment.items() if k not in ("streams", "date")}
+        seen.setdefault(json.dumps(shown, sort_keys=True), (shown, []))[1].append(record.spec.replicate)
+    return [{"replicates": " ".join(map(str, made)), **shown} for shown, made in seen.values()]
+
+
+def _command(cell: PlannedCell, paper: Paper) -> str:
+    """Return the command that makes the runs of the cell again, ready for a shell; "" for a cell without runs."""
+    if not cell.specs:
+        return ""
+    words = ["python", "-m", "benchmark", "run", "--table", f"{cell.paper}/{cell.table}", "--method", cell.row]
+    words += ["--dataset", cell.column, "--profile", cell.profile, "--reading", cell.reading]
+    words += ["--setting", cell.setting] if cell.setting else []
+    words += [word for text in cell.overrides.split(";") if text for word in ("--set", text)]
+    if cell.runs != paper.table(cell.table).runs.get(cell.profile, paper.protocol.profiles[cell.profile].runs):
+        words += ["--runs", str(cell.runs)]
+    return shlex.join([*words, "--fresh"])
+
+
+def _grid(rows: Sequence[dict[str, Any]]) -> list[str]:
+    header = list(rows[0])
+    table = [header, *([_short(row[key]) for key in header] for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
+    return ["  " + "  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() for line in table]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return "-" if value in (None, "") else str(value)

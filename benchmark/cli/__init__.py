@@ -1,0 +1,1 @@
+"""The commands: ``python -m benchmark``, or ``reclust``; `main` has the entry."""

@@ -1,0 +1,112 @@
+"""What there is, as lists: methods, data sets, networks, papers, tables, profiles, and how much of them is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import typer
+
+from benchmark.cli.progress import duration
+from benchmark.papers.paper import load_paper, paper_ids
+from benchmark.plan.cells import PlannedCell
+from benchmark.registry import DATASETS, METHODS, NETWORKS
+from benchmark.session import Session
+
+
+def status_line(session: Session, profile: str, cells: list[PlannedCell]) -> dict[str, Any]:
+    """Return how much of one table, profile and reading is stored, and what the rest would take."""
+    plan = session.plan(cells)
+    specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
+    records = [record for spec in specs.values() for record in session.find(spec)[:1]]
+    counts = {s: sum(r.status == s for r in records) for s in ("ok", "collapsed", "diverged", "failed")}
+    seconds = [run.seconds for run in plan.runs]
+    known = [s for s in seconds if s is not None]
+    return {
+        "profile": profile,
+        "table": f"{cells[0].paper}/{cells[0].table}",
+        "reading": cells[0].reading,
+        "runs": len(specs),
+        "stored": plan.stored,
+        **counts,
+        "stale": sum(session.stale(record) for record in records),
+        "missing": sum(run.spec.run_id in specs for run in plan.runs),
+        "no data": len(plan.impossible),
+        "time left": duration(sum(known) / len(known) * len(seconds) if known else None) if plan.runs else "0 s",
+    }
+
+
+def _list_methods() -> list[dict[str, Any]]:
+    return [{"name": name, "class": method.__name__, "about": _first_line(method)} for name, method in METHODS.items()]
+
+
+def _list_datasets() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "samples": source.n_samples,
+            "shape": "x".join(map(str, source.shape)),
+            "classes": source.n_clusters,
+            "stand-in for": source.stand_in_for or "",
+            "licence": source.licence,
+            "title": source.title,
+        }
+        for name, source in DATASETS.items()
+    ]
+
+
+def _list_tables() -> list[dict[str, Any]]:
+    return [
+        {"name": f"{paper}/{name}", "kind": rule.kind, "published as": rule.published, "title": rule.title}
+        for paper in paper_ids()
+        for name, rule in load_paper(paper).tables.items()
+    ]
+
+
+def _list_profiles() -> list[dict[str, Any]]:
+    return [
+        {
+            "paper": paper,
+            "profile": name,
+            "runs": rule.runs,
+            "samples": rule.samples or "all",
+            "set": json.dumps(rule.set),
+        }
+        for paper in paper_ids()
+        for name, rule in load_paper(paper).protocol.profiles.items()
+    ]
+
+
+def _layers(network: Any) -> str:
+    return ", ".join(layer.name for layer in getattr(network, "layers", ()))
+
+
+def _first_line(thing: Any) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
+
+
+LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
+    "methods": _list_methods,
+    "datasets": _list_datasets,
+    "networks": lambda: [{"name": name, "layers": _layers(network)} for name, network in NETWORKS.items()],
+    "papers": lambda: [{"name": p, "title": load_paper(p).protocol.title} for p in paper_ids()],
+    "tables": _list_tables,
+    "profiles": _list_profiles,
+}
+"""What `ls` can list."""
+
+
+def print_list(lines: list[dict[str, Any]], as_json: bool) -> None:
+    """Print lines with the same keys as a table, or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(lines, indent=2))
+        return
+    if not lines:
+        typer.echo("nothing")
+        return
+    header = list(lines[0])
+    rows = [header, *([str(line[key]) for key in header] for line in lines)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    for row in rows:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

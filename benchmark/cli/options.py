@@ -1,0 +1,134 @@
+"""Options that the commands share, and what they mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from benchmark.errors import UsageError, UserError, did_you_mean
+from benchmark.execution.checkpoints import Frequency
+from benchmark.execution.observers import OBSERVERS
+from benchmark.plan.request import Request
+
+EXECUTORS = ("serial", "processes", "ray")
+
+_TIME = r"(\d+(?:\.\d+)?)([smhd])"
+
+
+class ReadingChoice(StrEnum):
+    """Readings as an option."""
+
+    paper = "paper"
+    code = "code"
+    both = "both"
+
+
+Papers = Annotated[list[str] | None, typer.Option("--paper", help="Only this paper; repeatable.")]
+Tables = Annotated[list[str] | None, typer.Option("--table", help="Only this table, as PAPER/TABLE; repeatable.")]
+Methods = Annotated[list[str] | None, typer.Option("--method", help="Only this method; repeatable.")]
+Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this data set; repeatable.")]
+Readings = Annotated[ReadingChoice | None, typer.Option("--reading", help="What the text says, or what the code does.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE, or LEDGER-ID=paper|code; repeatable.")]
+Runs = Annotated[int | None, typer.Option("--runs", min=1, help="Runs per cell, in place of the profile's number.")]
+Record = Annotated[
+    list[str] | None, typer.Option("--record", help="Record also: drift, validity, randomness; repeatable.")
+]
+Profile = Annotated[str, typer.Option("--profile", help="How much is spent: quick, cpu or paper.")]
+SomeProfile = Annotated[
+    str | None, typer.Option("--profile", help="quick, cpu or paper; all with stored rows if not given.")
+]
+Results = Annotated[Path, typer.Option("--results", help="The folder to which results are written.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of data sets; or set RECLUST_DATA.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core.")]
+Executor = Annotated[str, typer.Option("--executor", help="Who makes the runs: serial, processes or ray.")]
+Address = Annotated[str, typer.Option("--address", help="The Ray cluster, for --executor ray: auto or HOST:PORT.")]
+GpuShare = Annotated[
+    float, typer.Option("--gpus-per-run", min=0.01, max=1, help="With --executor ray --device cuda: share of a GPU.")
+]
+Checkpoint = Annotated[
+    str, typer.Option("--checkpoint", help="How often a run saves where it is: 90s, 5m, 10e (epochs), or never.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Stale = Annotated[str, typer.Option("--stale", help="Runs made by other code: keep or rerun.")]
+
+
+def request(
+    profile: str,
+    paper: list[str] | None,
+    table: list[str] | None,
+    method: list[str] | None,
+    dataset: list[str] | None,
+    reading: ReadingChoice | None,
+    sets: list[str] | None,
+    runs: int | None,
+    record: list[str] | None = None,
+    setting: list[str] | None = None,
+) -> Request:
+    """Return the request that the filters of a command stand for."""
+    both = ("paper", "code") if reading is ReadingChoice.both else (reading.value,) if reading else ()
+    parts = (tuple(part or ()) for part in (paper, table, method, dataset))
+    papers, named, methods, datasets = parts
+    for name in record or ():
+        if name not in OBSERVERS:
+            raise UsageError(did_you_mean("observer", name, OBSERVERS))
+    asked = Request(profile, papers, named, methods, datasets, both, tuple(sets or ()), runs)  # type: ignore[arg-type]
+    return replace(asked, record=tuple(record or ()), settings=tuple(setting or ()))
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def until(budget: str | None) -> float | None:
+    """Return the monotonic time at which a budget such as 20m is spent, None without one."""
+    return None if budget is None else time.monotonic() + time_span("--budget", budget)
+
+
+def time_span(option: str, text: str) -> float:
+    """Return the seconds of a text such as 20m; UsageError, which names the option, for what is no time."""
+    match = re.fullmatch(_TIME, text)
+    if match is None:
+        raise UsageError(f"{option} {text!r} is no time: write 90s, 20m, 2h or 7d.")
+    return _seconds(match)
+
+
+def _seconds(match: re.Match[str]) -> float:
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def frequency(text: str) -> Frequency | None:
+    """Return how often checkpoints are saved; None for never, UsageError for what is no time and no epochs."""
+    if text == "never":
+        return None
+    if match := re.fullmatch(r"([1-9]\d*)e", text):
+        return Frequency(None, int(match[1]))
+    if match := re.fullmatch(_TIME, text):
+        return Frequency(_seconds(match))
+    raise UsageError(f"--checkpoint {text!r} is no time: write 90s, 5m, 10e for every ten epochs, or never.")
+
+
+def check_executor(name: str) -> None:
+    """Raise UsageError for an executor that there is not."""
+    if name not in EXECUTORS:
+        raise UsageError(did_you_mean("executor", name, EXECUTORS))
+
+
+def check_device(name: str | None) -> None:
+    """Raise UsageError for a device that cannot be, UserError for one that is not here."""
+    if name in (None, "cpu"):
+        return
+    match = re.fullmatch(r"cuda(?::(\d+))?", name or "")
+    if match is None:
+        raise UsageError(f"--device {name!r} is no device: write cpu, cuda or cuda:1.")
+    if int(match[1] or 0) >= torch.cuda.device_count():
+        raise UserError(f"torch finds no GPU {name!r} here: leave --device out to run on the CPU.")

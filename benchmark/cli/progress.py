@@ -1,0 +1,189 @@
+"""Progress of a plan for people: one live view of all workers in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+
+from benchmark.execution.events import Event, Finished, Noted, Progress, Started
+from benchmark.plan.estimate import RunTimes
+from benchmark.plan.runs import Plan, PlannedRun
+
+
+@dataclass
+class Tally:
+    """How many runs ended how."""
+
+    by_status: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return the counts as one line."""
+        parts = [f"{count} {status}" for status, count in sorted(self.by_status.items())]
+        return ", ".join(parts) or "no run made"
+
+
+class Clock:
+    """The time that is left, from measured times of runs of the same kind and the progress of those that run."""
+
+    def __init__(self, runs: Iterable[PlannedRun], workers: int) -> None:
+        self.open = {run.spec.run_id: run for run in runs}
+        self.workers = workers
+        self.estimate = RunTimes(())
+        self.started: dict[str, float] = {}
+        self.share: dict[str, float] = {}
+
+    def started_now(self, run_id: str) -> None:
+        """Note that a run began."""
+        self.started[run_id] = time.monotonic()
+
+    def reached(self, run_id: str, share: float) -> None:
+        """Note how much of a run is done, from 0 to 1."""
+        self.share[run_id] = share
+
+    def finished(self, run_id: str) -> None:
+        """Note that a run ended, and learn from it."""
+        run = self.open.pop(run_id, None)
+        if run is not None and run_id in self.started:
+            self.estimate.add(run.spec, time.monotonic() - self.started[run_id])
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until all is done, or None where nothing is known yet."""
+        known = {run_id: s for run_id, run in self.open.items() if (s := self._left(run_id, run)) is not None}
+        if not known:
+            return None
+        mean = sum(known.values()) / len(known)
+        return (sum(known.values()) + mean * (len(self.open) - len(known))) / max(1, min(self.workers, len(self.open)))
+
+    def _left(self, run_id: str, run: PlannedRun) -> float | None:
+        share = self.share.get(run_id, 0.0)
+        if run_id in self.started and share > 0:
+            return (time.monotonic() - self.started[run_id]) * (1 - share) / share
+        seconds = self.estimate.seconds(run.spec)
+        return run.seconds if seconds is None else seconds
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span for people.
+
+    >>> duration(42), duration(200), duration(7500), duration(None)
+    ('42 s', '3 min', '2.1 h', 'unknown')
+    """
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def follow(events: Iterable[Event], plan: Plan, workers: int, console: Console) -> Tally:
+    """Show the events of a plan until they end, and return how the runs ended."""
+    view = _Live(plan, workers, console) if console.is_terminal else _Lines(plan, workers, console)
+    with view:
+        for event in events:
+            view.show(event)
+    return view.tally
+
+
+class _Lines:
+    """A line for every run that ends."""
+
+    def __init__(self, plan: Plan, workers: int, console: Console) -> None:
+        self.console, self.total = console, len(plan.runs)
+        self.clock = Clock(plan.runs, workers)
+        self.tally = Tally()
+        self.ended = 0
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+    def show(self, event: Event) -> None:
+        """Take note of an event, and print a line if a run ended."""
+        if isinstance(event, Started):
+            self.clock.started_now(event.run_id)
+        elif isinstance(event, Progress):
+            self.clock.reached(event.run_id, event.step / max(1, event.total))
+        elif isinstance(event, Noted):
+            self.console.print(event.text, markup=False, highlight=False)
+        elif isinstance(event, Finished):
+            self._end(event)
+
+    def _end(self, event: Finished) -> None:
+        self.ended += 1
+        self.clock.finished(event.job.spec.run_id)
+        status = event.record.status if event.record else "not made"
+        self.tally.by_status[status] = self.tally.by_status.get(status, 0) + 1
+        if event.error:
+            self.tally.errors.append(event.error)
+        left = duration(self.clock.seconds_left()) if self.clock.open else "0 s"
+        self.console.print(
+            f"[{self.ended}/{self.total}] {ended_line(event)}; left: {left}", markup=False, highlight=False
+        )
+
+
+class _Live(_Lines):
+    """Bars that redraw: one for the plan, one for every run in progress."""
+
+    def __init__(self, plan: Plan, workers: int, console: Console) -> None:
+        super().__init__(plan, workers, console)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self.bars = Bars(*columns, console=console)
+        self.names = {run.spec.run_id: run_name(run) for run in plan.runs}
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> None:
+        """Begin to draw."""
+        self.bars.start()
+        self.whole = self.bars.add_task("all runs", total=self.total, note="")
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing."""
+        self.bars.stop()
+
+    def show(self, event: Event) -> None:
+        """Take note of an event and redraw."""
+        if isinstance(event, Progress):
+            if event.run_id not in self.tasks:
+                self.tasks[event.run_id] = self.bars.add_task(
+                    self.names[event.run_id], total=event.total, note=event.phase
+                )
+            self.bars.update(self.tasks[event.run_id], completed=event.step, total=event.total)
+        elif isinstance(event, Finished) and event.job.spec.run_id in self.tasks:
+            self.bars.remove_task(self.tasks.pop(event.job.spec.run_id))
+        super().show(event)
+        note = f"left: {duration(self.clock.seconds_left())}" if self.clock.open else "done"
+        self.bars.update(self.whole, completed=self.ended, note=note)
+
+
+def run_name(run: PlannedRun) -> str:
+    """Return the name of a run for people."""
+    setting = f" {run.cell.setting}" if run.cell.setting else ""
+    return f"{run.spec.method} {run.spec.data.name}{setting} r={run.spec.replicate} ({run.cell.reading})"
+
+
+def ended_line(event: Finished) -> str:
+    """Return one line on how a run ended."""
+    spec = event.job.spec
+    setting = f" {event.job.context.setting}" if event.job.context.setting else ""
+    name = f"{spec.method} {spec.data.name}{setting} r={spec.replicate} ({event.job.context.reading})"
+    record = event.record
+    if record is None:
+        return f"{name}: not made: {event.error}"
+    if record.status in ("failed", "diverged"):
+        return f"{name}: {record.status}: {record.error}"
+    acc, seconds = 100 * record.metrics["acc"], duration(record.seconds)
+    made = ", made by another command" if event.elsewhere else ""
+    return f"{name}: {record.status}, ACC {acc:.1f} %, loss {record.loss:.4g}, {seconds}{made}"

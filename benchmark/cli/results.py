@@ -1,0 +1,87 @@
+"""The commands `results ...`: bring runs into the tracked form, look after what is stored, remove what is left over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.analysis.failures import traceback_of
+from benchmark.cli.options import Results, time_span
+from benchmark.cli.renew import results_renew
+from benchmark.errors import UserError
+from benchmark.execution.pruning import leftovers, remove
+from benchmark.execution.upkeep import damage
+from benchmark.files.quarantine import QUARANTINE, quarantined
+from benchmark.session import Session
+from benchmark.store.merge import merge as merge_folders
+from benchmark.store.store import Store
+
+results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify, prune, traceback.")
+results_app.command("renew")(results_renew)
+
+
+@results_app.command("merge")
+def results_merge(
+    sources: Annotated[list[Path] | None, typer.Argument(help="Results folders; by default that of --results.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Let newer code replace rows of older code.")] = False,
+    results: Results = Path("results"),
+) -> None:
+    """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers."""
+    report = merge_folders(sources or [results], results, replace=replace)
+    typer.echo(str(report))
+
+
+@results_app.command("verify")
+def results_verify(results: Results = Path("results")) -> None:
+    """Read every stored record and say what is damaged; exit 1 if anything is."""
+    session = Session(results)
+    records = sum(len(by_device) for by_device in session.records.values())
+    if not records:
+        _refuse_nowhere(results)
+    problems = damage(session.store)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if aside := quarantined(results):
+        typer.echo(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
+    typer.echo(f"{records} records read, {len(problems)} problems.")
+    raise typer.Exit(1 if problems else 0)
+
+
+@results_app.command("prune")
+def results_prune(
+    older_than: Annotated[str, typer.Option(help="Only what was not written to for so long: 90s, 20m, 2h, 7d.")] = "7d",
+    merged: Annotated[
+        bool, typer.Option("--merged", help="Also run folders whose rows are in results/stored.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    results: Results = Path("results"),
+) -> None:
+    """Remove what nothing needs: checkpoints of runs that were broken off, what is in quarantine, merged runs.
+
+    Stored numbers stay. With the folder of a merged run go its assignments and weights, which are not tracked.
+    """
+    seconds = time_span("--older-than", older_than)
+    _refuse_nowhere(results)
+    found = leftovers(Store(results), seconds, merged=merged)
+    freed, kept = 0, 0
+    for left, why in ((left, "") for left in found) if dry_run else remove(results, found):
+        typer.echo(f"{left.path} ({left.what}): {f'stays, {why}' if why else f'{left.size / 2**20:.1f} MiB'}")
+        freed, kept = freed + (0 if why else left.size), kept + bool(why)
+    typer.echo(f"{len(found) - kept} {'would go' if dry_run else 'removed'}, {freed / 2**20:.1f} MiB.")
+    raise typer.Exit(1 if kept else 0)
+
+
+@results_app.command("traceback")
+def results_traceback(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, as `status` shows it.")],
+    results: Results = Path("results"),
+) -> None:
+    """Show what a failed run raised."""
+    typer.echo(traceback_of(Store(results), run_id))
+
+
+def _refuse_nowhere(results: Path) -> None:
+    if not results.is_dir():
+        raise UserError(f"there is no folder {results}: name a results folder with --results.")

@@ -1,0 +1,112 @@
+"""From a plan to stored runs and drawn tables, told to the user on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+
+from benchmark.cli.progress import duration, follow
+from benchmark.cli.stopping import Stopping
+from benchmark.errors import UsageError, UserError
+from benchmark.execution.checkpoints import Frequency
+from benchmark.execution.events import Event, Job, Place
+from benchmark.execution.executors import processes, serial
+from benchmark.plan.cells import PlannedCell
+from benchmark.plan.request import Request
+from benchmark.plan.runs import Plan
+from benchmark.record import COUNTED
+from benchmark.session import Session
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def refuse_nothing(cells: list[PlannedCell], request: Request) -> None:
+    """Raise UsageError where a request covers no cell."""
+    if not cells:
+        raise UsageError(
+            f"no cell of the {request.profile} profile fits these options: see `python -m benchmark ls tables`."
+        )
+
+
+def missing_readings(cells: Sequence[PlannedCell], request: Request) -> str:
+    """Return a sentence about readings that were asked for and have no cell, "" where all have."""
+    lacking = [r for r in request.readings if all(cell.reading != r for cell in cells)]
+    return f"the {request.profile} profile has no {' and no '.join(lacking)} reading here." if lacking else ""
+
+
+def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
+    """Raise UserError where there is nothing stored and nothing that could be made."""
+    if plan.runs or plan.stored:
+        return
+    reasons = [reason.rstrip(".") for reason in dict.fromkeys(plan.impossible.values())]
+    for reason, names in (
+        ("not implemented", dict.fromkeys(c.row for c in cells if c.reason == "not implemented")),
+        ("no data set of ours", dict.fromkeys(c.column for c in cells if c.reason == "no data")),
+    ):
+        reasons += [f"{reason}: {', '.join(names)}"] if names else []
+    raise UserError(f"no run can be made: {'; '.join(reasons)}.")
+
+
+def announce(plan: Plan, workers: int) -> None:
+    """Say what is stored, what will be made, how long that takes, and what cannot be made."""
+    seconds = [run.seconds for run in plan.runs]
+    known = [s for s in seconds if s is not None]
+    guess = sum(known) / len(known) * len(seconds) / max(1, min(workers, len(seconds))) if known else None
+    time_text = "" if guess is None else f", about {duration(guess)} with {workers} workers"
+    out.print(f"{plan.stored} runs are stored, {len(plan.runs)} to make{time_text}.", markup=False)
+    for reason in dict.fromkeys(plan.impossible.values()):
+        count = sum(r == reason for r in plan.impossible.values())
+        out.print(f"{count} runs cannot be made: {reason}", markup=False)
+    if plan.stored and not plan.runs:
+        out.print("Nothing to train; --fresh trains everything here, without the tracked rows.", markup=False)
+
+
+@dataclass(frozen=True)
+class How:
+    """How runs are made: by which executor, with how many workers, until when, and how often checkpoints are saved.
+
+    `address` and `gpus` are for a Ray cluster: where it is, and the share of a GPU that a run takes.
+    """
+
+    executor: str = "processes"
+    workers: int = 1
+    until: float | None = None
+    checkpoints: Frequency | None = None
+    replace: bool = False
+    address: str = "auto"
+    gpus: float = 1.0
+
+
+def carry_out(plan: Plan, session: Session, how: How) -> int:
+    """Make the runs of a plan and return the exit code."""
+    # A run that is made again for an observer takes the place of the one without.
+    jobs = [Job(r.spec, r.context, r.record, r.parents, r.replace or bool(r.record)) for r in plan.runs]
+    how = replace(how, workers=min(how.workers, len(jobs)))
+    place = Place(session.results, session.data_dir, session.device, how.replace, checkpoints=how.checkpoints)
+    with Stopping() as stopping:
+        try:
+            tally = follow(_events(jobs, place, how, stopping), plan, how.workers, out)
+        except KeyboardInterrupt:
+            out.print("Stopped: finished runs are stored; the same command goes on from the checkpoints.", markup=False)
+            return stopping.exit_code if stopping.asked() else 130
+    out.print(f"Runs made: {tally.text()}; records in {session.results / 'runs'}.", markup=False)
+    left = len(jobs) - sum(tally.by_status.values())
+    if stopping.asked():
+        out.print(f"Stopped: {left} runs are left; the same command goes on from their checkpoints.", markup=False)
+        return stopping.exit_code
+    if left:
+        out.print(f"The budget is spent: {left} runs are left; the same command goes on with them.", markup=False)
+    fruitless = tally.by_status and not any(tally.by_status.get(status) for status in COUNTED)
+    return 1 if tally.errors or fruitless else 0
+
+
+def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iterator[Event]:
+    if how.executor == "serial":
+        return serial(jobs, place, how.until, stopping.asked)
+    if how.executor == "ray":
+        from benchmark.execution.ray_executor import on_ray
+
+        return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked)
+    return processes(jobs, place, how.workers, how.until, stopping.asked)

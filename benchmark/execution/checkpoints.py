@@ -1,0 +1,203 @@
+"""Checkpoints on disk: what a run needs to go on after its process died, as safetensors files with JSON in their heads.
+
+Below ``<results>/checkpoints/<run>/`` a file is named ``<phase>-<step>-<within|end>.<digest>.safetensors``. It appears
+whole, by a rename, and its name holds the digest of its bytes: one that is damaged is found, set aside and not used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from benchmark.files.faults import sentence
+from benchmark.files.owners import draft
+from benchmark.files.quarantine import set_aside
+from benchmark.files.writing import write_synced
+from benchmark.training.resume import SavedState, Stopped
+
+CHECKPOINTS = "checkpoints"
+
+_NAME = re.compile(r"(\d{2})-(\d{9})-(within|end)\.([0-9a-f]{16})\.safetensors")
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """How often a checkpoint is saved: after so many seconds, and after so many epochs; None means not for that."""
+
+    seconds: float | None = 60.0
+    epochs: int | None = None
+
+
+def checkpoint_folder(results: Path, run: str) -> Path:
+    """Return where the checkpoints of the run folder `run` lie."""
+    return results / CHECKPOINTS / run
+
+
+def discard(results: Path, run: str) -> None:
+    """Remove the checkpoints of a run that needs them no more."""
+    shutil.rmtree(checkpoint_folder(results, run), ignore_errors=True)
+
+
+class RunCheckpoints:
+    """The checkpoints of one run: a `benchmark.training.resume.Checkpoints`.
+
+    `identity` is what must be equal for a checkpoint to be used; with `every` None there are none. `asked` says whether
+    the run is to stop; `note` is called with one sentence where a checkpoint cannot be written or read, which costs
+    time and nothing else.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        run: str,
+        identity: Mapping[str, str],
+        every: Frequency | None,
+        asked: Callable[[], bool] = lambda: False,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.results, self.folder = results, checkpoint_folder(results, run)
+        self.identity, self.every, self.asked, self.note = dict(identity), every, asked, note
+        self.seconds, self.resumed = 0.0, 0
+        self._phase, self._name, self._epoch = -1, "", 0
+        self._opened = self._saved = time.monotonic()
+
+    def begin(self, phase: str) -> SavedState | None:
+        """Enter the next phase; return its last state, or None where it has none that can be used."""
+        self._phase, self._name, self._epoch = self._phase + 1, phase, 0
+        for path in self._found() if self.every else ():
+            values = self._read(path)
+            if values is not None:
+                state, kept = values
+                self.seconds, self.resumed = kept["seconds"], kept["resumed"] + 1
+                self._epoch = kept["epoch"]
+                return state
+        return None
+
+    def due(self, epoch: int) -> bool:
+        """Return whether it is time for a checkpoint, or the run is to stop."""
+        if self.every is None:
+            return False
+        late = self.every.seconds is not None and time.monotonic() - self._saved >= self.every.seconds
+        enough = self.every.epochs is not None and epoch - self._epoch >= self.every.epochs
+        if late or enough:
+            self._epoch = epoch
+        return late or enough or self.asked()
+
+    def save(self, state: SavedState, *, finished: bool, step: int) -> None:
+        """Write a state and remove the older ones of its phase; where that fails, say so and go on."""
+        if self.every is None:
+            return
+        kept = {"identity": self.identity, "phase": self._name, "resumed": self.resumed, "epoch": self._epoch}
+        kept |= {"seconds": self.seconds + time.monotonic() - self._opened, "state": state.values}
+        tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.tensors.items()}
+        data = save(tensors, metadata={"reclust": json.dumps(kept)})
+        kind = "end" if finished else "within"
+        path = self.folder / f"{self._phase:02}-{step:09}-{kind}.{_digest(data)}.safetensors"
+        try:
+            older = [file for file in self._files() if file != path]
+            _write(path, data)
+            for file in older:
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            self.note(f"no checkpoint was written: {sentence(error)}")
+        self._saved = time.monotonic()
+
+    def stop_if_asked(self) -> None:
+        """Raise `Stopped` where the run is to stop."""
+        if self.asked():
+            raise Stopped
+
+    def _files(self) -> list[Path]:
+        """Return the files of this phase, its end first, then the latest step."""
+        return [path for phase, *_, path in _listed(self.folder) if phase == self._phase]
+
+    def _found(self) -> list[Path]:
+        try:
+            return self._files()
+        except OSError as error:
+            self.note(f"no checkpoint could be looked for: {sentence(error)}")
+            return []
+
+    def _read(self, path: Path) -> tuple[SavedState, dict[str, Any]] | None:
+        """Return a state and what was noted with it; None where it is damaged (and set aside) or cannot be used."""
+        try:
+            kept, state = read_checkpoint(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.note(f"a checkpoint could not be read, and is not used: {sentence(error)}")
+            return None
+        except ValueError as error:
+            self.note(f"a checkpoint is damaged and was set aside: {error}")
+            _set_aside(self.results, path, str(error))
+            return None
+        if kept["identity"] != self.identity or kept["phase"] != self._name:
+            return None
+        return state, kept
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], SavedState]:
+    """Return what was noted with a state, and the state; ValueError where the file is damaged."""
+    data = path.read_bytes()
+    match = _NAME.fullmatch(path.name)
+    if match is None or _digest(data) != match[4]:
+        raise ValueError(f"{path.name} does not have the digest that its name states")
+    try:
+        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        kept = json.loads(head["__metadata__"]["reclust"])
+        return kept, SavedState(load(data), kept.pop("state"))
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ValueError(f"{path.name} is no checkpoint ({error})") from None
+
+
+def damaged_checkpoints(results: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the checkpoints below `results` that cannot be read, with the reason."""
+    for folder in sorted((results / CHECKPOINTS).glob("*/")):
+        for *_, path in _listed(folder):
+            try:
+                read_checkpoint(path)
+            except (OSError, ValueError) as error:
+                yield path, str(error)
+
+
+def _listed(folder: Path) -> list[tuple[int, bool, int, Path]]:
+    """Return phase, whether it is within, minus the step, and path of each checkpoint, sorted."""
+    found = []
+    for path in folder.glob("*.safetensors"):
+        if match := _NAME.fullmatch(path.name):
+            found.append((int(match[1]), match[3] == "within", -int(match[2]), path))
+    return sorted(found)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = draft(path.parent)
+    try:
+        write_synced(written, data)
+        os.replace(written, path)
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def _set_aside(results: Path, path: Path, reason: str) -> None:
+    try:
+        set_aside(results, path, reason)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,165 @@
+"""A crew: worker processes that make runs, each with a pipe of its own, so that the death of one touches no other.
+
+Workers ignore the interrupt of a terminal, which reaches them too: the driver tells them to stop at a checkpoint. So
+does SIGTERM. They end when the driver is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from benchmark.execution.events import Event, Finished, Job, Paused, Place
+from benchmark.execution.jobs import make_run
+from benchmark.registry import load_plugins
+
+_STOP = "stop"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Died:
+    """The worker of a run died; `how` says by what."""
+
+    job: Job
+    how: str
+
+
+class _Worker:
+    """A process and what it is at."""
+
+    def __init__(self, place: Place) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, place))
+        with _signals_wait():
+            self.process.start()
+        theirs.close()
+        self.job: Job | None = None
+
+    def send(self, message: Job | str) -> None:
+        try:
+            self.pipe.send(message)
+        except OSError:  # it is dead, which is seen when its end of the pipe is read
+            return
+
+    def how_it_died(self) -> str:
+        self.process.join(5)
+        code = self.process.exitcode
+        if code == -signal.SIGKILL:
+            return "killed by SIGKILL, as the system does where memory runs out"
+        return f"by the signal {-code}" if code is not None and code < 0 else f"with the exit code {code}"
+
+
+class Crew:
+    """Up to `workers` processes, started when they are first needed; a context that ends them."""
+
+    def __init__(self, place: Place, workers: int) -> None:
+        self.place, self.workers = place, workers
+        self._crew: list[_Worker] = []
+
+    def __enter__(self) -> Crew:
+        """Begin without a process."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the workers, also those in the middle of a run: all that is on disk is whole at any time."""
+        for worker in self._crew:
+            worker.process.kill()
+        for worker in self._crew:
+            worker.process.join()
+            worker.pipe.close()
+        self._crew = []
+
+    @property
+    def busy(self) -> int:
+        """How many workers are at a run."""
+        return sum(worker.job is not None for worker in self._crew)
+
+    @property
+    def free(self) -> int:
+        """How many more runs can be begun."""
+        return self.workers - self.busy
+
+    def begin(self, job: Job) -> None:
+        """Give a run to a worker that has none."""
+        idle = [worker for worker in self._crew if worker.job is None]
+        if not idle:
+            idle.append(_Worker(self.place))
+            self._crew += idle
+        idle[0].job = job
+        idle[0].send(job)
+
+    def stop(self) -> None:
+        """Ask all workers to stop at a checkpoint."""
+        for worker in self._crew:
+            worker.send(_STOP)
+
+    def events(self, seconds: float) -> Iterator[Event | Died]:
+        """Yield what the workers say within `seconds`, or until something was said."""
+        said: Any = wait([worker.pipe for worker in self._crew], seconds)
+        for worker in [worker for worker in self._crew if worker.pipe in said]:
+            try:
+                event = worker.pipe.recv()
+            except (EOFError, OSError):
+                self._crew.remove(worker)
+                worker.pipe.close()
+                if worker.job is not None:
+                    yield Died(worker.job, worker.how_it_died())
+                continue
+            if isinstance(event, Finished | Paused):
+                worker.job = None
+            yield event
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Start a process that gets no signal before it has said what is to become of them, which takes it seconds."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which would let them through again when it begins
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(pipe: Connection[Any, Any], place: Place) -> None:
+    """Make the runs that come through a pipe, until it is closed."""
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
+    load_plugins()
+    while not stop.is_set():
+        try:
+            job = jobs.get(timeout=0.5)
+        except queue.Empty:
+            continue
+        pipe.send(make_run(job, place, pipe.send, stop.is_set))
+
+
+def _listen(pipe: Connection[Any, Any], jobs: queue.SimpleQueue[Job], stop: threading.Event) -> None:
+    while True:
+        try:
+            message = pipe.recv()
+        except (EOFError, OSError):  # the driver is gone
+            os._exit(1)
+        if message == _STOP:
+            stop.set()
+        else:
+            jobs.put(message)

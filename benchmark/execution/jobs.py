@@ -1,0 +1,158 @@
+"""How one job is done: its data, its parent's weights, its checkpoints, and its record in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmark.errors import UserError
+from benchmark.execution.checkpoints import RunCheckpoints, discard
+from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Progress, Started, never
+from benchmark.execution.execute import RunResult, execute
+from benchmark.execution.observers import OBSERVERS
+from benchmark.execution.shared_data import shared_data
+from benchmark.files.faults import sentence
+from benchmark.plan.lineage import parent_of
+from benchmark.provenance.code import run_code_digest
+from benchmark.provenance.environment import device_name
+from benchmark.record import COUNTED, RunRecord
+from benchmark.store.run_files import read_state
+from benchmark.store.run_folders import RunFolders
+from benchmark.store.store import Store
+from benchmark.training.resume import Stopped
+
+
+def with_parents(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs, each after that of the run it starts from, which is added where it is not among them."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        if parent := parent_of(job.spec):
+            context = job.context.model_copy(update={"setting": ""})
+            found.setdefault(parent.run_id, Job(parent, context))
+            job = replace(job, parents=(parent.run_id,))
+        found[job.run_id] = job
+    return list(found.values())
+
+
+def make_run(
+    job: Job, place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never
+) -> Finished | Paused:
+    """Execute one job with one thread, store its record, and return how it ended."""
+    try:
+        fallen = inherited(job, place)
+        result = RunResult(fallen) if fallen else train(job, place, report, asked, starting_weights(job, place))
+        save(result, job, place)
+    except Stopped:
+        return Paused(job)
+    except UserError as error:
+        return Finished(job, None, str(error))
+    except OSError as error:
+        return Finished(job, None, sentence(error))
+    return Finished(job, result.record)
+
+
+def inherited(job: Job, place: Place) -> RunRecord | None:
+    """Return the record of a run whose parent diverged or failed, None of any other.
+
+    The run would go the same way in its own pre-training, which has the same data, streams and phases.
+    """
+    held = _parent_folder(job, place)
+    parent = held[0].record(held[1]) if held else None
+    if parent is None or parent.status in COUNTED:
+        return None
+    return RunRecord(
+        run_id=job.run_id,
+        spec=job.spec,
+        context=job.context,
+        status=parent.status,
+        error=f"run {parent.run_id}, which it starts from, {parent.status}: {parent.error}",
+        n_samples=parent.n_samples,
+        code_digest=run_code_digest(job.spec),
+        environment={**parent.environment, "streams": []},
+    )
+
+
+def starting_weights(job: Job, place: Place) -> Mapping[str, torch.Tensor] | None:
+    """Return the weights, by name, of the run that a job starts from; None where it starts from none.
+
+    Raises UserError where they are not in the results folder.
+    """
+    if not job.parents:
+        return None
+    held = _parent_folder(job, place)
+    weights = read_state(held[0].origin(held[1])) if held else None
+    if weights is None:
+        raise UserError(
+            f"run {job.run_id} starts from the weights of run {job.parents[0]}, which are not in "
+            f"{place.results / 'runs'}: run it again."
+        )
+    return weights
+
+
+def _parent_folder(job: Job, place: Place) -> tuple[RunFolders, tuple[str, str]] | None:
+    """Return the run folders that hold the parent of a job, and its key there; None where there is none."""
+    if not job.parents:
+        return None
+    parent, device = job.parents[0], device_name(place.device)
+    folders = RunFolders(place.results / "runs")
+    return (folders, (parent, device)) if device in folders.devices(parent, device) else None
+
+
+def train(
+    job: Job,
+    place: Place,
+    report: Callable[[Event], None],
+    asked: Callable[[], bool] = never,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> RunResult:
+    """Execute one job with one thread, from the `weights` of its parent.
+
+    Raises UserError, OSError, or Stopped where it was `asked` to stop.
+    """
+    run_id = job.run_id
+    report(Started(run_id))
+
+    def progress(phase: str, step: int, total: int) -> None:
+        report(Progress(run_id, phase, step, total))
+
+    def note(text: str) -> None:
+        report(Noted(f"run {run_id}: {text}"))
+
+    every = place.checkpoints
+    opened = partial(RunCheckpoints, place.results, place.run_name(job.run_id), every=every, asked=asked, note=note)
+    with one_thread():
+        data = shared_data(job.spec, place.data_dir, place.shared) if place.shared else None
+        return execute(
+            job.spec,
+            context=job.context,
+            data_dir=place.data_dir,
+            device=place.device,
+            progress=progress,
+            measures=[OBSERVERS[name] for name in job.record],
+            data=data,
+            checkpoints=opened,
+            parent=weights,
+        )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as all runs do: with another number sums are rounded otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def save(result: RunResult, job: Job, place: Place) -> None:
+    """Store the record of a run, then remove its checkpoints."""
+    Store(place.results).save(result.record, result.labels, result.weights, replace=place.replace or job.replace)
+    discard(place.results, place.run_name(result.record.run_id))

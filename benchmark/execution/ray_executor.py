@@ -1,0 +1,267 @@
+"""The executor for more than one machine: a Ray cluster makes the runs, the driver claims and stores them.
+
+Each run is a task of one CPU and, on GPUs, of a share of one. A node keeps the prepared data once, in a file that its
+workers map. Runs of a lost worker or node are made again: from their checkpoints where the node sees the driver's
+results folder, else from the beginning. The numbers are those of the serial executor.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.errors import UsageError, UserError
+from benchmark.execution.agenda import Agenda
+from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Started, never
+from benchmark.execution.execute import RunResult
+from benchmark.execution.jobs import inherited, save, starting_weights, train
+from benchmark.execution.shared_data import folder_of
+from benchmark.files.faults import sentence
+from benchmark.files.locks import Claims
+from benchmark.files.owners import process
+from benchmark.provenance.code import run_code_digest
+from benchmark.registry import load_plugins
+from benchmark.training.resume import Stopped
+
+ATTEMPTS = 4
+"""How often a run is tried again when its worker or node is lost."""
+
+POLL_SECONDS = 0.25
+GRACE_SECONDS = 60.0
+BELL_SECONDS = 2.0
+"""How often a run asks whether it is to stop."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a task gives back: a result, the sentence why there is none, or neither where it was stopped."""
+
+    result: RunResult | None = None
+    error: str = ""
+
+
+class _Bell:
+    """An actor that the driver rings when runs are to stop."""
+
+    def __init__(self) -> None:
+        self._rung = False
+
+    def ring(self) -> None:
+        """Ask all runs to stop."""
+        self._rung = True
+
+    def rung(self) -> bool:
+        """Whether runs are to stop."""
+        return self._rung
+
+
+def on_ray(
+    jobs: Sequence[Job],
+    place: Place,
+    address: str,
+    gpus: float = 1.0,
+    until: float | None = None,
+    asked: Callable[[], bool] = never,
+) -> Iterator[Event]:
+    """Make the runs on the Ray cluster at `address`; start none after the monotonic time `until`.
+
+    On a GPU a run takes the share `gpus` of one. Raises UsageError where Ray is not installed, UserError where there is
+    no cluster.
+    """
+    place = replace(place, results=place.results.resolve())
+    with _connected(address) as ray, _marked(place.results) as mark, Claims(place.results) as claims:
+        agenda = Agenda(jobs, place, claims, until, asked, alone=False, attempts=ATTEMPTS)
+        driver = _Driver(ray, place, gpus, mark, agenda)
+        try:
+            yield from driver.work(asked)
+        finally:
+            driver.clean_nodes()
+
+
+class _Driver:
+    """What runs where, and what came of it."""
+
+    def __init__(self, ray: Any, place: Place, gpus: float, mark: str, agenda: Agenda) -> None:
+        self.ray, self.place, self.mark, self.agenda = ray, place, mark, agenda
+        self.need = gpus if place.device.startswith("cuda") else 0.0
+        self.bell = ray.remote(num_cpus=0)(_Bell).remote()
+        self.task = ray.remote(num_cpus=1, num_gpus=self.need, max_retries=0, scheduling_strategy="SPREAD")(_on_node)
+        self.running: dict[Any, Job] = {}
+        self._room, self._counted = 0, 0.0
+
+    def work(self, asked: Callable[[], bool]) -> Iterator[Event]:
+        """Yield events until all is done, the time is over, or the runs have stopped."""
+        agenda, grace = self.agenda, None
+        while agenda.open:
+            while len(self.running) < self.room() and (job := agenda.take(idle=not self.running)):
+                yield from self._begun(job)
+            yield from agenda.settled()
+            if grace is None and asked():
+                grace = time.monotonic() + GRACE_SECONDS
+                self.bell.ring.remote()
+                yield Noted("Stopping at the next checkpoints; a second signal (Ctrl-C) stops at once.")
+            if (agenda.over and not self.running) or (grace is not None and time.monotonic() > grace):
+                return
+            if self.running:
+                done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=POLL_SECONDS)
+                for reference in done:
+                    yield from self._ended(self.running.pop(reference), reference)
+            elif agenda.open:
+                time.sleep(POLL_SECONDS)
+
+    def _begun(self, job: Job) -> Iterator[Event]:
+        """Hand a run to the cluster, with the weights that it starts from."""
+        try:
+            if record := inherited(job, self.place):
+                end = self._saved(job, RunResult(record))
+            else:
+                weights = starting_weights(job, self.place)
+                self.running[self.task.remote(job, self.place, self.mark, self.bell, weights)] = job
+                yield Started(job.run_id)
+                return
+        except UserError as error:
+            end = Finished(job, None, str(error))
+        self.agenda.ended(end)
+        yield end
+
+    def room(self) -> int:
+        """Return how many runs the cluster has room for now; nodes come and go."""
+        if time.monotonic() - self._counted > 1.0:
+            self._counted, held = time.monotonic(), self.ray.cluster_resources()
+            self._room = int(held.get("CPU", 0))
+            if self.need:
+                self._room = min(self._room, int(held.get("GPU", 0) / self.need + 1e-9))
+        return self._room
+
+    def clean_nodes(self) -> None:
+        """Remove the prepared data from the nodes, as far as they can be reached."""
+        for reference in self.running:
+            self.ray.cancel(reference, force=True)
+        strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        task = self.ray.remote(num_cpus=0, max_retries=0)(_forget)
+        nodes = [node["NodeID"] for node in self.ray.nodes() if node["Alive"]]
+        asked = [task.options(scheduling_strategy=strategy(node, soft=False)).remote(self.mark) for node in nodes]
+        self.ray.wait(asked, num_returns=len(asked), timeout=5.0)
+
+    def _ended(self, job: Job, reference: Any) -> Iterator[Event]:
+        errors = self.ray.exceptions
+        try:
+            answer: _Answer = self.ray.get(reference)
+        except errors.RayTaskError as error:
+            text = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
+            end = Finished(job, None, f"run {job.run_id} could not be made on its node ({text}).")
+        except errors.RayError as error:
+            what = type(error).__name__
+            yield Noted(f"run {job.run_id} lost its worker or node ({what}).")
+            self.agenda.died(job, f"the last time by {what}")
+            return
+        else:
+            if answer.result is None and not answer.error:
+                self.agenda.again(job)
+                yield Paused(job)
+                return
+            end = self._stored(job, answer)
+        self.agenda.ended(end)
+        yield end
+
+    def _stored(self, job: Job, answer: _Answer) -> Finished:
+        if answer.result is None:
+            return Finished(job, None, answer.error)
+        record = answer.result.record
+        if record.code_digest != run_code_digest(job.spec):
+            text = f"run {job.run_id} was made by other code: install the same version of reclust on every node."
+            return Finished(job, None, text)
+        return self._saved(job, answer.result)
+
+    def _saved(self, job: Job, result: RunResult) -> Finished:
+        try:
+            save(result, job, self.place)
+        except OSError as error:
+            return Finished(job, None, sentence(error))
+        return Finished(job, result.record)
+
+
+def _on_node(job: Job, place: Place, mark: str, bell: Any, weights: Mapping[str, torch.Tensor] | None) -> _Answer:
+    """Make one run on a node, and give it back."""
+    load_plugins()
+    sees_results = (place.results / mark).exists()
+    shared = folder_of(process(os.getppid()), mark)  # the parent is the node's own process
+    place = replace(place, shared=shared, checkpoints=place.checkpoints if sees_results else None)
+    stop, over = threading.Event(), threading.Event()
+    listener = threading.Thread(target=_listen, args=(bell, stop, over), daemon=True)
+    listener.start()
+    try:
+        return _Answer(train(job, place, lambda event: None, stop.is_set, weights))
+    except Stopped:
+        return _Answer()
+    except UserError as error:
+        return _Answer(error=str(error))
+    except OSError as error:
+        return _Answer(error=sentence(error))
+    finally:
+        over.set()
+
+
+def _listen(bell: Any, stop: threading.Event, over: threading.Event) -> None:
+    import ray
+
+    while not over.wait(BELL_SECONDS):
+        try:
+            if ray.get(bell.rung.remote(), timeout=BELL_SECONDS):
+                stop.set()
+                return
+        except ray.exceptions.RayError:  # the driver is busy, or gone: then Ray ends this process
+            continue
+
+
+def _forget(mark: str) -> None:
+    folder = folder_of(process(os.getppid()), mark)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--executor ray needs Ray: install it with pip install 'reclust[cluster]'.") from None
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"no Ray cluster answers at {address!r} ({reason}): start one with `ray start --head`."
+        ) from None
+    try:
+        for number, handler in handlers.items() if main else ():
+            signal.signal(number, handler)  # Ray sets handlers of its own
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _marked(results: Path) -> Iterator[str]:
+    """Leave a file in the results folder, by whose sight a node knows that the folder is the driver's."""
+    name = f".cluster-{uuid.uuid4().hex}"
+    results.mkdir(parents=True, exist_ok=True)
+    (results / name).touch()
+    try:
+        yield name
+    finally:
+        (results / name).unlink(missing_ok=True)

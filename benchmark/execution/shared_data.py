@@ -1,0 +1,96 @@
+"""Prepared data, once in the memory of a machine: written to a file by the first worker, mapped by all.
+
+The folder lives as long as the command that made it. Its owner is in its name, so that the next command on the machine
+removes what a killed one left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.data.prepared import load_prepared
+from benchmark.files.owners import alive, this_process
+from benchmark.registry import DATASETS, LoadedData
+from benchmark.spec import RunSpec, canonical_json
+
+_HEAD = "reclust-data-"
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Prepared data whose samples `x` (n, ...) are mapped from a file; what is written into them stays private."""
+
+    x: np.ndarray
+    y: np.ndarray
+    name: str
+    n_clusters: int
+    digest: str
+
+    def prepare(self, preprocess: tuple[str, ...], samples: int | None) -> LoadedData:
+        """Return the data themselves: they are prepared."""
+        return self
+
+
+@contextmanager
+def shared_folder() -> Iterator[Path | None]:
+    """Give a folder of this machine for the time of a command; None where there is none to be had."""
+    folder = folder_of(this_process(), uuid.uuid4().hex)
+    try:
+        yield folder
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_of(owner: str, name: str) -> Path | None:
+    """Return a folder of this machine that lives with its owner, None where there is none to be had.
+
+    Folders whose owners are gone are removed.
+    """
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob(f"{_HEAD}*"):
+        if alive(left.name.removeprefix(_HEAD).partition(".")[0]) is False:
+            shutil.rmtree(left, ignore_errors=True)
+    folder = parent / f"{_HEAD}{owner}.{name}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    return folder
+
+
+def shared_data(spec: RunSpec, data_dir: Path | None, folder: Path) -> LoadedData:
+    """Return the prepared data of a run, mapped from `folder`; loaded in memory where it cannot be written to.
+
+    Raises DataError as `benchmark.data.prepared.prepared_data` does.
+    """
+    stem = folder / hashlib.sha256(canonical_json([spec.data, str(data_dir)]).encode()).hexdigest()[:16]
+    x, y = stem.with_suffix(".x.npy"), stem.with_suffix(".y.npy")
+    try:
+        with stem.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given back by the system, however the holder ends
+            if not x.exists():
+                _write(load_prepared(spec.data, data_dir), x, y)
+        # Writable, as torch warns of arrays that are not; what is written stays in this process.
+        samples, labels = np.load(x, mmap_mode="c", allow_pickle=False), np.load(y, allow_pickle=False)
+    except OSError:
+        return load_prepared(spec.data, data_dir)
+    return Mapped(samples, labels, spec.data.name, DATASETS[spec.data.name].n_clusters, spec.data.digest)
+
+
+def _write(data: LoadedData, x: Path, y: Path) -> None:
+    for path, array in ((y, data.y), (x, data.x)):  # x last: where it is, all is
+        draft = path.with_suffix(".draft.npy")
+        np.save(draft, array, allow_pickle=False)
+        os.replace(draft, path)

@@ -1,0 +1,218 @@
+"""What a figure of a paper is: declared in ``paper_tables/<id>/figures.py``, drawn from stored numbers only.
+
+That module lists its figures as ``FIGURES``, a tuple of `Figure`. Each has a function that takes `Numbers` (what is
+stored) and returns a `Drawing`, or raises `NoNumbers` with the command that would make what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import matplotlib.figure
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.errors import UserError
+from benchmark.measure.mismatch import purity, purity_gain
+
+Floats = npt.NDArray[np.float64]
+
+
+class NoNumbers(UserError):
+    """What a figure needs is not stored; the message says why, and how to make it.
+
+    `near` says that runs are stored and only something beside them is missing.
+    """
+
+    def __init__(self, message: str, *, near: bool = False) -> None:
+        super().__init__(message)
+        self.near = near
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The last phase of one run: `epochs` and `steps` (t,), and by name what was recorded then.
+
+    Values are (t,) floats, NaN where absent.
+    Names are "total", the loss terms as "term:NAME", the metrics as the record has them ("acc"), and what observers
+    recorded ("gram:A,B"). `selected` marks the run with the lowest loss of its cell.
+    """
+
+    run_id: str
+    replicate: int
+    loss: float
+    selected: bool
+    epochs: Floats
+    steps: Floats
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class CellTraces:
+    """The runs of one method on one data set; `planned` counts the runs that the profile asks for."""
+
+    method: str
+    label: str
+    dataset: str
+    dataset_label: str
+    reading: str
+    planned: int
+    traces: tuple[Trace, ...]
+
+    @property
+    def best(self) -> Trace:
+        """The run with the lowest loss."""
+        return next(trace for trace in self.traces if trace.selected)
+
+    def stacked(self, name: str) -> tuple[Floats, Floats]:
+        """Return the epochs (t,) that all runs share and the values of `name` there, (runs, t)."""
+        shared = sorted(set.intersection(*(set(trace.epochs.tolist()) for trace in self.traces)))
+        rows = []
+        for trace in self.traces:
+            at = dict(zip(trace.epochs.tolist(), trace.values[name].tolist(), strict=True))
+            rows.append([at[epoch] for epoch in shared])
+        return np.asarray(shared), np.asarray(rows)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The final metrics of one cell of a table that varies settings: by name, for each run that succeeded, (runs,).
+
+    `setting` maps the names of the table's axes to the labels of this cell's values.
+    """
+
+    method: str
+    label: str
+    dataset_label: str
+    reading: str
+    planned: int
+    setting: Mapping[str, str]
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Points (n, 2) of one run's representation, with the class and the cluster of each, (n,) integers.
+
+    `epoch` is when in the last phase it was taken, None for the end.
+    """
+
+    method: str
+    label: str
+    dataset_label: str
+    run_id: str
+    points: Floats
+    classes: npt.NDArray[np.int64]
+    clusters: npt.NDArray[np.int64]
+    note: str = ""
+    epoch: int | None = None
+
+
+def embedding_name(run_id: str, tap: str, projection: str, epoch: int | None = None) -> str:
+    """Return the name of the file that holds an embedding: of the end of a run, or of an epoch of its last phase."""
+    return f"{run_id}-{tap}-{projection}" + ("" if epoch is None else f"-epoch{epoch}") + ".csv"
+
+
+class Numbers(Protocol):
+    """What is stored, for one profile and reading. Every method raises `NoNumbers` where nothing is."""
+
+    @property
+    def profile(self) -> str:
+        """The profile that the numbers are of."""
+        ...
+
+    def traces(
+        self, table: str, methods: Sequence[str], dataset: str, needs: Sequence[str] = ()
+    ) -> tuple[CellTraces, ...]:
+        """Return the runs of `methods` (rows of `table`) on `dataset`, or on the profile's stand-in for it.
+
+        `needs` are prefixes of names, each of which every history must have ("gram:"). Methods without runs are left
+        out; without any, `NoNumbers`.
+        """
+        ...
+
+    def rows(self, file: str) -> tuple[dict[str, str], ...]:
+        """Return the rows of a CSV `file` beside figures.py, or below results/stored/<folder of the figure>/."""
+        ...
+
+    def scores(self, table: str, methods: Sequence[str], dataset: str) -> tuple[Scores, ...]:
+        """Return what is stored of every setting of a table, on `dataset` or the profile's stand-in for it."""
+        ...
+
+    def parameters(self, table: str, method: str, dataset: str) -> Mapping[str, Any]:
+        """Return the parameters that a row of a table runs with; nothing need be stored."""
+        ...
+
+    def layers(self, network: str) -> tuple[tuple[str, int], ...]:
+        """Return name and width of every layer of a registered network, as declared."""
+        ...
+
+    def embeddings(
+        self,
+        table: str,
+        methods: Sequence[str],
+        dataset: str,
+        tap: str,
+        projection: str,
+        epochs: Sequence[int] = (),
+        samples: int | None = None,
+    ) -> tuple[Embedding, ...]:
+        """Return stored embeddings of the best runs at the layer `tap`, made by `projection` ("tsne", "umap").
+
+        With `epochs`, those of each of these epochs of the last phase, as far as they are stored. `samples` is how many
+        the command for those that are missing asks for.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn figure; `finding` says what ours shows beside the published message, `facts` what it is made of."""
+
+    figure: matplotlib.figure.Figure
+    finding: str = ""
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure as declared: `published` is its name in the paper, "" for one of ours; `message` what theirs shows.
+
+    `alt` describes the picture to those who cannot see it.
+    """
+
+    id: str
+    title: str
+    draw: Callable[[Numbers], Drawing]
+    alt: str
+    published: str = ""
+    message: str = ""
+
+
+def facts_of(cells: Sequence[CellTraces], profile: str) -> tuple[str, ...]:
+    """State profile, reading, data set and runs of what a figure shows."""
+    readings = " and ".join(dict.fromkeys(cell.reading for cell in cells))
+    data = ", ".join(dict.fromkeys(cell.dataset_label for cell in cells))
+    runs = ", ".join(f"{cell.label} {len(cell.traces)}/{cell.planned}" for cell in cells)
+    return (f"profile {profile}", f"reading {readings}", f"data {data}", f"runs {runs}")
+
+
+def facts_of_embeddings(found: Sequence[Embedding], profile: str) -> tuple[str, ...]:
+    """State profile, and for each embedding its data set, run, number of points and projection."""
+    shown = (f"{e.label}: {e.dataset_label}, run {e.run_id}, {len(e.points)} samples, {e.note}" for e in found)
+    return (f"profile {profile}", *shown)
+
+
+def neighbours(found: Sequence[Embedding]) -> str:
+    """State for each embedding how many points have a nearest neighbour of their class."""
+    shares = ", ".join(f"{e.label} {100 * purity(e.points, e.classes):.0f} %" for e in found)
+    return f"nearest neighbours of the same class in the plane: {shares}"
+
+
+def neighbour_gain(a: Embedding, b: Embedding) -> tuple[str, bool]:
+    """State by how much `a` is above `b` in that, and return whether the interval over the samples lies above 0."""
+    mean, low, high = (100 * value for value in purity_gain(a.points, b.points, b.classes))
+    gain = f"{mean:+.1f} points [{low:+.1f}, {high:+.1f}] over the samples of these runs"
+    return f"{a.label} minus {b.label} {gain}", low > 0

@@ -1,0 +1,116 @@
+"""A paper as data: its protocol under each reading, its tables, its ledger and its published numbers.
+
+A folder of the package ``paper_tables`` that holds a protocol.toml is a paper. What may stand in each file is said by
+the models of this folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.resources
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from benchmark.errors import UsageError, did_you_mean
+from benchmark.papers.facts import with_facts
+from benchmark.papers.families import dotted, read_protocol, read_text, read_toml
+from benchmark.papers.ledger import LedgerEntry, LedgerFile
+from benchmark.papers.protocol import ColumnRule, MethodRule, MetricRule, ProtocolFile
+from benchmark.papers.published import Published, _in_unit, _published_sd
+from benchmark.papers.tables import TableRule
+from benchmark.spec import validated
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper: its id, protocol, tables, ledger and published numbers."""
+
+    id: str
+    protocol: ProtocolFile
+    tables: dict[str, TableRule]
+    ledger: dict[str, LedgerEntry]
+    published: tuple[dict[str, str], ...]
+
+    def table(self, name: str) -> TableRule:
+        """Return the table `name`, or raise UsageError with the nearest names."""
+        if name not in self.tables:
+            raise UsageError(did_you_mean(f"table of {self.id}", name, self.tables))
+        return self.tables[name]
+
+    def method(self, name: str) -> MethodRule:
+        """Return the rule of the row `name`; a method that the paper does not name gets a row of its own name."""
+        return self.protocol.methods.get(name, MethodRule(label=name, method=name))
+
+    def published_value(
+        self, table: TableRule, method: MethodRule, column: ColumnRule, setting: str, metric: MetricRule, statistic: str
+    ) -> Published | None:
+        """Return the published number of a cell in the unit of the table, or None where the paper gives none."""
+        wanted = {"table": table.published, "method": method.published, "dataset": column.published}
+        wanted["metric"] = metric.published
+        if table.grid:
+            wanted["setting"] = setting
+        statistic = metric.published_statistic or statistic
+        found = {row["statistic"]: row for row in self.published if all(row[k] == v for k, v in wanted.items())}
+        if not (column.published and method.published) or statistic not in found:
+            return None
+        values = {name: _in_unit(row, metric) for name, row in found.items()}
+        sd, printed = _published_sd(values, statistic, table)
+        decimals = _printed_decimals(found[statistic], metric)
+        sd_decimals = _printed_decimals(found[printed], metric) if printed else None
+        return Published(values[statistic], sd, found[statistic]["note"], decimals, sd_decimals)
+
+
+def _printed_decimals(row: dict[str, str], metric: MetricRule) -> int:
+    """Return how many decimals the paper prints of a value, counted in the unit of the tables."""
+    _, _, decimals = row["value"].partition(".")
+    shift = round(math.log10(metric.scale)) if row["unit"] == "fraction" else 0
+    return max(0, len(decimals) - shift)
+
+
+def paper_ids() -> tuple[str, ...]:
+    """Return the ids of all papers that are here."""
+    root = importlib.resources.files("paper_tables")
+    return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("protocol.toml").is_file()))
+
+
+def ledger_ids() -> tuple[str, ...]:
+    """Return the ids of all papers with a ledger, those too that have no protocol yet."""
+    root = importlib.resources.files("paper_tables")
+    return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("ledger.toml").is_file()))
+
+
+def load_ledger(paper: str) -> dict[str, LedgerEntry]:
+    """Read and validate the ledger of a paper, by id, or raise UsageError with one sentence."""
+    if paper not in {*ledger_ids(), *paper_ids()}:
+        raise UsageError(did_you_mean("paper with a ledger", paper, ledger_ids()))
+    folder = importlib.resources.files("paper_tables").joinpath(paper)
+    ledger = validated(LedgerFile, read_toml(folder, "ledger.toml"), f"{paper}/ledger.toml")
+    return {entry.id: entry for entry in ledger.entry}
+
+
+@cache
+def load_paper(paper: str) -> Paper:
+    """Read and validate all files of a paper, or raise UsageError with one sentence."""
+    if paper not in paper_ids():
+        raise UsageError(did_you_mean("paper", paper, paper_ids()))
+    papers = importlib.resources.files("paper_tables")
+    folder = papers.joinpath(paper)
+    protocol = validated(ProtocolFile, read_protocol(papers, paper), f"{paper}/protocol.toml")
+    tables = {
+        name: _table(values if isinstance(values, dict) else {name: values}, folder, f"{paper}/tables.toml [{name}]")
+        for name, values in read_toml(folder, "tables.toml").items()
+    }
+    published = tuple(csv.DictReader(read_text(folder, "published.csv").splitlines()))
+    return Paper(paper, protocol, tables, load_ledger(paper), published)
+
+
+def _table(values: dict[str, Any], folder: Traversable, what: str) -> TableRule:
+    """Return the rule of a table as it is written: fields that it sets may be nested, facts stand in a file beside."""
+    given = values.get("set")
+    if isinstance(given, dict):
+        by_profile = {name: dotted(part) if isinstance(part, dict) else part for name, part in given.items()}
+        values = values | {"set": by_profile}
+    return validated(TableRule, with_facts(values, folder, what), what)

@@ -1,0 +1,97 @@
+"""How long a run will take, learned from the records of earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from benchmark.errors import UsageError
+from benchmark.plan.lineage import parent_of
+from benchmark.record import RunRecord
+from benchmark.registry import METHODS
+from benchmark.spec import Phase, RunSpec, batches_per_epoch
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one run took. `steps` and `samples` are 0 where they are not known."""
+
+    spec: RunSpec
+    seconds: float
+    steps: int = 0
+    samples: int = 0
+
+
+class RunTimes:
+    """Seconds of a run, learned from records: the median of the nearest group that has any.
+
+    Groups, nearest first: the same method, data, and budget; the same method, network and data set, scaled by the
+    optimiser steps. Those of the pre-training that a run starts from are the parent's. Runs that ended before their
+    budget, by a rule of their method, say how many steps such a rule takes.
+    """
+
+    def __init__(self, history: Iterable[RunRecord]) -> None:
+        self._exact: dict[str, list[float]] = {}
+        self._near: dict[tuple[str, ...], list[_Seen]] = {}
+        for record in history:
+            if record.status in ("ok", "collapsed"):
+                self._learn(_Seen(record.spec, record.seconds, record.steps, record.n_samples))
+
+    def add(self, spec: RunSpec, seconds: float) -> None:
+        """Learn from one finished run."""
+        self._learn(_Seen(spec, seconds))
+
+    def seconds(self, spec: RunSpec) -> float | None:
+        """Return the estimate for a run, or None where nothing like it was seen."""
+        if found := self._exact.get(_cost_key(spec)):
+            return median(found)
+        near = self._near.get(_kind(spec), [])
+        try:
+            return median(_scaled(seen, spec, near) for seen in near) if near else None
+        except UsageError:
+            return None  # an earlier version knew the method by other parameters
+
+    def _learn(self, seen: _Seen) -> None:
+        self._exact.setdefault(_cost_key(seen.spec), []).append(seen.seconds)
+        self._near.setdefault(_kind(seen.spec), []).append(seen)
+
+
+def _kind(spec: RunSpec) -> tuple[str, ...]:
+    """Return what runs must share for a step of one to take about as long as a step of another."""
+    return spec.method, str(spec.params.get("network", "")), spec.data.name
+
+
+def _cost_key(spec: RunSpec) -> str:
+    """Return what the cost of a run depends on: all but the replicate and most parameters."""
+    taps = spec.params.get("taps", "")
+    return "|".join(map(str, (spec.method, spec.data.name, spec.data.samples, taps, spec.protocol.canonical())))
+
+
+def _scaled(seen: _Seen, spec: RunSpec, near: Iterable[_Seen]) -> float:
+    """Return the seconds that `spec` takes if each of its steps takes as long as one of `seen`."""
+    whole = max(run.samples for run in near)
+    before, now = _samples(seen.spec, seen.samples), _samples(spec, whole)
+    budget, wanted = _steps(seen.spec, before), float(_steps(spec, now))
+    done = seen.steps or budget
+    if done < budget:  # its rule ended it: after as many passes through the data, but not beyond the new budget
+        wanted = min(wanted, done * max(1.0, now / max(1, before)))
+    return seen.seconds * max(1.0, wanted) / max(1, done)
+
+
+def _samples(spec: RunSpec, whole: int) -> int:
+    """Return the number of samples of a run on a data set of `whole` samples, 0 where that is not known."""
+    return min(spec.data.samples or whole, whole or spec.data.samples or 0)
+
+
+def _steps(spec: RunSpec, samples: int) -> int:
+    """Return the optimiser steps of a run's budget, without those of the run that it starts from."""
+    parent = parent_of(spec) if spec.method in METHODS else None
+    elsewhere = parent.protocol.phases if parent is not None else {}
+    return sum(_phase_steps(phase, samples) for name, phase in spec.protocol.phases.items() if name not in elsewhere)
+
+
+def _phase_steps(phase: Phase, samples: int) -> int:
+    if phase.budget.unit == "steps":
+        return phase.budget.amount
+    return phase.budget.amount * (batches_per_epoch(phase, samples) if samples >= phase.batch_size else 1)

@@ -1,0 +1,92 @@
+"""A folder of static pages from templates: works from file://, asks nothing of any network."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+ASSETS = ("style.css", "report.js")
+
+
+class Site:
+    """Writes pages below `out`; `common` are values that every page has."""
+
+    def __init__(self, out: Path, common: Mapping[str, Any]) -> None:
+        self.out = out
+        self._environment = _environment()
+        self._common = dict(common)
+        self.pages = 0
+
+    def write(self, path: str, template: str, title: str, **values: Any) -> None:
+        """Write one page at `path` below the folder."""
+        root = "../" * path.count("/")
+        text = self._environment.get_template(template).render(**self._common, **values, title=title, root=root)
+        place = self.out / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+        self.pages += 1
+
+    def write_assets(self) -> None:
+        """Write style sheet and script."""
+        folder = importlib.resources.files("benchmark.report").joinpath("pages")
+        self.out.mkdir(parents=True, exist_ok=True)
+        for name in ASSETS:
+            (self.out / name).write_text(folder.joinpath(name).read_text(encoding="utf-8"), encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    loader = PackageLoader("benchmark.report", "pages")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, auto_reload=False
+    )
+    environment.filters["shown"] = shown
+    return environment
+
+
+def shown(value: Any) -> str:
+    """Return a value as a page shows it: numbers to six digits, nothing as a dash."""
+    if isinstance(value, Markup):
+        return value
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items()) or "–"
+    return str(value)
+
+
+def link(target: str, text: str) -> Markup:
+    """Return a link; target and text are escaped."""
+    return Markup('<a href="{}">{}</a>').format(target, text)
+
+
+def inline_svg(data: bytes, prefix: str, label: str) -> Markup:
+    """Return an SVG file as an element of a page: no prologue, ids of its own, and a name for screen readers."""
+    text = data.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
+    name = Markup('<svg role="img" aria-label="{}"').format(label)
+    return Markup(text.replace("<svg", str(name), 1))
+
+
+def slug(*parts: str) -> str:
+    """Return a name of a file made of `parts`.
+
+    >>> slug("table4", "lambda=0.1;omega=exp")
+    'table4-lambda-0.1-omega-exp'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(part for part in parts if part)).strip("-")

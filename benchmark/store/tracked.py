@@ -1,0 +1,180 @@
+"""The tracked form of records: text files, one folder for each profile and paper.
+
+`runs.csv` has one row for each run and device, `history.csv.gz` its evaluations and `specs.jsonl` its spec. Equal
+records give equal bytes, and floats are written with their shortest round trip, so that reading gives the values back.
+Labels, weights and tracebacks (which name folders of the machine that ran) stay in the run folders.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from benchmark.errors import UserError
+from benchmark.record import Context, RunRecord
+from benchmark.spec import RunSpec, canonical_json
+from benchmark.store.rows import (
+    HISTORY_COLUMNS,
+    RUN_COLUMNS,
+    Key,
+    csv_bytes,
+    device_of,
+    device_order,
+    evaluation_cells,
+    record_of,
+    run_cells,
+)
+
+RUNS, HISTORY, SPECS = "runs.csv", "history.csv.gz", "specs.jsonl"
+MEND = "restore it (git checkout) or merge the runs again"
+
+
+class StoredFolder:
+    """The tracked records of one profile and paper, read when they are asked for.
+
+    A damaged file is a UserError that names the file and the line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._built: dict[Key, RunRecord] = {}
+
+    @cached_property
+    def _rows(self) -> dict[Key, tuple[int, dict[str, str]]]:
+        file, rows = self.path / RUNS, {}
+        for line, cells in _table(file, RUN_COLUMNS):
+            row = dict(zip(RUN_COLUMNS, cells, strict=True))
+            key = (row["run_id"], row["device"] or "cpu")
+            if key in rows:
+                raise _damaged(file, line, f"run {key[0]} on {key[1]} has a second row")
+            if key[0] not in self._specs:
+                raise _damaged(file, line, f"run {key[0]} has no spec in {SPECS}")
+            rows[key] = (line, row)
+        return rows
+
+    @cached_property
+    def _specs(self) -> dict[str, RunSpec]:
+        file, specs = self.path / SPECS, {}
+        for line, text in enumerate(_text(file).splitlines(), start=1):
+            try:
+                entry = json.loads(text)
+                run_id, spec = entry["run_id"], RunSpec.model_validate(entry["spec"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise _damaged(file, line, f"no spec can be read ({_first_line(error)})") from None
+            if spec.run_id != run_id:
+                raise _damaged(file, line, f"the spec has the run id {spec.run_id}, not {run_id}")
+            specs[run_id] = spec
+        return specs
+
+    @cached_property
+    def _history(self) -> dict[Key, list[list[str]]]:
+        history: dict[Key, list[list[str]]] = {}
+        for _, (run_id, device, *cells) in _table(self.path / HISTORY, HISTORY_COLUMNS):
+            history.setdefault((run_id, device), []).append(cells)
+        return history
+
+    def held(self) -> Iterator[Key]:
+        """Yield the keys of all rows."""
+        yield from self._rows
+
+    def record(self, key: Key) -> RunRecord:
+        """Return the record of `key`."""
+        if key not in self._built:
+            line, row = self._rows[key]
+            try:
+                self._built[key] = record_of(row, self._specs[key[0]], self._history.get(key, ()))
+            except (ValueError, KeyError, TypeError) as error:
+                raise _damaged(self.path / RUNS, line, f"no record can be read ({_first_line(error)})") from None
+        return self._built[key]
+
+    def origin(self, key: Key) -> Path:
+        """Return the file that holds `key`."""
+        return self.path / RUNS
+
+    def problems(self) -> list[str]:
+        """Return one sentence for each damaged row, or for the first damage that keeps a whole file from being read."""
+        found = []
+        try:
+            for key in self.held():
+                try:
+                    self.record(key)
+                except UserError as error:
+                    found.append(str(error))
+            unused = self._specs.keys() - {run_id for run_id, _ in self.held()}
+            found += [f"{self.path / SPECS}: run {run_id} has no row in {RUNS}; {MEND}." for run_id in sorted(unused)]
+        except UserError as error:
+            found.append(str(error))
+        return list(dict.fromkeys(found))
+
+
+def stored_folders(stored: Path) -> list[StoredFolder]:
+    """Return the folders of profiles and papers below `stored`, in the order of their names."""
+    return [StoredFolder(file.parent) for file in sorted(stored.glob(f"*/*/{RUNS}"))]
+
+
+def _text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+        return (gzip.decompress(data) if file.suffix == ".gz" else data).decode()
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({_first_line(error)}); {MEND}.") from None
+
+
+def _table(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of a csv file, in the order of `columns`; those it has not yet are empty."""
+    reader = csv.reader(io.StringIO(_text(file), newline=""))
+    try:
+        header = next(reader, [])
+        if "run_id" not in header or not set(columns) >= set(header):
+            raise _damaged(file, 1, f"it is not the header {','.join(columns)} that this version of reclust knows")
+        places = [header.index(name) if name in header else len(header) for name in columns]
+        for cells in reader:
+            if len(cells) != len(header):
+                raise _damaged(file, reader.line_num, f"it has {len(cells)} cells, not {len(header)}")
+            cells.append("")
+            yield reader.line_num, [cells[place] for place in places]
+    except csv.Error as error:
+        raise _damaged(file, reader.line_num, str(error)) from None
+
+
+def _damaged(file: Path, line: int, what: str) -> UserError:
+    return UserError(f"{file}, line {line}: {what}; {MEND}.")
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def place(context: Context) -> str:
+    """Return the folder of a context below `stored`: profile/paper, with `none` for one that is not stated."""
+    names = (context.profile or "none", context.paper or "none")
+    for name in names:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise UserError(
+                f"{name!r} cannot be the name of a folder: name papers and profiles with letters and digits."
+            )
+    return "/".join(names)
+
+
+def stored_files(records: Iterable[RunRecord]) -> dict[str, bytes]:
+    """Return the contents of the files of one folder, by name; equal records give equal bytes."""
+    ordered = sorted(records, key=lambda record: (record.run_id, device_order(device_of(record))))
+    specs = {record.run_id: record.spec.canonical() for record in ordered}
+    history = [
+        [record.run_id, device_of(record), *evaluation_cells(evaluation)]
+        for record in ordered
+        for evaluation in record.history
+    ]
+    # runs.csv is last, and is put in place last: a row never stands without its spec and history.
+    return {
+        SPECS: "".join(f"{canonical_json({'run_id': key, 'spec': spec})}\n" for key, spec in specs.items()).encode(),
+        HISTORY: gzip.compress(csv_bytes(HISTORY_COLUMNS, history), mtime=0),
+        RUNS: csv_bytes(RUN_COLUMNS, map(run_cells, ordered)),
+    }

@@ -1,0 +1,111 @@
+"""Cells: what a rendered table is made of, computed from specs and stored records, ready for drawing.
+
+These are values that only know how they are written; `render` draws them, and nothing here trains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmark.papers.published import Published
+
+BLANK = "blank"
+"""The verdict of a cell that its row does not have: neither planned nor counted, and drawn empty."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What our runs say for one cell under one reading.
+
+    `value` and `sd` are in the unit of the table; None when there is nothing to show. `sd` says how far the value would
+    vary over new sets of runs: the bootstrap's sd of a best or a highest value, the standard error of a mean; None for
+    one run and for an sd. `n_ok` of `n` planned runs entered the statistic; `counts` has the number of runs by status
+    (ok, collapsed, failed, diverged, missing), `stale` those made by other code. `verdict` is one of equivalent,
+    higher, lower, consistent, incomplete, not run, no data, not implemented, quoted, blank, or "" where none is given
+    (reduced profiles). `run_ids` are the stored runs, in replicate order. `why` says in a few words why stored runs
+    give no number ("history has no drift: ...").
+    """
+
+    value: float | None = None
+    sd: float | None = None
+    n_ok: int = 0
+    n: int = 0
+    verdict: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    stale: int = 0
+    run_ids: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: the published number, if any, and our result for each reading shown."""
+
+    published: Published | None
+    results: dict[str, CellResult]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A pair of data set and metric: `dataset` and `metric` are ids, the labels are for people.
+
+    `stand_in` marks a real data set used where the paper's cannot be had; `note` is shown below the table.
+    """
+
+    dataset: str
+    metric: str
+    dataset_label: str
+    metric_label: str
+    stand_in: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method, with a setting where the table varies one; `reference` rows are ours, in no table of the paper.
+
+    `cells` align with the columns of the table.
+    """
+
+    method: str
+    label: str
+    setting: str = ""
+    reference: bool = False
+    cells: tuple[Cell, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """A whole table for one profile: `readings` in the order shown, `facts` (runs, epochs, samples...) stated below it.
+
+    `unit` is shown in the caption ("%"), `decimals` are those of its values; `higher_is_better` by metric id decides
+    what is bold. `published_apart` says that published numbers stand in a table of their own because the columns are
+    not the paper's (quick profile).
+    """
+
+    paper: str
+    table: str
+    title: str
+    profile: str
+    readings: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    unit: str = "%"
+    facts: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
+    higher_is_better: dict[str, bool] = field(default_factory=dict)
+    published_apart: tuple[tuple[str, ...], ...] = ()
+    decimals: int = 1
+
+
+@dataclass(frozen=True)
+class DataTable:
+    """A table of plain facts (such as the data sets of a paper): a header and rows of text."""
+
+    paper: str
+    table: str
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    footnotes: tuple[str, ...] = ()

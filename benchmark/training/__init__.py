@@ -1,0 +1,41 @@
+"""What methods see: base classes, phases of objectives, and the one loop that trains them."""
+
+from benchmark.training.batches import evaluation_batches
+from benchmark.training.deep import DeepClusterer, outcome_of
+from benchmark.training.estimator import Clusterer, ClusterParams, Outcome
+from benchmark.training.loop import run_phase
+from benchmark.training.optimisation import build_optimiser, clip_gradients
+from benchmark.training.phases import (
+    Batch,
+    Diverged,
+    Hook,
+    Objective,
+    PhaseResult,
+    RunContext,
+    Snapshot,
+    Terms,
+    TrainingPhase,
+)
+from benchmark.training.resume import Carry
+
+__all__ = [
+    "Batch",
+    "Carry",
+    "ClusterParams",
+    "Clusterer",
+    "DeepClusterer",
+    "Diverged",
+    "Hook",
+    "Objective",
+    "Outcome",
+    "PhaseResult",
+    "RunContext",
+    "Snapshot",
+    "Terms",
+    "TrainingPhase",
+    "build_optimiser",
+    "clip_gradients",
+    "evaluation_batches",
+    "outcome_of",
+    "run_phase",
+]

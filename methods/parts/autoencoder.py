@@ -1,0 +1,158 @@
+"""The auto-encoder of the DEC family, and its pre-training, layer by layer or end to end (Xie et al., 2016)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.spec import Budget, Optimiser, Phase
+from benchmark.training import Batch, ClusterParams, Objective, RunContext, Terms, TrainingPhase
+from methods.parts.networks import BatchNorm, network_named
+
+
+class AutoencoderParams(ClusterParams):
+    """Parameters of an auto-encoder and its pre-training; the ledger entry of each is named in brackets.
+
+    `network` is a registered network, followed by a linear layer of `embedding` units. `initialisation` is its scheme.
+    `pretraining` is layer by layer and then as a whole, or end to end [I4, I6]; `noise` the share of values dropped
+    while layers are trained, and `pretraining_error` the squared error of a sample: its mean over values, as Keras has
+    it, or half its sum, as Caffe. `starts` are the k-means++ starts.
+    """
+
+    network: str = "mlp-dec"
+    embedding: int = Field(10, ge=1)
+    initialisation: Literal["normal", "fan-in", "glorot", "he"] = "normal"
+    pretraining: Literal["layer-wise", "end-to-end"] = "layer-wise"
+    noise: float = Field(0.2, ge=0, lt=1)
+    pretraining_error: Literal["mean", "half-sum"] = "mean"
+    starts: int = Field(20, ge=1)
+    batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
+    batch_norm_epsilon: float = Field(1e-3, gt=0)
+
+
+class Autoencoder(nn.Module):
+    """A backbone, a linear embedding, and the mirror of both; ReLU everywhere but at embedding and output."""
+
+    def __init__(self, params: AutoencoderParams, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        network = network_named(params.network)
+        norm = BatchNorm(params.batch_norm_momentum, params.batch_norm_epsilon)
+        self.shapes = network.tap_shapes(shape)
+        self.last = list(self.shapes.values())[-1]
+        features = math.prod(self.last)
+        self.backbone = network.backbone(shape, norm)
+        self.embed = nn.Linear(features, params.embedding)
+        self.expand = nn.Linear(params.embedding, features)
+        self.decoder = network.decoder(shape, norm)
+
+    def encode(self, x: Tensor, taps: Sequence[str] = ()) -> tuple[Tensor, list[Tensor]]:
+        """Map samples (b, ...) to embeddings (b, d) and the outputs of the layers `taps`."""
+        features, tapped = self.backbone(x, taps)
+        return self.embed(features.flatten(1)), tapped
+
+    def decode(self, embedding: Tensor) -> Tensor:
+        """Map embeddings (b, d) to reconstructions, in the shape of the samples."""
+        features = torch.relu(self.expand(embedding))
+        decoded: Tensor = self.decoder(features.reshape(-1, *self.last))
+        return decoded
+
+    def layers(self) -> list[tuple[nn.Linear, nn.Linear]]:
+        """Return each layer of the encoder with its mirror, in order; ValueError where one is not fully connected."""
+        encoder = [module for module in self.backbone.modules() if isinstance(module, nn.Linear)] + [self.embed]
+        decoder = [self.expand] + [module for module in self.decoder.modules() if isinstance(module, nn.Linear)]
+        if len(encoder) != len(self.shapes) + 1 or len(decoder) != len(encoder):
+            raise ValueError("only fully connected networks are trained layer by layer: use pretraining='end-to-end'.")
+        return list(zip(encoder, reversed(decoder), strict=True))
+
+
+def squared_error(decoded: Tensor, x: Tensor, reduction: str) -> Tensor:
+    """Return the squared error of a sample, averaged over samples (I9), a scalar.
+
+    `reduction` says what it is: the "mean" over the values of the sample, their "sum", or "half-sum" (I1).
+    """
+    factors = {"mean": 1.0, "sum": math.prod(x.shape[1:]), "half-sum": math.prod(x.shape[1:]) / 2}
+    return functional.mse_loss(decoded, x) * factors[reduction]
+
+
+def pretraining_phases(model: Autoencoder, params: AutoencoderParams, context: RunContext) -> Iterator[TrainingPhase]:
+    """Yield the phases of pre-training: layer by layer where that is asked for, then the whole auto-encoder."""
+    if params.pretraining == "layer-wise":
+        pairs = model.layers()
+        for number in range(len(pairs)):
+            yield _layer_phase(model, pairs, number, params, context)
+    parts = (model.backbone, model.embed, model.expand, model.decoder)
+
+    def loss(batch: Batch) -> Terms:
+        decoded = model.decode(model.encode(batch.x)[0])
+        return {"reconstruction": squared_error(decoded, batch.x, params.pretraining_error)}
+
+    objective = Objective([p for part in parts for p in part.parameters()], loss, {"reconstruction": 1.0})
+    spec = context.protocol.phases["pretrain"]
+    yield TrainingPhase("pretrain", spec, model, [objective], lambda batch: (loss(batch), None), pretraining=True)
+
+
+def _layer_phase(
+    model: Autoencoder,
+    pairs: list[tuple[nn.Linear, nn.Linear]],
+    number: int,
+    params: AutoencoderParams,
+    context: RunContext,
+) -> TrainingPhase:
+    """Return the phase of one layer: a denoising auto-encoder of the outputs of the layers before it.
+
+    Values of its input and of its output are dropped; ReLU follows but at the embedding and at the reconstruction of
+    the samples themselves (Xie et al., 2016, section 3.2).
+    """
+    name = f"layer-{number + 1}"
+    generator = context.streams.torch(f"noise:{name}")
+    encoder, decoder = pairs[number]
+
+    def dropped(x: Tensor) -> Tensor:
+        kept = torch.empty(x.shape).bernoulli_(1 - params.noise, generator=generator).to(x.device)
+        return x * kept / (1 - params.noise)
+
+    def error(x: Tensor, noise: bool) -> Terms:
+        with torch.no_grad():
+            for before, _ in pairs[:number]:
+                x = torch.relu(before(x))
+        hidden = encoder(dropped(x) if noise else x)
+        hidden = hidden if number == len(pairs) - 1 else torch.relu(hidden)
+        decoded = decoder(dropped(hidden) if noise else hidden)
+        decoded = decoded if number == 0 else torch.relu(decoded)
+        return {"reconstruction": squared_error(decoded, x, params.pretraining_error)}
+
+    objective = Objective(
+        [*encoder.parameters(), *decoder.parameters()], lambda batch: error(batch.x, True), {"reconstruction": 1.0}
+    )
+    spec = context.protocol.phases["layer"]
+    return TrainingPhase(name, spec, model, [objective], lambda batch: (error(batch.x, False), None), pretraining=True)
+
+
+STACKED = Optimiser(name="sgd", lr=0.1, momentum=0.9, decay=0.1, decay_every=20_000)
+"""The optimiser of stacked pre-training (Xie et al., 2016, section 4.3)."""
+
+
+PRETRAINING = {
+    "layer": Phase(
+        optimiser=STACKED,
+        batch_size=256,
+        drop_last=False,
+        budget=Budget(unit="steps", amount=50_000),
+        evaluate_every=5_000,
+        keep="last",
+    ),
+    "pretrain": Phase(
+        optimiser=STACKED,
+        batch_size=256,
+        drop_last=False,
+        budget=Budget(unit="steps", amount=100_000),
+        evaluate_every=10_000,
+        keep="last",
+    ),
+}
