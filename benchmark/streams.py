@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import weakref
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 
-_G = TypeVar("_G", torch.Generator, np.random.Generator)
+if TYPE_CHECKING:  # who only asks for seeds waits for no torch
+    import torch
+
+_G = TypeVar("_G", "torch.Generator", np.random.Generator)
 
 
 class _Generator(np.random.Generator):
@@ -45,6 +47,8 @@ class Streams:
 
     def torch(self, name: str) -> torch.Generator:
         """Return a fresh CPU generator of the stream `name` (on the CPU, so that all devices agree)."""
+        import torch
+
         return self._watched(name, torch.Generator().manual_seed(self.seed(name)))
 
     def numpy(self, name: str) -> np.random.Generator:
@@ -83,10 +87,14 @@ class Streams:
 
 
 def _state(generator: Any) -> Any:
+    import torch
+
     return generator.get_state() if isinstance(generator, torch.Generator) else generator.bit_generator.state
 
 
 def _set_state(generator: Any, state: Any) -> None:
+    import torch
+
     if isinstance(generator, torch.Generator):
         generator.set_state(state)
     else:

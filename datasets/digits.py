@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import sklearn
-from sklearn.datasets import load_digits
 
 from benchmark.registry import register_dataset
 from datasets.arrays import Images, Raw
@@ -26,6 +24,8 @@ class EmbeddedDigits(Source):
 
     def parse(self, paths: Mapping[str, Path]) -> Raw:
         """Return the original images (n, 8, 8) as uint8, and their labels."""
+        from sklearn.datasets import load_digits
+
         digits = load_digits()
         return Raw(digits.images.astype(np.uint8), digits.target.astype(np.int64))
 
@@ -36,6 +36,8 @@ class EmbeddedDigits(Source):
 
     def fetch(self, data_dir: Path | str | None = None) -> Path:
         """Return the folder of scikit-learn, where the images are; there is nothing to download."""
+        import sklearn
+
         return Path(sklearn.__file__).parent
 
 

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
 
 from benchmark.errors import UsageError, did_you_mean
 
@@ -82,6 +80,9 @@ def resize(x: Array, size: str) -> Array:
     >>> resize(np.zeros((5, 1, 16, 16), dtype=np.float32), "32x32").shape
     (5, 1, 32, 32)
     """
+    import torch
+    from torch.nn import functional
+
     match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", size)
     if match is None:
         raise UsageError(f"the size {size!r} of the preprocessing step resize is not written as in resize:32x32.")

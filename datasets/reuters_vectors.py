@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy import sparse
-from sklearn.datasets import load_svmlight_file
 
 from benchmark.registry import register_dataset
 from datasets.arrays import Raw
@@ -38,6 +37,8 @@ class FirstVectors(HashedFiles):
 
     def parse(self, paths: Mapping[str, Path]) -> Raw:
         """Return the weights (n, 47236) of the stories, and their labels."""
+        from sklearn.datasets import load_svmlight_file
+
         topics = root_topics(paths[self.files[0].name], self.files[0].limit)
         file = self.files[1]
         content = read_decompressed(paths[file.name], file.limit)

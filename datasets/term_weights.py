@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.preprocessing import normalize
 
 Rows = npt.NDArray[np.int64]
 
@@ -24,12 +22,16 @@ def sublinear_tfidf(counts: sparse.csr_array, rows: Rows) -> sparse.csr_array:
 
     idf = 1 + ln((1 + n) / (1 + df)) is that of all n documents in `counts` (n, d).
     """
+    from sklearn.feature_extraction.text import TfidfTransformer
+
     weights = TfidfTransformer(norm="l2", sublinear_tf=True).fit(counts)
     return sparse.csr_array(weights.transform(counts[rows].astype(np.float64)), dtype=np.float32)
 
 
 def leading_features(weights: sparse.csr_array, most: int) -> sparse.csr_array:
     """Return the `most` features that occur in most documents, each row scaled to length 1 again, float32."""
+    from sklearn.preprocessing import normalize
+
     frequency = np.bincount(weights.indices, minlength=weights.shape[1])
     chosen = weights[:, frequent_terms(frequency, most)]
     return sparse.csr_array(normalize(chosen.astype(np.float64)), dtype=np.float32)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_svmlight_file
 
 from benchmark.registry import register_dataset
 from datasets.arrays import Images, Labels, Raw
@@ -39,6 +38,8 @@ def read_libsvm(
 
     Features that a line leaves out are 0, as the format has it.
     """
+    from sklearn.datasets import load_svmlight_file
+
     content = read_decompressed(path, limit)
     try:
         x, y = load_svmlight_file(io.BytesIO(content), n_features=n_features, zero_based=False)

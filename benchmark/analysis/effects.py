@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from benchmark.analysis.compare import RunsByReplicate, compare_measured, measured_runs
 from benchmark.errors import UsageError, UserError, did_you_mean
@@ -21,6 +20,9 @@ from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.plan.resolve import parse_overrides
 from benchmark.session import Session
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)

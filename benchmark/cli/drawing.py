@@ -15,10 +15,9 @@ from benchmark.cli.listing import print_list
 from benchmark.cli.options import DataDir, Json, Papers, ReadingChoice, Results, SomeProfile, request
 from benchmark.cli.running import out
 from benchmark.errors import UsageError, UserError, did_you_mean
+from benchmark.figures.declared import SAMPLES
 from benchmark.papers.protocol import PROFILES, READINGS
 from benchmark.plan.request import Request
-from benchmark.repeat.embedding import SAMPLES, embed_best
-from benchmark.report.report import build_report
 from benchmark.session import Session
 from benchmark.tables.render import FORMATS, render_tables
 
@@ -78,6 +77,8 @@ def embed(
     data_dir: DataDir = None,
 ) -> None:
     """Train the best stored run of a cell again and store a layer's outputs, projected to the plane, for figures."""
+    from benchmark.repeat.embedding import embed_best
+
     session = Session(results, data_dir=data_dir)
     asked = request(profile, None, [table], [method], [dataset], reading, None, None)
     cell = find_cell(session, asked, profile)
@@ -93,6 +94,8 @@ def report(
     data_dir: DataDir = None,
 ) -> None:
     """Write a static report of everything stored: tables, figures, cells, methods, data sets, ledger."""
+    from benchmark.report.report import build_report
+
     built = build_report(Session(results, data_dir=data_dir), to or results / "report")
     typer.echo(f"{built.pages} pages in {built.seconds:.1f} s: open {built.index.resolve()}")
 

@@ -51,11 +51,9 @@ from benchmark.cli.results import results_app
 from benchmark.cli.running import How, announce, carry_out, missing_readings, refuse_impossible, refuse_nothing
 from benchmark.cli.study import compare, create, ledger
 from benchmark.errors import UsageError, UserError, did_you_mean
-from benchmark.execution.upkeep import refuse_unwritable, tidy
 from benchmark.papers.protocol import PROFILES
 from benchmark.plan.cells import plan_cells
 from benchmark.registry import load_plugins
-from benchmark.repeat.check import check_cells
 from benchmark.session import Session
 from benchmark.tables.render import FORMATS, render_tables
 
@@ -97,6 +95,8 @@ def run(
     data_dir: DataDir = None,
 ) -> None:
     """Make the runs that are missing, then draw the tables."""
+    from benchmark.execution.upkeep import refuse_unwritable, tidy
+
     if not (all_tables or paper or table or method or dataset):
         raise UsageError("say what to run: --all, or some of --paper, --table, --method, --dataset.")
     if stale not in ("keep", "rerun"):
@@ -237,6 +237,8 @@ def check(
     results: Results = Path("results"),
 ) -> None:
     """Fail (exit 1) when today's code no longer gives the stored numbers of the quick profile."""
+    from benchmark.repeat.check import check_cells
+
     session = Session(results)
     asked = request("quick", paper, table, method, None, None, None, runs)
     cells = [cell for cell in plan_cells(asked) if cell.specs]

@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from benchmark.errors import UsageError
 from benchmark.registry import METHODS
 
@@ -47,6 +45,8 @@ def new_method(name: str, package: Path | None = None, home: Path = HOME) -> lis
 
 
 def _write(places: Mapping[str, Path], values: Mapping[str, str]) -> list[Path]:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     for path in places.values():
         if path.exists():
             raise UsageError(f"{path} is there already: remove it, or choose another name.")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from benchmark.errors import UsageError, UserError, did_you_mean
-from benchmark.execution.checkpoints import Frequency
-from benchmark.execution.observers import OBSERVERS
+from benchmark.execution.events import Frequency
 from benchmark.plan.request import Request
 
 EXECUTORS = ("serial", "processes", "ray")
@@ -77,11 +76,18 @@ def request(
     both = ("paper", "code") if reading is ReadingChoice.both else (reading.value,) if reading else ()
     parts = (tuple(part or ()) for part in (paper, table, method, dataset))
     papers, named, methods, datasets = parts
-    for name in record or ():
-        if name not in OBSERVERS:
-            raise UsageError(did_you_mean("observer", name, OBSERVERS))
+    if record:
+        _check_observers(record)
     asked = Request(profile, papers, named, methods, datasets, both, tuple(sets or ()), runs)  # type: ignore[arg-type]
     return replace(asked, record=tuple(record or ()), settings=tuple(setting or ()))
+
+
+def _check_observers(names: Sequence[str]) -> None:
+    from benchmark.execution.observers import OBSERVERS
+
+    for name in names:
+        if name not in OBSERVERS:
+            raise UsageError(did_you_mean("observer", name, OBSERVERS))
 
 
 def cores() -> int:
@@ -130,5 +136,7 @@ def check_device(name: str | None) -> None:
     match = re.fullmatch(r"cuda(?::(\d+))?", name or "")
     if match is None:
         raise UsageError(f"--device {name!r} is no device: write cpu, cuda or cuda:1.")
+    import torch
+
     if int(match[1] or 0) >= torch.cuda.device_count():
         raise UserError(f"torch finds no GPU {name!r} here: leave --device out to run on the CPU.")

@@ -33,7 +33,6 @@ from benchmark.papers.protocol import PROFILES, READINGS
 from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
 from benchmark.registry import METHODS
-from benchmark.repeat.renew import renew
 from benchmark.session import Session
 from benchmark.spec import RunSpec
 from benchmark.store.renewals import keep
@@ -56,6 +55,8 @@ def results_renew(
     as_json: Json = False,
 ) -> None:
     """Begin one stale run of each cell again with today's code; bitwise equal rows are stale no more."""
+    from benchmark.repeat.renew import renew
+
     session = Session(results, data_dir=data_dir)
     if show:
         print_list([entry.model_dump() for entry in session.renewals.entries], as_json)

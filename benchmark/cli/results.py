@@ -11,8 +11,6 @@ from benchmark.analysis.failures import traceback_of
 from benchmark.cli.options import Results, time_span
 from benchmark.cli.renew import results_renew
 from benchmark.errors import UserError
-from benchmark.execution.pruning import leftovers, remove
-from benchmark.execution.upkeep import damage
 from benchmark.files.quarantine import QUARANTINE, quarantined
 from benchmark.session import Session
 from benchmark.store.merge import merge as merge_folders
@@ -36,6 +34,8 @@ def results_merge(
 @results_app.command("verify")
 def results_verify(results: Results = Path("results")) -> None:
     """Read every stored record and say what is damaged; exit 1 if anything is."""
+    from benchmark.execution.upkeep import damage
+
     session = Session(results)
     records = sum(len(by_device) for by_device in session.records.values())
     if not records:
@@ -62,6 +62,8 @@ def results_prune(
 
     Stored numbers stay. With the folder of a merged run go its assignments and weights, which are not tracked.
     """
+    from benchmark.execution.pruning import leftovers, remove
+
     seconds = time_span("--older-than", older_than)
     _refuse_nowhere(results)
     found = leftovers(Store(results), seconds, merged=merged)

@@ -10,9 +10,7 @@ from rich.console import Console
 from benchmark.cli.progress import duration, follow
 from benchmark.cli.stopping import Stopping
 from benchmark.errors import UsageError, UserError
-from benchmark.execution.checkpoints import Frequency
-from benchmark.execution.events import Event, Job, Place
-from benchmark.execution.executors import processes, serial
+from benchmark.execution.events import Event, Frequency, Job, Place
 from benchmark.plan.cells import PlannedCell
 from benchmark.plan.request import Request
 from benchmark.plan.runs import Plan
@@ -103,6 +101,8 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
 
 
 def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iterator[Event]:
+    from benchmark.execution.executors import processes, serial
+
     if how.executor == "serial":
         return serial(jobs, place, how.until, stopping.asked)
     if how.executor == "ray":

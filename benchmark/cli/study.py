@@ -36,7 +36,7 @@ from benchmark.cli.options import (
 )
 from benchmark.cli.running import How, announce, carry_out
 from benchmark.errors import UsageError, did_you_mean
-from benchmark.execution.checkpoints import Frequency
+from benchmark.execution.events import Frequency
 from benchmark.figures.kit import png_bytes, rank_diagram, svg_bytes
 from benchmark.papers.ledger import LedgerEntry
 from benchmark.papers.paper import ledger_ids, load_ledger, load_paper, paper_ids

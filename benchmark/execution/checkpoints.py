@@ -14,13 +14,13 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from benchmark.execution.events import Frequency
 from benchmark.files.faults import sentence
 from benchmark.files.owners import draft
 from benchmark.files.quarantine import set_aside
@@ -30,14 +30,6 @@ from benchmark.training.resume import SavedState, Stopped
 CHECKPOINTS = "checkpoints"
 
 _NAME = re.compile(r"(\d{2})-(\d{9})-(within|end)\.([0-9a-f]{16})\.safetensors")
-
-
-@dataclass(frozen=True)
-class Frequency:
-    """How often a checkpoint is saved: after so many seconds, and after so many epochs; None means not for that."""
-
-    seconds: float | None = 60.0
-    epochs: int | None = None
 
 
 def checkpoint_folder(results: Path, run: str) -> Path:

@@ -6,11 +6,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.execution.checkpoints import Frequency
 from benchmark.provenance.environment import device_name
 from benchmark.record import Context, RunRecord
 from benchmark.spec import RunSpec
 from benchmark.store.run_folders import run_names
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """How often a checkpoint is saved: after so many seconds, and after so many epochs; None means not for that."""
+
+    seconds: float | None = 60.0
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import matplotlib.figure
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import UserError
 from benchmark.measure.mismatch import purity, purity_gain
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -108,6 +110,10 @@ class Embedding:
     clusters: npt.NDArray[np.int64]
     note: str = ""
     epoch: int | None = None
+
+
+SAMPLES = 2000
+"""How many samples of an embedding a figure shows at most, drawn without labels."""
 
 
 def embedding_name(run_id: str, tap: str, projection: str, epoch: int | None = None) -> str:

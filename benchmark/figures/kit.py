@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f")
 """The palette of Okabe and Ito, which people with every kind of colour blindness tell apart."""
@@ -38,6 +37,10 @@ STYLE: Any = {
 
 def canvas(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: float = 3.6) -> tuple[Canvas, list[Axes]]:
     """Return a figure of `width` x `height` inches and its axes, row by row."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
     with matplotlib.rc_context(STYLE):
         figure = Canvas(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
@@ -88,6 +91,8 @@ def classes(axes: Axes, points: npt.ArrayLike, labels: npt.ArrayLike) -> None:
 
 def box(axes: Axes, x: float, y: float, width: float, height: float, text: str, place: int = 7) -> None:
     """Draw a labelled box with its lower left corner at (x, y), its edge in the colour of `place`."""
+    from matplotlib.patches import FancyBboxPatch
+
     colour = COLOURS[place % len(COLOURS)]
     patch = FancyBboxPatch(
         (x, y), width, height, boxstyle="round,pad=0.02", facecolor="#f4f4f4", edgecolor=colour, linewidth=1.6
@@ -100,6 +105,8 @@ def arrow(
     axes: Axes, start: tuple[float, float], end: tuple[float, float], place: int = 7, dashed: bool = False
 ) -> None:
     """Draw an arrow from `start` to `end`."""
+    from matplotlib.patches import FancyArrowPatch
+
     axes.add_patch(
         FancyArrowPatch(
             start,
@@ -148,6 +155,8 @@ def rank_diagram(ranks: Mapping[str, float], gap: float) -> Canvas:
 
 def svg_bytes(figure: Canvas, title: str) -> bytes:
     """Return `figure` as SVG with text as text; equal figures give equal bytes."""
+    import matplotlib
+
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Title": title, "Date": None, "Creator": "reclust"})
@@ -157,6 +166,8 @@ def svg_bytes(figure: Canvas, title: str) -> bytes:
 
 def png_bytes(figure: Canvas, title: str, dpi: int = 160) -> bytes:
     """Return `figure` as PNG."""
+    import matplotlib
+
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Title": title, "Software": "reclust"})

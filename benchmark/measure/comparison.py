@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from benchmark.measure.ties import TOLERANCE, levels
 
@@ -117,7 +116,10 @@ def welch_interval(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[float, float] | 
 
 
 def _student(mean: float, variance: float, df: float) -> tuple[float, float]:
-    half = float(stats.t.ppf(1 - LEVEL / 2, df)) * math.sqrt(variance)
+    from scipy.special import ndtri, stdtrit
+
+    factor = stdtrit(df, 1 - LEVEL / 2) if df < math.inf else ndtri(1 - LEVEL / 2)
+    half = float(factor) * math.sqrt(variance)
     return mean - half, mean + half
 
 
@@ -149,12 +151,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def average_ranks(scores: npt.ArrayLike) -> Floats:
     """Return the mean rank (m,) of each method over data sets, of `scores` (d, m); rank 1 is the highest score."""
+    from scipy import stats
+
     ranks: Floats = np.mean([stats.rankdata(-levels(row)) for row in np.asarray(scores, dtype=np.float64)], axis=0)
     return ranks
 
 
 def critical_difference(methods: int, datasets: int) -> float:
     """Return how far mean ranks must lie apart to differ at 0.05 (Nemenyi; Demsar 2006, Eq. for CD)."""
+    from scipy import stats
+
     q = float(stats.studentized_range.ppf(1 - LEVEL, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
@@ -165,6 +171,8 @@ def _wilcoxon(gaps: Floats, scale: float) -> float:
     `gaps` are not zero, and their sizes tie by the `scale` of the values they were made of. Beyond 200 pairs it is the
     normal approximation.
     """
+    from scipy import stats
+
     order = levels(np.abs(gaps), scale)
     if len(gaps) > _SIGNED:
         return float(stats.wilcoxon(np.sign(gaps) * (order + 1), correction=False).pvalue)
@@ -181,6 +189,8 @@ def _wilcoxon(gaps: Floats, scale: float) -> float:
 
 def _twice_the_ranks(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return twice the mean ranks: those of ties are whole or half, twice of them are whole."""
+    from scipy import stats
+
     return np.rint(2 * stats.rankdata(order)).astype(np.int64)
 
 
@@ -189,6 +199,8 @@ def _mann_whitney(a: Floats, b: Floats) -> float:
 
     Beyond 60 runs it is SciPy's choice: exact where one side is small and nothing is tied, else normal.
     """
+    from scipy import stats
+
     order = levels(np.concatenate((a, b)))
     if len(order) > _COUNTED:
         return float(stats.mannwhitneyu(order[: len(a)], order[len(a) :], alternative="two-sided").pvalue)

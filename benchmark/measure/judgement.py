@@ -11,7 +11,6 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from benchmark.measure.prediction import KNOWN, Floats, Prediction, predict_best, predict_mean
 from benchmark.measure.ties import levels
@@ -147,6 +146,8 @@ def predicted(
 
 def half_widths(found: Prediction) -> tuple[Floats, Floats]:
     """Return half the widths (s,) of the intervals of `EQUIVALENCE_LEVEL` and `DIFFERENCE_LEVEL`."""
+    from scipy.special import stdtrit
+
     sd = np.sqrt(found.variance + found.published)
     narrow: Floats = np.asarray(stdtrit(found.df, (1 + EQUIVALENCE_LEVEL) / 2), dtype=np.float64) * sd
     wide: Floats = np.asarray(stdtrit(found.df, (1 + DIFFERENCE_LEVEL) / 2), dtype=np.float64) * sd

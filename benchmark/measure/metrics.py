@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 Average = Literal["arithmetic", "geometric"]
 Table = npt.NDArray[np.int64]
@@ -124,6 +123,8 @@ def _labels(labels: npt.ArrayLike, name: str) -> npt.NDArray[np.integer[Any]]:
 
 
 def _accuracy(table: Table) -> float:
+    from scipy.optimize import linear_sum_assignment
+
     # SciPy solves the rectangular problem itself: the optimum is that of the table padded with zeros to a square.
     rows, columns = linear_sum_assignment(table, maximize=True)
     return float(table[rows, columns].sum() / table.sum())

@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -97,6 +96,8 @@ def lowest_of(m: int) -> tuple[float, float]:
     >>> [round(number, 4) for number in lowest_of(2)]
     [-0.5642, 0.6817]
     """
+    from scipy.special import ndtr
+
     x, step = np.linspace(-12, 12, 24_001, retstep=True)
     density = m * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi) * ndtr(-x) ** (m - 1)
     mean = float(step * (x * density).sum())
@@ -144,6 +145,8 @@ def _selected_group(losses: Floats, values: Floats, m: int) -> Bools:
     Groups lie on both sides of the largest gap between values. Runs that found another optimum are often such a group,
     and a line through both would promise a selected run better than any.
     """
+    from scipy.special import stdtrit
+
     n = values.shape[1]
     everything = np.ones(values.shape, dtype=bool)
     if n < FEWEST_TO_GROUP:
@@ -170,6 +173,8 @@ def _selected_group(losses: Floats, values: Floats, m: int) -> Bools:
 
 def _chance_of_other(distance: Floats, share: Floats, m: int) -> Floats:
     """Return the chance that the lowest of m losses is of the group whose mean lies `distance` sds above."""
+    from scipy.special import ndtr
+
     x, step = np.linspace(-8, 16, 481, retstep=True)
     d, q = distance[:, None], share[:, None]
     above = (1 - q) * ndtr(-x) + q * ndtr(d - x)

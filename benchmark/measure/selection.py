@@ -13,7 +13,6 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from benchmark.measure.ties import levels
 
@@ -176,7 +175,9 @@ def selection_regret(losses: npt.ArrayLike, values: npt.ArrayLike) -> float:
 
 def interquartile_mean(values: npt.ArrayLike) -> float:
     """Return the mean without the lowest and the highest quarter of the runs, each rounded down to whole runs."""
-    return float(stats.trim_mean(_finite(values, "values"), 0.25))
+    array = _finite(values, "values")
+    cut = len(array) // 4
+    return float(np.partition(array, (cut, len(array) - cut - 1))[cut : len(array) - cut].mean())
 
 
 @dataclass(frozen=True)

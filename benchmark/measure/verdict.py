@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import brentq
-from scipy.special import ndtr, ndtri
 
 from benchmark.measure.selection import Distribution, Estimate, Uncertainty
 
@@ -131,12 +128,17 @@ def difference_interval(
 
 
 def _estimate_quantile(ours: Estimate, sd: float, level: float) -> float:
+    from scipy.special import ndtri, stdtrit
+
     variance = ours.sd**2 + sd**2
     df = ours.df * (variance / ours.sd**2) ** 2 if ours.sd > 0 else math.inf
-    return ours.mean + math.sqrt(variance) * float(stats.t.ppf(level, df))
+    return ours.mean + math.sqrt(variance) * float(stdtrit(df, level) if df < math.inf else ndtri(level))
 
 
 def _mixture_quantile(ours: Distribution, sd: float, level: float) -> float:
+    from scipy.optimize import brentq
+    from scipy.special import ndtr, ndtri
+
     values, probabilities = np.asarray(ours.values), np.asarray(ours.probabilities)
 
     def excess(x: float) -> float:

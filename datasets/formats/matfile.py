@@ -16,8 +16,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import scipy.io
-
 from datasets.arrays import Array
 from datasets.obtaining.files import LIMIT, damaged, read_decompressed, too_large
 
@@ -43,10 +41,12 @@ class Element(NamedTuple):
 
 def read_mat(path: Path, names: Iterable[str], limit: int = LIMIT) -> dict[str, Array]:
     """Return the variables `names` of the MATLAB file `path`, or raise DataError."""
+    from scipy.io import loadmat
+
     wanted = list(names)
     plain = _Plain(path, read_decompressed(path, limit), limit).content
     try:
-        found = scipy.io.loadmat(io.BytesIO(plain), variable_names=wanted)
+        found = loadmat(io.BytesIO(plain), variable_names=wanted)
     except Exception as error:  # scipy has no class for its errors; what it reads is checked, and none is hidden
         raise damaged(path, f"it is no whole MATLAB file, {type(error).__name__}") from None
     if absent := [name for name in wanted if name not in found]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from datasets.obtaining.files import LIMIT, damaged, read_decompressed
 
@@ -24,6 +23,8 @@ def read_matrix_market(path: Path, shape: tuple[int, int], limit: int = LIMIT) -
 
     Values that a coordinate file leaves out are 0; those that it gives twice are added.
     """
+    import pandas as pd
+
     form, count, values = _parts(path, read_decompressed(path, limit), shape)
     try:
         frame = pd.read_csv(io.BytesIO(values), sep=r"\s+", header=None, dtype=np.float64, quoting=csv.QUOTE_NONE)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.execution.checkpoints import CHECKPOINTS, Frequency, RunCheckpoints, damaged_checkpoints
+from benchmark.execution.checkpoints import CHECKPOINTS, RunCheckpoints, damaged_checkpoints
+from benchmark.execution.events import Frequency
 from benchmark.execution.execute import RunResult, execute
 from benchmark.files.quarantine import quarantined
 from benchmark.registry import DATASETS, METHODS, load_plugins

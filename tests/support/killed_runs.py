@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmark.execution.checkpoints import Frequency
+from benchmark.execution.events import Frequency
 from benchmark.execution.events import Finished, Job, Place
 from benchmark.execution.executors import serial
 from benchmark.record import Context
