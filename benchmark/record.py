@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal, overload
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+)
 
 from benchmark.spec import RunSpec
 
@@ -29,6 +38,54 @@ class Evaluation(BaseModel):
     terms: dict[str, float]
     metrics: dict[str, float]
     clusters: int
+
+
+class Deferred(Sequence[Evaluation]):
+    """A history of `count` evaluations that `read` reads when one is asked for; equal to the tuple of them."""
+
+    def __init__(self, count: int, read: Callable[[], tuple[Evaluation, ...]]) -> None:
+        self._count, self._read = count, read
+
+    @cached_property
+    def _all(self) -> tuple[Evaluation, ...]:
+        return self._read()
+
+    @overload
+    def __getitem__(self, index: int) -> Evaluation: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Evaluation, ...]: ...
+    def __getitem__(self, index: int | slice) -> Evaluation | tuple[Evaluation, ...]:
+        return self._all[index]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        return iter(self._all)
+
+    def __eq__(self, other: object) -> bool:
+        return self._all == (other._all if isinstance(other, Deferred) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._all)
+
+    def __repr__(self) -> str:
+        return repr(self._all)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (self._all,)
+
+
+def _as_given(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, Deferred) else handler(value)
+
+
+def _as_tuple(value: Any, handler: SerializerFunctionWrapHandler) -> Any:
+    return handler(tuple(value))
+
+
+History = Annotated[tuple[Evaluation, ...], WrapValidator(_as_given), WrapSerializer(_as_tuple)]
+"""The evaluations of a run, in order; a `Deferred` stays one."""
 
 
 class Context(BaseModel):
@@ -64,7 +121,7 @@ class RunRecord(BaseModel):
     losses: dict[str, float] = {}
     metrics: dict[str, float] = {}
     first_losses: tuple[float, ...] = ()
-    history: tuple[Evaluation, ...] = ()
+    history: History = ()
     n_samples: int = 0
     epochs: int = 0
     steps: int = 0

@@ -22,7 +22,7 @@ from benchmark.errors import DataError, UsageError, UserError, did_you_mean
 
 __all__ = ["DATASETS", "METHODS", "NETWORKS", "SIBLINGS", "DataError", "DataSource", "DataStatus", "LoadedData"]
 __all__ += ["Registry", "UsageError", "UserError", "check_siblings", "did_you_mean", "load_plugins"]
-__all__ += ["plugin_modules", "register_dataset", "register_method", "register_network"]
+__all__ += ["fill_when_asked", "plugin_modules", "register_dataset", "register_method", "register_network"]
 
 T = TypeVar("T")
 
@@ -41,6 +41,51 @@ _ORIGINS: dict[tuple[str, str], Registered] = {}
 """Where each plug-in is registered, by kind and name."""
 
 
+class _Awaited(dict[str, T]):
+    """Plug-ins of one kind of which only the names are known, by the modules that register them.
+
+    A module is imported when a plug-in of it is asked for; `fill` is called once, when anything is, to tell the names.
+    """
+
+    def __init__(self, fill: Callable[[], None]) -> None:
+        super().__init__()
+        self.modules: Mapping[str, str] = {}
+        self._fill: Callable[[], None] | None = fill
+
+    def filled(self) -> None:
+        """Have the names told."""
+        if self._fill is not None:
+            fill, self._fill = self._fill, None
+            fill()
+
+    def __missing__(self, name: str) -> T:
+        self.filled()
+        if name in self.modules:
+            importlib.import_module(self.modules[name])
+            if not dict.__contains__(self, name):  # what registers it is called from elsewhere
+                load_plugins()
+        if not dict.__contains__(self, name):
+            raise KeyError(name)
+        return dict.__getitem__(self, name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __contains__(self, name: object) -> bool:
+        self.filled()
+        return dict.__contains__(self, name) or name in self.modules
+
+    def __iter__(self) -> Iterator[str]:
+        self.filled()
+        return iter(dict.fromkeys((*self.modules, *dict.keys(self))))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
 class Registry(Mapping[str, T]):
     """A read-only mapping of names to plug-ins that answers a wrong name with the nearest right ones."""
 
@@ -53,9 +98,14 @@ class Registry(Mapping[str, T]):
         self[name]
         return _ORIGINS[self.kind, name]
 
+    def expect(self, modules: Mapping[str, str]) -> None:
+        """Know names by the modules that register them, to be imported when their plug-ins are asked for."""
+        if isinstance(self._entries, _Awaited):
+            self._entries.modules = modules
+
     def add(self, name: str, entry: T, module: str = "") -> None:
         """Register `entry` as `name`, which `module` does; a second, different entry of that name is an error."""
-        known = self._entries.get(name)
+        known = dict.get(self._entries, name)
         reloaded = isinstance(entry, type) and _origin(known) == _origin(entry)
         if known is not None and known != entry and not reloaded:
             raise UsageError(f"two {self.kind}s are named {name!r}: {_origin(known)} and {_origin(entry)}.")
@@ -80,6 +130,21 @@ class Registry(Mapping[str, T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def fill_when_asked(fill: Callable[[], None]) -> None:
+    """Call `fill` when a registry is first asked for something, in place of importing all plug-ins now.
+
+    It has the registries `expect` the names, or loads all plug-ins. Where some are registered already, the rest is
+    loaded at once.
+    """
+    registries: tuple[Registry[Any], ...] = (METHODS, DATASETS, NETWORKS)
+    if any(dict.keys(registry._entries) for registry in registries):
+        load_plugins()
+        return
+    waiting = [fill]
+    for registry in registries:
+        registry._entries = _Awaited(lambda: waiting.pop()() if waiting else None)
 
 
 def _origin(entry: Any) -> str:

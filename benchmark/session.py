@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from benchmark.catalogue.answers import remembered
 from benchmark.errors import UserError
 from benchmark.plan.cells import PlannedCell
+from benchmark.plan.estimate import RunTimes
 from benchmark.plan.runs import Plan, plan_runs
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import device_name
@@ -67,9 +69,17 @@ class Session:
     def _tracked_roots(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys((self.store.shipped.resolve(), (self.results / "stored").resolve())))
 
+    @cached_property
+    def times(self) -> RunTimes:
+        """What runs on the session's device took: a GPU's seconds say nothing of a CPU's."""
+        device = self._wanted or device_name(self.device)
+        held = (by_device.get(device) for by_device in self.records.values())
+        return RunTimes(record for record in held if record is not None)
+
     def refresh(self) -> None:
         """Forget the records read so far."""
-        self.__dict__.pop("records", None)
+        for name in ("records", "times"):
+            self.__dict__.pop(name, None)
 
     def find(self, spec: RunSpec) -> Sequence[RunRecord]:
         """Return the records of a run, one for each device."""
@@ -104,7 +114,7 @@ class Session:
         """Return the digest of today's code for a run."""
         key = (spec.method, spec.data.name, str(spec.params.get("network", "")))
         if key not in self._digests:
-            self._digests[key] = run_code_digest(spec)
+            self._digests[key] = str(remembered(("digest", *key), lambda: run_code_digest(spec)))
         return self._digests[key]
 
     def ready(self, name: str) -> str:
@@ -119,7 +129,6 @@ class Session:
 
     def plan(self, cells: Sequence[PlannedCell]) -> Plan:
         """Return what is missing of `cells`."""
-        history = [record for by_device in self.records.values() for record in by_device.values()]
         needed: dict[str, set[str]] = {}
         for cell in cells:
             for spec in cell.specs if cell.record else ():
@@ -128,7 +137,7 @@ class Session:
             cells,
             lambda spec: self.done(spec, needed.get(spec.run_id, ())),
             self.ready,
-            history,
+            self.times,
             self.has_weights,
         )
 

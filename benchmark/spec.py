@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -122,6 +123,9 @@ class DataSpec(Frozen):
     preprocess: tuple[str, ...] = ()
 
 
+_REPLICATE = "replicate"
+
+
 class RunSpec(Frozen):
     """One training from one initialisation: all that decides its numbers.
 
@@ -136,13 +140,31 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _plain_params(self) -> Self:
-        canonical_json(self.params)
+        if "shared_parts" not in vars(self):  # they are plain where an id was made of them
+            canonical_json(self.params)
         return self
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """The first 16 hex digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(canonical_json(self).encode()).hexdigest()[:16]
+        parts = {**self.shared_parts, _REPLICATE: canonical_json(self.replicate)}
+        text = ",".join(f"{canonical_json(name)}:{parts[name]}" for name in sorted(parts))
+        return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
+
+    @cached_property
+    def shared_parts(self) -> Mapping[str, str]:
+        """The canonical JSON of each field that replicates share, by name: most of the work behind an id."""
+        return {name: canonical_json(value) for name, value in self.canonical().items() if name != _REPLICATE}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with changed fields; of what was computed, replicates take over what they share."""
+        shared = self.shared_parts if set(update or ()) <= {_REPLICATE} else None
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("run_id", None)
+        vars(copied).pop("shared_parts", None)
+        if shared is not None:
+            vars(copied)["shared_parts"] = shared
+        return copied
 
 
 def with_values(model: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,10 @@ def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Call the command in this process: exit code, stdout and stderr. An error without a sentence fails the test."""
     from benchmark.cli.main import main
+    from benchmark.registry import load_plugins
+
+    # A test may change plug-ins, and nothing that they answer then may be remembered for the user's other commands.
+    load_plugins()
 
     def called(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["reclust", *map(str, arguments)])

@@ -136,6 +136,28 @@ def test_every_field_is_changed_by_the_test_below():
     assert set(leaves(RunSpec.model_validate(SPEC).model_dump(mode="json"))) == set(OTHER)
 
 
+def test_the_run_id_of_a_copy_is_that_of_its_own_values_whatever_was_computed_before():
+    spec = RunSpec.model_validate(GOLDEN[0]["spec"])
+    changes = (
+        {"replicate": 7},
+        {"method": "other"},
+        {"method": "other", "replicate": 7},
+        {"params": {**spec.params, "more": 1}},
+        {"protocol": Protocol()},
+        {"data": spec.data.model_copy(update={"samples": 3})},
+        {},
+    )
+    for known in (False, True):
+        for change in changes:
+            copy = (spec if known else RunSpec.model_validate(GOLDEN[0]["spec"])).model_copy(update=change)
+            again = copy.model_copy(update={"replicate": copy.replicate})
+            for each in (copy, again):
+                assert each.run_id == hashlib.sha256(canonical_json(each).encode()).hexdigest()[:16]
+        assert spec.run_id
+    assert spec == RunSpec.model_validate(GOLDEN[0]["spec"])
+    assert canonical_json(spec) == canonical_json(RunSpec.model_validate(GOLDEN[0]["spec"]))
+
+
 @pytest.mark.parametrize("path", OTHER)
 def test_changing_any_field_changes_the_run_id(path):
     before = RunSpec.model_validate(SPEC)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from benchmark.analysis.derived import metric_value
+from benchmark.catalogue.datasets import dataset_facts
+from benchmark.catalogue.networks import layers
 from benchmark.measure.mismatch import NotMeasured
 from benchmark.measure.selection import SELECTIONS
 from benchmark.measure.verdict import judge
@@ -17,7 +19,7 @@ from benchmark.papers.published import Published
 from benchmark.papers.tables import TableRule, statistic_of
 from benchmark.plan.cells import PlannedCell
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import DATASETS, NETWORKS
+from benchmark.registry import DATASETS
 from benchmark.spec import RunSpec
 from benchmark.store.rows import device_of, device_order
 from benchmark.tables.values import BLANK, Cell, CellResult, Column, DataTable, Row, TableResult
@@ -99,12 +101,12 @@ def network_table(paper: Paper, name: str) -> DataTable:
     rows = tuple(
         (
             layer.name,
-            type(layer).__name__.lower(),
-            f"{size}x{size}" if (size := getattr(layer, "size", None)) else "2x2",
-            str(getattr(layer, "filters", "-")),
-            {True: "yes", False: "no"}[getattr(layer, "batch_norm", False)],
+            layer.kind.lower(),
+            f"{layer.size}x{layer.size}" if layer.size else "2x2",
+            "-" if layer.filters is None else str(layer.filters),
+            "yes" if layer.batch_norm else "no",
         )
-        for layer in NETWORKS[table.network].layers
+        for layer in layers(table.network)
     )
     return DataTable(paper.id, name, f"{table.published}. {table.title}", header, rows, table.footnotes)
 
@@ -231,7 +233,7 @@ def _facts(cells: Sequence[PlannedCell], find: Find, renewed: IsStale, readings:
 def _source_facts(name: str) -> tuple[str, str, str]:
     if name not in DATASETS:
         return ("no loader yet", "-", "-")
-    source = DATASETS[name]
+    source = dataset_facts(name)
     return "x".join(map(str, source.shape)), str(source.n_samples), str(source.n_clusters)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.analysis.assemble import cell_records, cell_result, measured
+from benchmark.catalogue.datasets import dataset_facts
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.measure.selection import selection_regret
 from benchmark.papers.paper import Paper, load_paper
@@ -19,7 +20,6 @@ from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.record import RunRecord
-from benchmark.registry import DATASETS
 from benchmark.session import Session
 from benchmark.store.rows import device_of
 from benchmark.streams import Streams
@@ -187,7 +187,7 @@ def _data(cell: PlannedCell) -> dict[str, Any]:
     if cell.resolved is None:
         return {"state": cell.reason}
     spec = cell.resolved.spec.data
-    source = DATASETS[spec.name]
+    source = dataset_facts(spec.name)
     return {
         "name": spec.name,
         "title": source.title,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.analysis.assemble import cell_records
+from benchmark.catalogue.networks import layers
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.figures.declared import (
     CellTraces,
@@ -216,7 +217,7 @@ class StoredNumbers:
         """Return name and width of every layer of a network; see `Numbers`."""
         if network not in NETWORKS:
             raise UsageError(did_you_mean("network", network, NETWORKS))
-        return tuple((layer.name, int(layer.units)) for layer in NETWORKS[network].layers if hasattr(layer, "units"))
+        return tuple((layer.name, layer.units) for layer in layers(network) if layer.units is not None)
 
     def _cells(
         self, table: str, methods: Sequence[str], dataset: str, *, every_setting: bool = False

@@ -10,8 +10,7 @@ import typer
 
 from benchmark.cli.listing import print_list
 from benchmark.cli.options import DataDir, Json, Results
-from benchmark.data.export import EXPORT_FORMATS, export
-from benchmark.data.facts import facts, statistics
+from benchmark.data.export import EXPORT_FORMATS
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.registry import DATASETS
 
@@ -63,6 +62,7 @@ def data_show(
     as_json: Json = False,
 ) -> None:
     """Show what a data set is, where it is, its statistics, and draw a picture of it."""
+    from benchmark.data.facts import facts, statistics
     from benchmark.data.pictures import draw_samples  # the plotting library would slow down every other command
 
     source = DATASETS[name]
@@ -90,6 +90,8 @@ def data_export(
     data_dir: DataDir = None,
 ) -> None:
     """Write a data set as loaded (samples, labels, lengths) to a file that other programs read."""
+    from benchmark.data.export import export
+
     if fmt not in EXPORT_FORMATS:
         raise UsageError(did_you_mean("export format", fmt, EXPORT_FORMATS))
     target = to or Path(f"{name}.{fmt}")

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.analysis.explain import find_cell
-from benchmark.analysis.figures import draw_figure, load_figures, selected_figures, write_figure
-from benchmark.analysis.tables import stored_tables
 from benchmark.cli.listing import print_list
 from benchmark.cli.options import DataDir, Json, Papers, ReadingChoice, Results, SomeProfile, request
-from benchmark.cli.running import out
 from benchmark.errors import UsageError, UserError, did_you_mean
-from benchmark.figures.declared import SAMPLES
-from benchmark.papers.protocol import PROFILES, READINGS
 from benchmark.plan.request import Request
-from benchmark.session import Session
-from benchmark.tables.render import FORMATS, render_tables
+
+if TYPE_CHECKING:
+    from benchmark.session import Session
 
 SomeFigures = Annotated[list[str] | None, typer.Option("--figure", help="Only this figure, as PAPER/ID; repeatable.")]
 
@@ -35,6 +30,10 @@ def figures(
     as_json: Json = False,
 ) -> None:
     """Draw figures as SVG and PNG from stored numbers; nothing is trained."""
+    from benchmark.analysis.figures import draw_figure, load_figures, selected_figures, write_figure
+    from benchmark.papers.protocol import PROFILES, READINGS
+    from benchmark.session import Session
+
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
     if reading is ReadingChoice.both:
@@ -70,21 +69,25 @@ def embed(
     epoch: Annotated[
         list[int] | None, typer.Option("--epoch", min=0, help="At this epoch of the last phase; repeatable.")
     ] = None,
-    samples: Annotated[int, typer.Option("--samples", min=2, help="How many samples to show at most.")] = SAMPLES,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=2, help="How many samples to show at most; by default 2000.")
+    ] = None,
     profile: Annotated[str, typer.Option("--profile", help="quick, cpu or paper.")] = "quick",
     reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
     results: Results = Path("results"),
     data_dir: DataDir = None,
 ) -> None:
     """Train the best stored run of a cell again and store a layer's outputs, projected to the plane, for figures."""
-    from benchmark.repeat.embedding import embed_best
+    from benchmark.analysis.explain import find_cell
+    from benchmark.repeat.embedding import SAMPLES, embed_best
+    from benchmark.session import Session
 
     session = Session(results, data_dir=data_dir)
     asked = request(profile, None, [table], [method], [dataset], reading, None, None)
     cell = find_cell(session, asked, profile)
     if not cell.specs:
         raise UserError(f"{cell.row} on {cell.column} has no runs: {cell.reason}.")
-    for file in embed_best(session, cell, tap, projection, epoch or (), samples):
+    for file in embed_best(session, cell, tap, projection, epoch or (), samples or SAMPLES):
         typer.echo(f"written: {file}")
 
 
@@ -95,6 +98,7 @@ def report(
 ) -> None:
     """Write a static report of everything stored: tables, figures, cells, methods, data sets, ledger."""
     from benchmark.report.report import build_report
+    from benchmark.session import Session
 
     built = build_report(Session(results, data_dir=data_dir), to or results / "report")
     typer.echo(f"{built.pages} pages in {built.seconds:.1f} s: open {built.index.resolve()}")
@@ -102,6 +106,10 @@ def report(
 
 def draw(session: Session, request: Request) -> None:
     """Write the tables of a request in every format, print them, and say where they lie."""
+    from benchmark.analysis.tables import stored_tables
+    from benchmark.cli.running import out
+    from benchmark.tables.render import FORMATS, render_tables
+
     drawn = stored_tables(session, request, profile=request.profile)
     folder = session.results / "tables" / request.profile
     for table in drawn:

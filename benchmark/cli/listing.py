@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from benchmark.cli.progress import duration
-from benchmark.papers.paper import load_paper, paper_ids
-from benchmark.plan.cells import PlannedCell
 from benchmark.registry import DATASETS, METHODS, NETWORKS
-from benchmark.session import Session
+
+if TYPE_CHECKING:
+    from benchmark.plan.cells import PlannedCell
+    from benchmark.session import Session
 
 
 def status_line(session: Session, profile: str, cells: list[PlannedCell]) -> dict[str, Any]:
     """Return how much of one table, profile and reading is stored, and what the rest would take."""
+    from benchmark.cli.progress import duration
+
     plan = session.plan(cells)
     specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
     records = [record for spec in specs.values() for record in session.find(spec)[:1]]
@@ -38,10 +40,14 @@ def status_line(session: Session, profile: str, cells: list[PlannedCell]) -> dic
 
 
 def _list_methods() -> list[dict[str, Any]]:
-    return [{"name": name, "class": method.__name__, "about": _first_line(method)} for name, method in METHODS.items()]
+    from benchmark.catalogue.methods import method_facts
+
+    return [{"name": facts.name, "class": facts.cls, "about": facts.about} for facts in map(method_facts, METHODS)]
 
 
 def _list_datasets() -> list[dict[str, Any]]:
+    from benchmark.catalogue.datasets import dataset_facts
+
     return [
         {
             "name": name,
@@ -52,11 +58,13 @@ def _list_datasets() -> list[dict[str, Any]]:
             "licence": source.licence,
             "title": source.title,
         }
-        for name, source in DATASETS.items()
+        for name, source in ((name, dataset_facts(name)) for name in DATASETS)
     ]
 
 
 def _list_tables() -> list[dict[str, Any]]:
+    from benchmark.papers.paper import load_paper, paper_ids
+
     return [
         {"name": f"{paper}/{name}", "kind": rule.kind, "published as": rule.published, "title": rule.title}
         for paper in paper_ids()
@@ -65,6 +73,8 @@ def _list_tables() -> list[dict[str, Any]]:
 
 
 def _list_profiles() -> list[dict[str, Any]]:
+    from benchmark.papers.paper import load_paper, paper_ids
+
     return [
         {
             "paper": paper,
@@ -78,19 +88,23 @@ def _list_profiles() -> list[dict[str, Any]]:
     ]
 
 
-def _layers(network: Any) -> str:
-    return ", ".join(layer.name for layer in getattr(network, "layers", ()))
+def _list_networks() -> list[dict[str, Any]]:
+    from benchmark.catalogue.networks import layers
+
+    return [{"name": name, "layers": ", ".join(layer.name for layer in layers(name))} for name in NETWORKS]
 
 
-def _first_line(thing: Any) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
+def _list_papers() -> list[dict[str, Any]]:
+    from benchmark.papers.paper import load_paper, paper_ids
+
+    return [{"name": paper, "title": load_paper(paper).protocol.title} for paper in paper_ids()]
 
 
 LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "methods": _list_methods,
     "datasets": _list_datasets,
-    "networks": lambda: [{"name": name, "layers": _layers(network)} for name, network in NETWORKS.items()],
-    "papers": lambda: [{"name": p, "title": load_paper(p).protocol.title} for p in paper_ids()],
+    "networks": _list_networks,
+    "papers": _list_papers,
     "tables": _list_tables,
     "profiles": _list_profiles,
 }

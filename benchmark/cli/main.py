@@ -12,9 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from benchmark import __version__
-from benchmark.analysis.explain import as_text, explain_cell, find_cell
-from benchmark.analysis.failures import as_line, as_values, went_wrong
-from benchmark.analysis.tables import stored_tables
+from benchmark.catalogue.answers import keep
+from benchmark.catalogue.filling import fill_registries
 from benchmark.cli.data import data_app
 from benchmark.cli.drawing import draw, embed, figures, report
 from benchmark.cli.listing import LISTS, print_list, status_line
@@ -46,16 +45,10 @@ from benchmark.cli.options import (
     request,
     until,
 )
-from benchmark.cli.progress import duration
 from benchmark.cli.results import results_app
-from benchmark.cli.running import How, announce, carry_out, missing_readings, refuse_impossible, refuse_nothing
 from benchmark.cli.study import compare, create, ledger
 from benchmark.errors import UsageError, UserError, did_you_mean
-from benchmark.papers.protocol import PROFILES
-from benchmark.plan.cells import plan_cells
-from benchmark.registry import load_plugins
-from benchmark.session import Session
-from benchmark.tables.render import FORMATS, render_tables
+from benchmark.registry import check_siblings, fill_when_asked
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
@@ -95,7 +88,10 @@ def run(
     data_dir: DataDir = None,
 ) -> None:
     """Make the runs that are missing, then draw the tables."""
+    from benchmark.cli.running import How, announce, carry_out, missing_readings, refuse_impossible, refuse_nothing
     from benchmark.execution.upkeep import refuse_unwritable, tidy
+    from benchmark.plan.cells import plan_cells
+    from benchmark.session import Session
 
     if not (all_tables or paper or table or method or dataset):
         raise UsageError("say what to run: --all, or some of --paper, --table, --method, --dataset.")
@@ -140,6 +136,11 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Say how much of each table is stored, what is missing, and how long that would take."""
+    from benchmark.analysis.failures import as_line, as_values, went_wrong
+    from benchmark.papers.protocol import PROFILES
+    from benchmark.plan.cells import plan_cells
+    from benchmark.session import Session
+
     session = Session(results, data_dir=data_dir)
     lines: list[dict[str, Any]] = []
     wrong: dict[str, str] = {}
@@ -188,6 +189,10 @@ def tables(
     results: Results = Path("results"),
 ) -> None:
     """Draw tables from stored results; nothing is trained."""
+    from benchmark.analysis.tables import stored_tables
+    from benchmark.session import Session
+    from benchmark.tables.render import FORMATS, render_tables
+
     if fmt not in FORMATS:
         raise UsageError(did_you_mean("table format", fmt, FORMATS))
     session = Session(results)
@@ -219,6 +224,9 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show where a cell comes from: runs, streams, protocol with ledger entries, data, environment."""
+    from benchmark.analysis.explain import as_text, explain_cell, find_cell
+    from benchmark.session import Session
+
     session = Session(results)
     wanted = [setting] if setting is not None else None
     asked = request("quick", None, [table], [method], [dataset], reading, sets, runs, setting=wanted)
@@ -237,7 +245,11 @@ def check(
     results: Results = Path("results"),
 ) -> None:
     """Fail (exit 1) when today's code no longer gives the stored numbers of the quick profile."""
+    from benchmark.cli.progress import duration
+    from benchmark.cli.running import refuse_nothing
+    from benchmark.plan.cells import plan_cells
     from benchmark.repeat.check import check_cells
+    from benchmark.session import Session
 
     session = Session(results)
     asked = request("quick", paper, table, method, None, None, None, runs)
@@ -255,7 +267,8 @@ def check(
 def main() -> None:
     """Run the command line: exit 2 for wrong usage, 1 for what the user can mend, with one sentence on stderr."""
     try:
-        load_plugins()
+        check_siblings()
+        fill_when_asked(fill_registries)
         app(standalone_mode=True)
     except UsageError as error:
         typer.echo(f"error: {error}", err=True)
@@ -269,6 +282,8 @@ def main() -> None:
     except OSError as error:
         typer.echo(f"error: {error.filename}: {error.strerror}." if error.filename else f"error: {error}", err=True)
         sys.exit(1)
+    finally:
+        keep()
 
 
 @app.callback(invoke_without_command=True)

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.errors import UsageError, UserError, did_you_mean
-from benchmark.execution.events import Frequency
 from benchmark.plan.request import Request
+
+if TYPE_CHECKING:
+    from benchmark.execution.events import Frequency
 
 EXECUTORS = ("serial", "processes", "ray")
 
@@ -114,6 +116,8 @@ def _seconds(match: re.Match[str]) -> float:
 
 def frequency(text: str) -> Frequency | None:
     """Return how often checkpoints are saved; None for never, UsageError for what is no time and no epochs."""
+    from benchmark.execution.events import Frequency
+
     if text == "never":
         return None
     if match := re.fullmatch(r"([1-9]\d*)e", text):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from benchmark.execution.events import Event, Finished, Noted, Progress, Started
-from benchmark.plan.estimate import RunTimes
-from benchmark.plan.runs import Plan, PlannedRun
+if TYPE_CHECKING:
+    from benchmark.execution.events import Event, Finished
+    from benchmark.plan.runs import Plan, PlannedRun
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Clock:
     """The time that is left, from measured times of runs of the same kind and the progress of those that run."""
 
     def __init__(self, runs: Iterable[PlannedRun], workers: int) -> None:
+        from benchmark.plan.estimate import RunTimes
+
         self.open = {run.spec.run_id: run for run in runs}
         self.workers = workers
         self.estimate = RunTimes(())
@@ -107,6 +110,8 @@ class _Lines:
 
     def show(self, event: Event) -> None:
         """Take note of an event, and print a line if a run ended."""
+        from benchmark.execution.events import Finished, Noted, Progress, Started
+
         if isinstance(event, Started):
             self.clock.started_now(event.run_id)
         elif isinstance(event, Progress):
@@ -155,6 +160,8 @@ class _Live(_Lines):
 
     def show(self, event: Event) -> None:
         """Take note of an event and redraw."""
+        from benchmark.execution.events import Finished, Progress
+
         if isinstance(event, Progress):
             if event.run_id not in self.tasks:
                 self.tasks[event.run_id] = self.bars.add_task(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,16 +27,11 @@ from benchmark.cli.options import (
     cores,
     request,
 )
-from benchmark.cli.progress import duration
-from benchmark.execution.events import Place
-from benchmark.papers.protocol import PROFILES, READINGS
-from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
 from benchmark.registry import METHODS
-from benchmark.session import Session
-from benchmark.spec import RunSpec
-from benchmark.store.renewals import keep
-from benchmark.store.rows import device_of
+
+if TYPE_CHECKING:
+    from benchmark.spec import RunSpec
 
 
 def results_renew(
@@ -55,7 +50,13 @@ def results_renew(
     as_json: Json = False,
 ) -> None:
     """Begin one stale run of each cell again with today's code; bitwise equal rows are stale no more."""
+    from benchmark.cli.progress import duration
+    from benchmark.execution.events import Place
+    from benchmark.papers.protocol import PROFILES
     from benchmark.repeat.renew import renew
+    from benchmark.session import Session
+    from benchmark.store.renewals import keep
+    from benchmark.store.rows import device_of
 
     session = Session(results, data_dir=data_dir)
     if show:
@@ -85,6 +86,9 @@ def results_renew(
 
 def _specs(requests: Sequence[Request]) -> list[RunSpec]:
     """Return the specifications that requests cover, each once; in both readings where none is named."""
+    from benchmark.papers.protocol import READINGS
+    from benchmark.plan.cells import plan_cells
+
     both = [replace(asked, readings=asked.readings or READINGS) for asked in requests]
     cells = [cell for asked in both for cell in plan_cells(asked)]
     return list({spec.run_id: spec for cell in cells for spec in cell.specs}.values())

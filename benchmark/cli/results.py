@@ -7,14 +7,9 @@ from typing import Annotated
 
 import typer
 
-from benchmark.analysis.failures import traceback_of
 from benchmark.cli.options import Results, time_span
 from benchmark.cli.renew import results_renew
 from benchmark.errors import UserError
-from benchmark.files.quarantine import QUARANTINE, quarantined
-from benchmark.session import Session
-from benchmark.store.merge import merge as merge_folders
-from benchmark.store.store import Store
 
 results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify, prune, traceback.")
 results_app.command("renew")(results_renew)
@@ -27,6 +22,8 @@ def results_merge(
     results: Results = Path("results"),
 ) -> None:
     """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers."""
+    from benchmark.store.merge import merge as merge_folders
+
     report = merge_folders(sources or [results], results, replace=replace)
     typer.echo(str(report))
 
@@ -35,6 +32,8 @@ def results_merge(
 def results_verify(results: Results = Path("results")) -> None:
     """Read every stored record and say what is damaged; exit 1 if anything is."""
     from benchmark.execution.upkeep import damage
+    from benchmark.files.quarantine import QUARANTINE, quarantined
+    from benchmark.session import Session
 
     session = Session(results)
     records = sum(len(by_device) for by_device in session.records.values())
@@ -63,6 +62,7 @@ def results_prune(
     Stored numbers stay. With the folder of a merged run go its assignments and weights, which are not tracked.
     """
     from benchmark.execution.pruning import leftovers, remove
+    from benchmark.store.store import Store
 
     seconds = time_span("--older-than", older_than)
     _refuse_nowhere(results)
@@ -81,6 +81,9 @@ def results_traceback(
     results: Results = Path("results"),
 ) -> None:
     """Show what a failed run raised."""
+    from benchmark.analysis.failures import traceback_of
+    from benchmark.store.store import Store
+
     typer.echo(traceback_of(Store(results), run_id))
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark.cli.progress import duration, follow
-from benchmark.cli.stopping import Stopping
 from benchmark.errors import UsageError, UserError
-from benchmark.execution.events import Event, Frequency, Job, Place
-from benchmark.plan.cells import PlannedCell
 from benchmark.plan.request import Request
-from benchmark.plan.runs import Plan
-from benchmark.record import COUNTED
-from benchmark.session import Session
+
+if TYPE_CHECKING:
+    from benchmark.cli.stopping import Stopping
+    from benchmark.execution.events import Event, Frequency, Job, Place
+    from benchmark.plan.cells import PlannedCell
+    from benchmark.plan.runs import Plan
+    from benchmark.session import Session
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -49,6 +50,8 @@ def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
 
 def announce(plan: Plan, workers: int) -> None:
     """Say what is stored, what will be made, how long that takes, and what cannot be made."""
+    from benchmark.cli.progress import duration
+
     seconds = [run.seconds for run in plan.runs]
     known = [s for s in seconds if s is not None]
     guess = sum(known) / len(known) * len(seconds) / max(1, min(workers, len(seconds))) if known else None
@@ -79,6 +82,11 @@ class How:
 
 def carry_out(plan: Plan, session: Session, how: How) -> int:
     """Make the runs of a plan and return the exit code."""
+    from benchmark.cli.progress import follow
+    from benchmark.cli.stopping import Stopping
+    from benchmark.execution.events import Job, Place
+    from benchmark.record import COUNTED
+
     # A run that is made again for an observer takes the place of the one without.
     jobs = [Job(r.spec, r.context, r.record, r.parents, r.replace or bool(r.record)) for r in plan.runs]
     how = replace(how, workers=min(how.workers, len(jobs)))

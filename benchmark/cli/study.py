@@ -5,22 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.analysis.compare import (
-    MIN_DATASETS,
-    compare_methods,
-    comparison_text,
-    interval_text,
-    metric_of,
-    setting_of,
-    variant,
-)
-from benchmark.analysis.effects import Effect, checked_severity, draw_effects, measure_effects, plan_effects
 from benchmark.cli.listing import print_list
-from benchmark.cli.new_method import new_method
 from benchmark.cli.options import (
     DataDir,
     Datasets,
@@ -34,15 +23,13 @@ from benchmark.cli.options import (
     cores,
     request,
 )
-from benchmark.cli.running import How, announce, carry_out
 from benchmark.errors import UsageError, did_you_mean
-from benchmark.execution.events import Frequency
-from benchmark.figures.kit import png_bytes, rank_diagram, svg_bytes
-from benchmark.papers.ledger import LedgerEntry
-from benchmark.papers.paper import ledger_ids, load_ledger, load_paper, paper_ids
-from benchmark.papers.protocol import PROFILES
-from benchmark.plan.cells import PlannedCell
-from benchmark.session import Session
+
+if TYPE_CHECKING:
+    from benchmark.analysis.effects import Effect
+    from benchmark.papers.ledger import LedgerEntry
+    from benchmark.plan.cells import PlannedCell
+    from benchmark.session import Session
 
 OneSetting = Annotated[
     str | None, typer.Option("--setting", help="The setting of a table that has several, as `tables` prints it.")
@@ -68,6 +55,11 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare methods on stored runs: difference with interval, probability of improvement, test."""
+    from benchmark.analysis.compare import MIN_DATASETS, compare_methods, comparison_text, variant
+    from benchmark.figures.kit import rank_diagram, svg_bytes
+    from benchmark.papers.protocol import PROFILES
+    from benchmark.session import Session
+
     if reading is ReadingChoice.both:
         raise UsageError("a comparison is of one reading: --reading paper or --reading code.")
     if profile is not None and profile not in PROFILES:
@@ -103,6 +95,11 @@ def ledger(
     as_json: Json = False,
 ) -> None:
     """List the documented disagreements, show one, or show what each of them does to the numbers."""
+    from benchmark.analysis.compare import metric_of, setting_of
+    from benchmark.analysis.effects import checked_severity, draw_effects, measure_effects, plan_effects
+    from benchmark.figures.kit import png_bytes, svg_bytes
+    from benchmark.session import Session
+
     if effects is None:
         _show(name, severity, as_json)
         return
@@ -135,6 +132,8 @@ def create(
     package: Annotated[Path | None, typer.Option("--package", help="Write a package of its own here.")] = None,
 ) -> None:
     """Write a method from a template, and its test: it runs and passes the contract tests as it is."""
+    from benchmark.cli.new_method import new_method
+
     paths = new_method(name, package)
     for path in paths:
         typer.echo(f"written: {path}")
@@ -152,6 +151,8 @@ def _listed(setting: str | None) -> list[str] | None:
 
 def _home(methods: Sequence[str] = (), metric: str | None = None, papers: Sequence[str] | None = None) -> str:
     """Return the table in which most of the methods are at home, of those with the metric if any; the most urgent."""
+    from benchmark.papers.paper import load_paper, paper_ids
+
     places = []
     for paper in map(load_paper, papers or paper_ids()):
         for name, rule in paper.tables.items():
@@ -164,6 +165,9 @@ def _home(methods: Sequence[str] = (), metric: str | None = None, papers: Sequen
 
 
 def _show(name: str | None, severity: str | None, as_json: bool) -> None:
+    from benchmark.analysis.effects import checked_severity
+    from benchmark.papers.paper import ledger_ids, load_ledger
+
     papers = [name] if name in ledger_ids() else list(ledger_ids())
     entries = [(paper, entry) for paper in papers for entry in load_ledger(paper).values()]
     if name is not None and name not in ledger_ids():
@@ -207,6 +211,9 @@ def _entry_text(facts: dict[str, Any]) -> str:
 
 
 def _train(session: Session, base: PlannedCell, planned: list[Effect], workers: int | None) -> int:
+    from benchmark.cli.running import How, announce, carry_out
+    from benchmark.execution.events import Frequency
+
     cells = [base, *(effect.cell for effect in planned if effect.cell)]
     plan, crew = session.plan(cells), workers or cores()
     announce(plan, crew)
@@ -216,6 +223,8 @@ def _train(session: Session, base: PlannedCell, planned: list[Effect], workers: 
 
 
 def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
+    from benchmark.analysis.compare import interval_text
+
     line = {"entry": effect.entry.id, "title": effect.entry.title}
     if effect.scores is None or effect.losses is None:
         stored = f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"

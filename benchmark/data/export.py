@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmark.errors import UserError
 from benchmark.registry import LoadedData
 
@@ -35,12 +33,16 @@ def _umask() -> int:
 
 def _columns(data: LoadedData) -> dict[str, Any]:
     """Return the arrays of a data set with the samples made dense."""
+    import numpy as np
+
     columns = {"x": np.asarray(data.prepare((), None).x), "y": np.asarray(data.y)}
     lengths = getattr(data, "lengths", None)
     return columns if lengths is None else columns | {"length": np.asarray(lengths)}
 
 
 def _write_npz(data: LoadedData, path: Path) -> None:
+    import numpy as np
+
     facts = {"name": data.name, "digest": data.digest, "n_clusters": data.n_clusters}
     arrays: dict[str, Any] = _columns(data) | {key: np.array(value) for key, value in facts.items()}
     with path.open("wb") as stream:
@@ -52,6 +54,8 @@ def _write_parquet(data: LoadedData, path: Path) -> None:
 
     The shape of a sample, the name, the digest and the number of classes are metadata of the table.
     """
+    import numpy as np
+
     try:
         import pyarrow
         from pyarrow import parquet

@@ -112,10 +112,6 @@ class Embedding:
     epoch: int | None = None
 
 
-SAMPLES = 2000
-"""How many samples of an embedding a figure shows at most, drawn without labels."""
-
-
 def embedding_name(run_id: str, tap: str, projection: str, epoch: int | None = None) -> str:
     """Return the name of the file that holds an embedding: of the end of a run, or of an epoch of its last phase."""
     return f"{run_id}-{tap}-{projection}" + ("" if epoch is None else f"-epoch{epoch}") + ".csv"

@@ -10,7 +10,7 @@ import csv
 import importlib.resources
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources.abc import Traversable
 from typing import Any
 
@@ -34,6 +34,15 @@ class Paper:
     ledger: dict[str, LedgerEntry]
     published: tuple[dict[str, str], ...]
 
+    @cached_property
+    def _published_of(self) -> dict[tuple[str, ...], list[dict[str, str]]]:
+        """The published numbers by table, method, data set and metric."""
+        found: dict[tuple[str, ...], list[dict[str, str]]] = {}
+        for row in self.published:
+            key = tuple(row[name] for name in ("table", "method", "dataset", "metric"))
+            found.setdefault(key, []).append(row)
+        return found
+
     def table(self, name: str) -> TableRule:
         """Return the table `name`, or raise UsageError with the nearest names."""
         if name not in self.tables:
@@ -48,12 +57,10 @@ class Paper:
         self, table: TableRule, method: MethodRule, column: ColumnRule, setting: str, metric: MetricRule, statistic: str
     ) -> Published | None:
         """Return the published number of a cell in the unit of the table, or None where the paper gives none."""
-        wanted = {"table": table.published, "method": method.published, "dataset": column.published}
-        wanted["metric"] = metric.published
-        if table.grid:
-            wanted["setting"] = setting
+        wanted = (table.published, method.published, column.published, metric.published)
         statistic = metric.published_statistic or statistic
-        found = {row["statistic"]: row for row in self.published if all(row[k] == v for k, v in wanted.items())}
+        rows = [row for row in self._published_of.get(wanted, ()) if not table.grid or row["setting"] == setting]
+        found = {row["statistic"]: row for row in rows}
         if not (column.published and method.published) or statistic not in found:
             return None
         values = {name: _in_unit(row, metric) for name, row in found.items()}

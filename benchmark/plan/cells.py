@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from benchmark.catalogue.methods import method_facts
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.papers.paper import Paper, load_paper, paper_ids
 from benchmark.papers.protocol import PROFILES, READINGS, ColumnRule, MethodRule, ProfileRule, Reading
@@ -41,7 +43,7 @@ class PlannedCell:
     reduced: bool = False
     record: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def specs(self) -> tuple[RunSpec, ...]:
         """The run specifications of the cell, in replicate order."""
         return tuple(self.resolved.replicate(r) for r in range(self.runs)) if self.resolved else ()
@@ -140,7 +142,7 @@ def _guests(paper: Paper, table: TableRule, names: Sequence[str]) -> list[str]:
     """Return the methods asked for by name that the table lacks, but whose parameters fit what it varies."""
     own = _own(paper, table)
     fit = [name for name in names if name in METHODS and name not in own]
-    return [name for name in fit if all(applies(axis.path, METHODS[name]) for axis in table.grid)]
+    return [name for name in fit if all(applies(axis.path, method_facts(name)) for axis in table.grid)]
 
 
 def _own(paper: Paper, table: TableRule) -> set[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 
 from benchmark.errors import UsageError
@@ -22,6 +23,16 @@ class _Seen:
     steps: int = 0
     samples: int = 0
 
+    @cached_property
+    def before(self) -> int:
+        """The number of samples that it trained on."""
+        return _samples(self.spec, self.samples)
+
+    @cached_property
+    def budget(self) -> int:
+        """The steps that it might have taken; UsageError where its method has other parameters now."""
+        return _steps(self.spec, self.before)
+
 
 class RunTimes:
     """Seconds of a run, learned from records: the median of the nearest group that has any.
@@ -34,6 +45,7 @@ class RunTimes:
     def __init__(self, history: Iterable[RunRecord]) -> None:
         self._exact: dict[str, list[float]] = {}
         self._near: dict[tuple[str, ...], list[_Seen]] = {}
+        self._whole: dict[tuple[str, ...], int] = {}  # the most samples that one of them had
         for record in history:
             if record.status in ("ok", "collapsed"):
                 self._learn(_Seen(record.spec, record.seconds, record.steps, record.n_samples))
@@ -48,13 +60,21 @@ class RunTimes:
             return median(found)
         near = self._near.get(_kind(spec), [])
         try:
-            return median(_scaled(seen, spec, near) for seen in near) if near else None
+            return self._scaled(spec, near) if near else None
         except UsageError:
             return None  # an earlier version knew the method by other parameters
 
+    def _scaled(self, spec: RunSpec, near: Sequence[_Seen]) -> float:
+        """Return the median of the seconds that `spec` takes if each of its steps takes as long as one of them."""
+        now = _samples(spec, self._whole[_kind(spec)])
+        wanted = _steps(spec, now)
+        return median(_seconds(seen, now, wanted) for seen in near)
+
     def _learn(self, seen: _Seen) -> None:
         self._exact.setdefault(_cost_key(seen.spec), []).append(seen.seconds)
-        self._near.setdefault(_kind(seen.spec), []).append(seen)
+        kind = _kind(seen.spec)
+        self._near.setdefault(kind, []).append(seen)
+        self._whole[kind] = max(self._whole.get(kind, 0), seen.samples)
 
 
 def _kind(spec: RunSpec) -> tuple[str, ...]:
@@ -65,17 +85,14 @@ def _kind(spec: RunSpec) -> tuple[str, ...]:
 def _cost_key(spec: RunSpec) -> str:
     """Return what the cost of a run depends on: all but the replicate and most parameters."""
     taps = spec.params.get("taps", "")
-    return "|".join(map(str, (spec.method, spec.data.name, spec.data.samples, taps, spec.protocol.canonical())))
+    return "|".join(map(str, (spec.method, spec.data.name, spec.data.samples, taps, spec.shared_parts["protocol"])))
 
 
-def _scaled(seen: _Seen, spec: RunSpec, near: Iterable[_Seen]) -> float:
-    """Return the seconds that `spec` takes if each of its steps takes as long as one of `seen`."""
-    whole = max(run.samples for run in near)
-    before, now = _samples(seen.spec, seen.samples), _samples(spec, whole)
-    budget, wanted = _steps(seen.spec, before), float(_steps(spec, now))
-    done = seen.steps or budget
-    if done < budget:  # its rule ended it: after as many passes through the data, but not beyond the new budget
-        wanted = min(wanted, done * max(1.0, now / max(1, before)))
+def _seconds(seen: _Seen, now: int, wanted: float) -> float:
+    """Return the seconds of `wanted` steps on `now` samples, if each takes as long as one of `seen`."""
+    done = seen.steps or seen.budget
+    if done < seen.budget:  # its rule ended it: after as many passes through the data, but not beyond the new budget
+        wanted = min(wanted, done * max(1.0, now / max(1, seen.before)))
     return seen.seconds * max(1.0, wanted) / max(1, done)
 
 

@@ -6,8 +6,8 @@ it, and identity needs no further field.
 
 from __future__ import annotations
 
-from benchmark.registry import METHODS
-from benchmark.spec import Protocol, RunSpec, validated
+from benchmark.catalogue.methods import parent
+from benchmark.spec import Protocol, RunSpec
 
 
 def parent_of(spec: RunSpec) -> RunSpec | None:
@@ -16,19 +16,13 @@ def parent_of(spec: RunSpec) -> RunSpec | None:
     The parent has the child's data and replicate, those of its parameters that the parent's method knows, and those of
     its phases that the parent uses.
     """
-    method = METHODS[spec.method]
-    params = validated(method.Params, spec.params, spec.method)
-    name = method.parent(params)
-    if name is None:
+    known = parent(spec.method, spec.params)
+    if known is None:
         return None
-    parent = METHODS[name]
-    values = {field: getattr(params, field) for field in parent.Params.model_fields if hasattr(params, field)}
-    known = validated(parent.Params, values, name)
-    phases = {phase: spec.protocol.phases[phase] for phase in parent.phases_used(known)}
     return RunSpec(
-        method=name,
-        params=known.canonical(),
+        method=known.method,
+        params=known.params,
         data=spec.data,
-        protocol=Protocol(phases=phases),
+        protocol=Protocol(phases={phase: spec.protocol.phases[phase] for phase in known.phases}),
         replicate=spec.replicate,
     )

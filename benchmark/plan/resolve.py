@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.catalogue.datasets import dataset_facts
+from benchmark.catalogue.methods import MethodFacts, completed, method_facts
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.papers.paper import Paper
 from benchmark.papers.protocol import READINGS, ColumnData, ColumnRule, FieldRule, MethodRule, ProfileRule, Reading
 from benchmark.papers.tables import Setting
-from benchmark.registry import DATASETS, METHODS
+from benchmark.registry import METHODS
 from benchmark.spec import DataSpec, Protocol, RunSpec, validated, with_values
 
 
@@ -92,31 +94,29 @@ def resolve(
     Later origins win: the method's defaults, the paper's rules, the column, the paper's rules for its data set, the
     profile, the setting, the overrides.
     """
-    method = METHODS[row.method]
+    method = method_facts(row.method)
     data = column_data(column, reading, overrides)
-    fields = _ruled(paper, row.method, "", reading, overrides)
+    fields = _ruled(paper, method, "", reading, overrides)
     _replace(fields, method, f"column {column.label}", data.set)
-    fields |= _ruled(paper, row.method, data.dataset, reading, overrides)
+    fields |= _ruled(paper, method, data.dataset, reading, overrides)
     layers = (
         ("profile", {path: _read(value, reading) for path, value in profile.set.items()}),
         ("setting", dict(setting.values)),
-        ("--set", _of_method(overrides.values, row.method)),
+        ("--set", _of_method(overrides.values, method)),
     )
     for origin, replaced in layers:
         _replace(fields, method, origin, replaced)
     taken = _data(row, column, reading, profile, overrides)
-    source = DATASETS[taken.name]
+    source = dataset_facts(taken.name)
     values = {path: item.value for path, item in fields.items()}
-    params = validated(method.Params, {"n_clusters": source.n_clusters} | _below("params", values), row.method)
-    whole = with_values(
-        method.default_protocol.model_dump(mode="json"), {p: v for p, v in values.items() if p.startswith("phases.")}
-    )
-    used = method.phases_used(params)
+    known = completed(row.method, {"n_clusters": source.n_clusters} | _below("params", values))
+    whole = with_values(dict(method.protocol), {p: v for p, v in values.items() if p.startswith("phases.")})
+    used = known.phases
     protocol = validated(Protocol, whole, f"protocol of {paper.id}")
     fields = {p: item for p, item in fields.items() if not p.startswith("phases.") or p.split(".")[1] in used}
     spec = RunSpec(
         method=row.method,
-        params=params.canonical(),
+        params=known.params,
         data=taken,
         protocol=Protocol(phases={name: phase for name, phase in protocol.phases.items() if name in used}),
         replicate=0,
@@ -133,36 +133,38 @@ def column_data(column: ColumnRule, reading: Reading, overrides: Overrides) -> C
     return data
 
 
-def _of_method(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _of_method(values: Mapping[str, Any], method: MethodFacts) -> dict[str, Any]:
     """Return values by whole path, where some came by the last part that paths of several methods share."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        paths = [key] if "." in key else sorted(p for p in _paths(METHODS[name]) if p.rpartition(".")[2] == key)
+        paths = [key] if "." in key else sorted(p for p in _paths(method) if p.rpartition(".")[2] == key)
         if len(paths) > 1:
-            raise UsageError(f"--set {key!r} could be any of {', '.join(paths)} of {name}: give the whole path.")
+            raise UsageError(f"--set {key!r} could be any of {', '.join(paths)} of {method.name}: give the whole path.")
         found |= dict.fromkeys(paths, value)
     return found
 
 
-def _paths(method: Any) -> set[str]:
+def _paths(method: MethodFacts) -> set[str]:
     """Return the paths of the parameters and phases of a method."""
-    phases = {path for path, _ in _leaves(method.default_protocol.model_dump(mode="json"))}
-    return phases | {f"params.{name}" for name in method.Params.model_fields}
+    phases = {path for path, _ in _leaves(method.protocol)}
+    return phases | {f"params.{name}" for name in method.fields}
 
 
-def applies(path: str, method: Any) -> bool:
+def applies(path: str, method: MethodFacts) -> bool:
     """Whether a dotted path exists for a method: one of its parameters, or a phase that it has."""
     head, _, rest = path.partition(".")
     if head == "params":
-        return rest in method.Params.model_fields
-    return head == "phases" and rest.partition(".")[0] in method.default_protocol.phases
+        return rest in method.fields
+    return head == "phases" and rest.partition(".")[0] in method.phases
 
 
-def _ruled(paper: Paper, name: str, dataset: str, reading: Reading, overrides: Overrides) -> dict[str, ResolvedField]:
+def _ruled(
+    paper: Paper, method: MethodFacts, dataset: str, reading: Reading, overrides: Overrides
+) -> dict[str, ResolvedField]:
     """Return the fields that the paper's rules set for a method: those for all data sets, or those for `dataset`."""
     fields: dict[str, ResolvedField] = {}
     for rule in paper.protocol.field:
-        if _concerns(rule, name, dataset) and applies(rule.path, METHODS[name]):
+        if _concerns(rule, method.name, dataset) and applies(rule.path, method):
             chosen = _flipped(rule.ledger, overrides, reading)
             fields[rule.path] = ResolvedField(rule.path, getattr(rule, chosen), f"{chosen}: {rule.source}", rule.ledger)
     return fields
@@ -177,7 +179,7 @@ def _read(value: Any, reading: Reading) -> Any:
     return value[reading] if isinstance(value, Mapping) and set(value) == set(READINGS) else value
 
 
-def _replace(fields: dict[str, ResolvedField], method: Any, origin: str, values: Mapping[str, Any]) -> None:
+def _replace(fields: dict[str, ResolvedField], method: MethodFacts, origin: str, values: Mapping[str, Any]) -> None:
     """Replace the fields that a layer sets, as far as the method has them; their ledger entries stay."""
     for path, value in values.items():
         if applies(path, method):
@@ -197,7 +199,7 @@ def _data(
     row: MethodRule, column: ColumnRule, reading: Reading, profile: ProfileRule, overrides: Overrides
 ) -> DataSpec:
     data = column_data(column, reading, overrides)
-    source = DATASETS[data.dataset]
+    source = dataset_facts(data.dataset)
     values = {
         "name": source.name,
         "digest": source.digest,
@@ -242,7 +244,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _full_path(key: str, paper: Paper) -> str:
-    methods = list(METHODS.values())
+    methods = list(map(method_facts, METHODS))
     known = {rule.path for rule in paper.protocol.field if any(applies(rule.path, method) for method in methods)}
     known |= {"data.samples", "data.preprocess"}
     for method in methods:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from benchmark.plan.cells import PlannedCell
 from benchmark.plan.estimate import RunTimes
 from benchmark.plan.lineage import parent_of
-from benchmark.record import Context, RunRecord
+from benchmark.record import Context
 from benchmark.spec import RunSpec
 
 
@@ -47,16 +47,16 @@ def plan_runs(
     cells: Iterable[PlannedCell],
     done: Callable[[RunSpec], bool],
     ready: Callable[[str], str],
-    history: Iterable[RunRecord] = (),
+    times: RunTimes | None = None,
     weights: Callable[[RunSpec], bool] = lambda spec: False,
 ) -> Plan:
     """Return the runs that `cells` need and `done` does not know, each once, the most urgent first.
 
-    `ready` maps a data set to the reason why it cannot be loaded, "" where it can. `history` are records of earlier
-    runs, from which the seconds of a run are estimated. Runs that others start from are planned too, where there are no
+    `ready` maps a data set to the reason why it cannot be loaded, "" where it can. `times` estimate the seconds of
+    a run from records of earlier ones. Runs that others start from are planned too, where there are no
     `weights` of them.
     """
-    missing = _Missing(done, ready, RunTimes(history), weights)
+    missing = _Missing(done, ready, times or RunTimes(()), weights)
     for cell in cells:
         missing.add(cell)
     return missing.plan()

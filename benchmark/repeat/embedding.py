@@ -22,7 +22,7 @@ from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.execution.events import Job, Place
 from benchmark.execution.execute import execute
 from benchmark.execution.jobs import one_thread, starting_weights
-from benchmark.figures.declared import SAMPLES, embedding_name
+from benchmark.figures.declared import embedding_name
 from benchmark.files.writing import write_changed
 from benchmark.plan.cells import PlannedCell
 from benchmark.plan.lineage import parent_of
@@ -33,6 +33,9 @@ from benchmark.session import Session
 from benchmark.spec import RunSpec
 from benchmark.store.rows import csv_bytes
 from benchmark.training.phases import Snapshot
+
+SAMPLES = 2000
+"""How many samples a figure shows at most, drawn without labels."""
 
 EMBEDDING = "embedding"
 """In the place of a layer: the representation that the method itself assigns by."""

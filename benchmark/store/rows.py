@@ -97,8 +97,8 @@ def run_cells(record: RunRecord) -> list[str]:
     ]
 
 
-def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Sequence[str]]) -> RunRecord:
-    """Return the record that a row of runs.csv, its spec and its rows of history hold.
+def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Evaluation]) -> RunRecord:
+    """Return the record that a row of runs.csv, its spec and its history hold.
 
     Raises ValueError or KeyError where a cell is missing or cannot be read, or rows of the history are missing.
     """
@@ -115,7 +115,7 @@ def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Sequence[
             "losses": json.loads(row["losses"]),
             "metrics": {name: float(row[name]) for name in METRICS if row[name]} | others,
             "first_losses": [float(number) for number in row["first_losses"].split()],
-            "history": tuple(map(evaluation_of, history)),
+            "history": history,
             "environment": {name: row[name] for name in _FROM_ENVIRONMENT if row[name]}
             | json.loads(row["environment"]),
         }

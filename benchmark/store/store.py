@@ -178,7 +178,7 @@ class Store:
 
     def verify(self) -> list[str]:
         """Return one sentence, with the mend, for each thing on disk that is damaged, after reading all of it."""
-        tracked = [problem for folder in self._folders for problem in folder.problems()]
+        tracked = [problem for folder in self._folders for problem in folder.problems(everything=True)]
         return self._runs.damaged(everything=True) + tracked
 
     def problems(self) -> list[str]:

@@ -13,12 +13,14 @@ import io
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.record import Context, RunRecord
+from benchmark.record import Context, Deferred, Evaluation, RunRecord
 from benchmark.spec import RunSpec, canonical_json
 from benchmark.store.rows import (
     HISTORY_COLUMNS,
@@ -28,11 +30,13 @@ from benchmark.store.rows import (
     device_of,
     device_order,
     evaluation_cells,
+    evaluation_of,
     record_of,
     run_cells,
 )
 
 RUNS, HISTORY, SPECS = "runs.csv", "history.csv.gz", "specs.jsonl"
+_SPEC, _REPLICATE = ',"spec":', ',"replicate":'
 MEND = "restore it (git checkout) or merge the runs again"
 
 
@@ -62,10 +66,10 @@ class StoredFolder:
     @cached_property
     def _specs(self) -> dict[str, RunSpec]:
         file, specs = self.path / SPECS, {}
+        like: dict[str, RunSpec] = {}
         for line, text in enumerate(_text(file).splitlines(), start=1):
             try:
-                entry = json.loads(text)
-                run_id, spec = entry["run_id"], RunSpec.model_validate(entry["spec"])
+                run_id, spec = _spec_in(text, like)
             except (ValueError, KeyError, TypeError) as error:
                 raise _damaged(file, line, f"no spec can be read ({_first_line(error)})") from None
             if spec.run_id != run_id:
@@ -74,11 +78,8 @@ class StoredFolder:
         return specs
 
     @cached_property
-    def _history(self) -> dict[Key, list[list[str]]]:
-        history: dict[Key, list[list[str]]] = {}
-        for _, (run_id, device, *cells) in _table(self.path / HISTORY, HISTORY_COLUMNS):
-            history.setdefault((run_id, device), []).append(cells)
-        return history
+    def _history(self) -> Histories:
+        return Histories(self.path / HISTORY)
 
     def held(self) -> Iterator[Key]:
         """Yield the keys of all rows."""
@@ -89,7 +90,7 @@ class StoredFolder:
         if key not in self._built:
             line, row = self._rows[key]
             try:
-                self._built[key] = record_of(row, self._specs[key[0]], self._history.get(key, ()))
+                self._built[key] = record_of(row, self._specs[key[0]], self._history.of(key))
             except (ValueError, KeyError, TypeError) as error:
                 raise _damaged(self.path / RUNS, line, f"no record can be read ({_first_line(error)})") from None
         return self._built[key]
@@ -98,13 +99,18 @@ class StoredFolder:
         """Return the file that holds `key`."""
         return self.path / RUNS
 
-    def problems(self) -> list[str]:
-        """Return one sentence for each damaged row, or for the first damage that keeps a whole file from being read."""
+    def problems(self, everything: bool = False) -> list[str]:
+        """Return one sentence for each damaged row, or for the first damage that keeps a whole file from being read.
+
+        Of histories it is counted whether they are whole; `everything` reads them, and keeps none in memory.
+        """
         found = []
         try:
             for key in self.held():
                 try:
                     self.record(key)
+                    if everything:
+                        self._history.read(key)
                 except UserError as error:
                     found.append(str(error))
             unused = self._specs.keys() - {run_id for run_id, _ in self.held()}
@@ -112,6 +118,70 @@ class StoredFolder:
         except UserError as error:
             found.append(str(error))
         return list(dict.fromkeys(found))
+
+
+def _spec_in(text: str, like: dict[str, RunSpec]) -> tuple[str, RunSpec]:
+    """Return run id and spec of a line of `SPECS`.
+
+    Replicates differ in their last number only. They share all else with the one that was read first, kept in `like`
+    by its text: that saves most of the time and memory of large stores.
+    """
+    head, comma, tail = text.partition(_SPEC)[2].rpartition(_REPLICATE)
+    number = tail.removesuffix("}}")
+    if comma and head in like and text.endswith("}}") and number.isdecimal() and number == str(int(number)):
+        run_id = json.loads(text.partition(_SPEC)[0] + "}")["run_id"]
+        return run_id, like[head].model_copy(update={"replicate": int(number)})
+    entry = json.loads(text)
+    spec = RunSpec.model_validate(entry["spec"])
+    if comma and number == str(spec.replicate) and text.partition(_SPEC)[0].count('"') == 4:
+        like[head] = spec
+    return entry["run_id"], spec
+
+
+class Histories:
+    """The evaluations in a history file by run and device, each read when it is asked for: few commands ask for any.
+
+    Until then a run's lines stay as they are, which takes a tenth of the memory.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._columns, _, body = _text(file).partition("\n")
+        self._parts: dict[Key, list[tuple[int, str]]] = {}
+        self._counts: Counter[Key] = Counter()
+        tuple(_table_of(file, self._columns, HISTORY_COLUMNS, 0))  # refuses columns that it does not know
+        plain = self._columns.startswith(f"{HISTORY_COLUMNS[0]},{HISTORY_COLUMNS[1]},")
+        numbered = enumerate(body.removesuffix("\n").split("\n") if body else (), start=2)
+        for key, lines in groupby(numbered, lambda line: self._key(line, plain)):
+            (first, text), *rest = lines
+            self._parts.setdefault(key, []).append((first, "\n".join((text, *(line for _, line in rest)))))
+            self._counts[key] += 1 + len(rest)
+
+    def of(self, key: Key) -> Sequence[Evaluation]:
+        """Return the evaluations of a run; UserError when they are read, where they are damaged."""
+        return Deferred(self._counts[key], lambda: self.read(key)) if key in self._counts else ()
+
+    def read(self, key: Key) -> tuple[Evaluation, ...]:
+        """Read the evaluations of a run; UserError where they are damaged."""
+        return tuple(self._read(key))
+
+    def _key(self, line: tuple[int, str], plain: bool) -> Key:
+        number, text = line
+        run_id, _, rest = text.partition(",")
+        device = rest.partition(",")[0]
+        if not plain or '"' in run_id or '"' in device:
+            for _, cells in _table_of(self.file, f"{self._columns}\n{text}\n", HISTORY_COLUMNS, number - 2):
+                run_id, device = cells[0], cells[1]
+        return run_id, device
+
+    def _read(self, key: Key) -> Iterator[Evaluation]:
+        for first, text in self._parts.get(key, ()):
+            lines = _table_of(self.file, f"{self._columns}\n{text}\n", HISTORY_COLUMNS, first - 2)
+            for number, (_, _, *cells) in lines:
+                try:
+                    yield evaluation_of(cells)
+                except (ValueError, KeyError, TypeError) as error:
+                    raise _damaged(self.file, number, f"no evaluation can be read ({_first_line(error)})") from None
 
 
 def stored_folders(stored: Path) -> list[StoredFolder]:
@@ -129,7 +199,12 @@ def _text(file: Path) -> str:
 
 def _table(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of a csv file, in the order of `columns`; those it has not yet are empty."""
-    reader = csv.reader(io.StringIO(_text(file), newline=""))
+    return _table_of(file, _text(file), columns, 0)
+
+
+def _table_of(file: Path, text: str, columns: Sequence[str], before: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the same of a part of the file: its header and some lines, after `before` others."""
+    reader = csv.reader(io.StringIO(text, newline=""))
     try:
         header = next(reader, [])
         if "run_id" not in header or not set(columns) >= set(header):
@@ -137,11 +212,11 @@ def _table(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]
         places = [header.index(name) if name in header else len(header) for name in columns]
         for cells in reader:
             if len(cells) != len(header):
-                raise _damaged(file, reader.line_num, f"it has {len(cells)} cells, not {len(header)}")
+                raise _damaged(file, before + reader.line_num, f"it has {len(cells)} cells, not {len(header)}")
             cells.append("")
-            yield reader.line_num, [cells[place] for place in places]
+            yield before + reader.line_num, [cells[place] for place in places]
     except csv.Error as error:
-        raise _damaged(file, reader.line_num, str(error)) from None
+        raise _damaged(file, before + reader.line_num, str(error)) from None
 
 
 def _damaged(file: Path, line: int, what: str) -> UserError:

@@ -209,7 +209,7 @@ def test_the_command_makes_the_runs_of_the_cell(monkeypatch):
         asked.append(request)
         raise UsageError("noted")
 
-    monkeypatch.setattr(cli, "plan_cells", noted)
+    monkeypatch.setattr("benchmark.plan.cells.plan_cells", noted)
     CliRunner().invoke(cli.app, words[3:])
     assert [c.specs for c in plan_cells(asked[0])] == [cell.specs]
 

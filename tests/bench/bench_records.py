@@ -13,6 +13,7 @@ from benchmark.analysis.tables import stored_tables
 from benchmark.files.writing import write_changed
 from benchmark.papers.protocol import PROFILES, READINGS
 from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.estimate import RunTimes
 from benchmark.plan.request import Request
 from benchmark.plan.runs import Plan, plan_runs
 from benchmark.record import Context, Evaluation, RunRecord
@@ -120,7 +121,7 @@ def test_plan_of_everything(benchmark: Any, records: list[RunRecord], stored: st
     done = {spec.run_id for cell in every_cell() for spec in cell.specs} if stored == "everything" else set()
 
     def plan() -> Plan:
-        return plan_runs(every_cell(), lambda spec: spec.run_id in done, lambda name: "", records)
+        return plan_runs(every_cell(), lambda spec: spec.run_id in done, lambda name: "", RunTimes(records))
 
     made = benchmark.pedantic(plan, rounds=3)
     assert (made.stored == 0 and made.runs) if stored == "nothing" else (made.stored and not made.runs)

@@ -127,7 +127,8 @@ def test_a_wrong_name_is_exit_2_and_one_sentence_with_the_mend(call, arguments, 
 
 def test_a_wrong_name_gives_no_traceback_from_a_shell(tmp_path):
     command = [sys.executable, "-m", "benchmark", "explain", "tkuco2024/table2", "ddcc", "digits", "acc"]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Without the cache nothing is said of plug-ins that are imported for it.
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "RECLUST_CACHE": "off"}
     done = subprocess.run(
         command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300, check=False
     )
@@ -273,7 +274,7 @@ def test_check_fails_without_tracked_rows_and_names_the_cell(call):
 
 @pytest.mark.parametrize(("disagreements", "code"), [((), 0), (("a cell: acc is 1, but 2 is stored.",), 1)])
 def test_check_ends_as_it_found(call, monkeypatch, disagreements, code):
-    monkeypatch.setattr("benchmark.cli.main.check_cells", lambda *_: Checked(1, 1, disagreements))
+    monkeypatch.setattr("benchmark.repeat.check.check_cells", lambda *_: Checked(1, 1, disagreements))
     assert call("check")[0::2] == (code, "".join(f"{text}\n" for text in disagreements))
 
 

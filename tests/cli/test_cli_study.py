@@ -282,7 +282,7 @@ def test_effects_on_a_metric_that_the_method_lacks_end_in_one_sentence(tmp_path)
     ],
 )
 def test_a_wrong_metric_is_refused_before_anything_trains(tmp_path, monkeypatch, words, message):
-    monkeypatch.setattr("benchmark.cli.study.carry_out", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr("benchmark.cli.running.carry_out", lambda *_: pytest.fail("it trains"))
     with pytest.raises(UserError, match=message):
         call(tmp_path, *EFFECTS, "--run", *words)
 

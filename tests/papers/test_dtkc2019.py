@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmark.analysis.assemble import assemble
+from benchmark.catalogue import method_facts
 from benchmark.papers.paper import load_paper
 from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
@@ -151,5 +152,5 @@ def test_every_ledger_field_is_a_field_of_a_method_or_of_the_data():
     for entry in ledger.values():
         assert entry.evidence and entry.choice
         for path in entry.fields:
-            known = path.startswith("data.") or any(applies(path, method) for method in METHODS.values())
+            known = path.startswith("data.") or any(applies(path, method_facts(name)) for name in METHODS)
             assert known, (entry.id, path)

@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.analysis import figures
 from benchmark.analysis.assemble import assemble, data_table
+from benchmark.catalogue import method_facts
 from benchmark.figures.declared import embedding_name
 from benchmark.figures.kit import png_bytes
 from benchmark.papers.paper import load_paper
@@ -224,7 +225,7 @@ def test_every_ledger_field_is_a_field_of_a_method_or_of_the_data():
     for entry in ledger.values():
         assert entry.evidence and entry.choice
         for path in entry.fields:
-            known = path.startswith("data.") or any(applies(path, method) for method in METHODS.values())
+            known = path.startswith("data.") or any(applies(path, method_facts(name)) for name in METHODS)
             assert known, (entry.id, path)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.catalogue import method_facts
 from benchmark.errors import UsageError
 from benchmark.papers.paper import load_paper, paper_ids
 from benchmark.papers.protocol import PROFILES
@@ -79,7 +80,7 @@ def test_every_rule_concerns_known_methods_and_applies_to_one_of_them(name):
     for rule in written_rules(name):
         concerned = set(rule.get("methods", own))
         assert concerned <= own, rule["path"]
-        assert any(applies(rule["path"], METHODS[method]) for method in concerned), rule["path"]
+        assert any(applies(rule["path"], method_facts(method)) for method in concerned), rule["path"]
         assert not rule["path"].startswith("phases.") or exists_in_a_phase(rule["path"]), rule["path"]
 
 
@@ -88,7 +89,7 @@ def test_profiles_and_grids_set_only_fields_that_a_method_has(name):
     paths = {path for rule in load_paper(name).protocol.profiles.values() for path in rule.set}
     paths |= {axis["path"] for table in raw(name, "tables.toml").values() for axis in table.get("grid", ())}
     for path in paths:
-        assert any(applies(path, METHODS[method]) for method in own_methods(name)), path
+        assert any(applies(path, method_facts(method)) for method in own_methods(name)), path
 
 
 @pytest.mark.parametrize("name", paper_ids())

@@ -17,7 +17,9 @@ from benchmark.plan.request import Request
 from benchmark.plan.runs import Plan, plan_runs
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS, load_plugins
+from benchmark.session import Session
 from benchmark.spec import RunSpec
+from benchmark.store import Store
 from benchmark.store.store import shipped_rows
 from benchmark.store.tracked import stored_folders
 
@@ -33,7 +35,7 @@ def plugins() -> None:
 
 def planned(request: Request, done: set[str] = frozenset(), history: list[RunRecord] = ()) -> Plan:
     """Plan with every data set at hand."""
-    return plan_runs(plan_cells(request), lambda spec: spec.run_id in done, lambda name: "", history)
+    return plan_runs(plan_cells(request), lambda spec: spec.run_id in done, lambda name: "", RunTimes(history))
 
 
 def cell_of(cells: list[PlannedCell], **wanted: object) -> PlannedCell:
@@ -340,3 +342,12 @@ def test_a_table_may_have_its_own_number_of_runs_in_a_profile():
     assert {(cell.runs, cell.reduced) for cell in plan_cells(asked)} == {(3, False)}
     assert {(c.runs, c.reduced) for c in plan_cells(replace(asked, runs=2))} == {(2, True)}
     assert {cell.runs for cell in plan_cells(replace(asked, tables=(TABLE2,)))} == {5}
+
+
+def test_a_session_estimates_from_runs_on_its_own_device_only(tmp_path):
+    specs = plan_cells(Request(tables=(TABLE2,), methods=("ddc",), runs=2))[0].specs
+    store = Store(tmp_path)
+    for spec, device, seconds in ((specs[0], "cpu", 3.0), (specs[1], "NVIDIA H100", 0.1)):
+        store.save(took(spec, seconds).model_copy(update={"environment": {"device": device}}))
+    session = Session(tmp_path, shipped=tmp_path / "nothing")
+    assert session.times.seconds(specs[0]) == 3.0 and session.times is session.times

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.catalogue import method_facts
 from benchmark.errors import UsageError
 from benchmark.papers.paper import load_paper
 from benchmark.papers.protocol import MethodRule, ProfileRule
@@ -14,7 +15,7 @@ from benchmark.papers.tables import Setting
 from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
 from benchmark.plan.resolve import Overrides, Resolved, applies, parse_overrides, resolve
-from benchmark.registry import DATASETS, METHODS, load_plugins
+from benchmark.registry import DATASETS, load_plugins
 from tests.support.paper_files import written_rules
 
 load_plugins()
@@ -187,7 +188,7 @@ def test_a_ledger_entry_flips_exactly_the_fields_that_carry_it(entry, reading):
     carried = {}
     for rule in RULES:
         concerned = "ddc-uco-t" in rule.get("methods", ["ddc-uco-t"]) and "usps" in rule.get("datasets", ["usps"])
-        if concerned and applies(rule["path"], METHODS["ddc-uco-t"]):
+        if concerned and applies(rule["path"], method_facts("ddc-uco-t")):
             carried[rule["path"]] = rule
     expected = {p for p, rule in carried.items() if entry in rule.get("ledger", ()) and rule["paper"] != rule["code"]}
     before = resolved("ddc-uco-t", "usps", reading)

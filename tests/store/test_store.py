@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 from benchmark.errors import UserError
 from benchmark.files.owners import process, this_process
 from benchmark.files.writing import write_changed
-from benchmark.record import Context, Evaluation, RunRecord
+from benchmark.record import Context, Deferred, Evaluation, RunRecord
 from benchmark.store.merge import merge
 from benchmark.store.run_files import write_run
 from benchmark.store.run_folders import RunFolders
@@ -560,3 +561,47 @@ def test_ten_thousand_tracked_runs_are_indexed(results: Path) -> None:
     write_changed({folder / name: data for name, data in stored_files(records).items()})
     held = opened(results).records()
     assert len(held) == 10_000 and held[records[7].run_id] == records[7]
+
+
+def test_a_tracked_history_is_read_when_it_is_asked_for_and_equals_what_was_stored(tracked: Path) -> None:
+    held = opened(tracked.parents[2]).records()
+    (first, *_) = held.values()
+    assert isinstance(first.history, Deferred) and "_all" not in vars(first.history)
+    assert len(first.history) == 2 and "_all" not in vars(first.history)
+    plain = make_record(first.spec.replicate)
+    assert first == plain and plain == first and first.history == plain.history and plain.history == first.history
+    assert first.history[-1] == plain.history[-1] and first.history[:1] == plain.history[:1]
+    assert first.model_dump() == plain.model_dump()
+    assert pickle.loads(pickle.dumps(first)) == plain
+    changed = first.model_copy(update={"history": plain.history[:1]})
+    assert changed != first and first != changed
+
+
+def test_a_damaged_evaluation_is_an_error_when_it_is_read_and_named_by_verify(tracked: Path) -> None:
+    text = gzip.decompress((tracked / "history.csv.gz").read_bytes()).decode()
+    (tracked / "history.csv.gz").write_bytes(gzip.compress(text.replace("train,8,2", "train,eight,2", 1).encode()))
+    store = opened(tracked.parents[2])
+    (first, *_) = store.records().values()
+    assert store.problems() == []
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"history\.csv\.gz, line 3: no evaluation can be read"):
+            tuple(first.history)
+    (said,) = store.verify()
+    assert "history.csv.gz, line 3" in said
+
+
+def test_replicates_read_from_one_file_share_what_they_have_in_common(tracked: Path) -> None:
+    specs = [record.spec for record in opened(tracked.parents[2]).records().values()]
+    assert len(specs) > 1 and all(spec.protocol is specs[0].protocol for spec in specs)
+    assert [spec.run_id for spec in specs] == [make_record(spec.replicate).run_id for spec in specs]
+
+
+@pytest.mark.parametrize("number", ["01", "1.0", "-1", "true", '"1"', "1e0", ""])
+def test_a_replicate_that_is_no_number_is_damage_beside_good_ones_too(tracked: Path, number: str) -> None:
+    file = tracked / "specs.jsonl"
+    first, second = file.read_text().splitlines()[:2]
+    place = ',"replicate":'
+    head, _, _ = second.rpartition(place)
+    file.write_text(f"{first}\n{head}{place}{number}}}}}\n")
+    with pytest.raises(UserError, match=r"specs\.jsonl, line 2"):
+        opened(tracked.parents[2]).ids()

@@ -17,8 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmark.execution.events import Frequency
-from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.events import Finished, Frequency, Job, Place
 from benchmark.execution.executors import serial
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
