@@ -101,7 +101,7 @@ def _entry_points() -> list[tuple[str, str]]:
 def _sources_of(top: str) -> Iterator[Path]:
     """Yield the files of a top-level module, and the sources beside it where that is no folder of installed packages.
 
-    Nothing is imported. Those beside it count as a plug-in's own code (`benchmark.provenance`).
+    Nothing is imported. Those beside it, modules and packages, count as a plug-in's own code (`benchmark.provenance`).
     """
     try:
         spec = importlib.util.find_spec(top)
@@ -116,7 +116,9 @@ def _sources_of(top: str) -> Iterator[Path]:
     yield from origins
     for folder in sorted({path.absolute().parent for path in (*places, *origins)}):
         if folder.name not in _INSTALLED:
-            yield from (path for path in _files(folder) if path.suffix == ".py")
+            yield from sorted(folder.glob("*.py"))
+            for package in sorted(found.parent for found in folder.glob("*/__init__.py")):
+                yield from (path for path in _files(package) if path.suffix == ".py")
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """Commands as people call them, each in a process of its own: processor time and peak memory.
 
-Those that only read start at once. `status` and `tables` are called on 100 000 records, too, which take minutes to write.
+Those that only read start at once. `status` and `tables` are called on 100 000 records, too: to write these
+takes minutes.
 """
 
 from __future__ import annotations

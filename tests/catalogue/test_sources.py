@@ -30,6 +30,7 @@ def tree(tmp_path: Path, points: list[SimpleNamespace], monkeypatch: pytest.Monk
     write(other / "orchard" / "__init__.py", "")
     write(other / "orchard" / "trees.py", "WIDTH = 1\n")
     write(other / "beside.py", "WIDTH = 1\n")
+    write(other / "barn" / "__init__.py", "")
     monkeypatch.setattr(sources, "HOME", home)
     monkeypatch.syspath_prepend(other)
     monkeypatch.setattr(
@@ -60,6 +61,7 @@ CHANGES = {
     "a module of another package": append("other/orchard/trees.py"),
     "a new module of another package": append("other/orchard/deep/roots.py"),
     "a module beside another package": append("other/beside.py"),
+    "a module of a package beside another": append("other/barn/hay.py"),
     "another package removed": lambda tree, points: points.clear(),
     "another package installed": lambda tree, points: points.append(
         SimpleNamespace(name="fig", value="beside:Fig", dist=SimpleNamespace(name="b", version="1"))
