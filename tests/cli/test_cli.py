@@ -48,7 +48,13 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subproces
     command = [sys.executable, "-m", "benchmark", "run", *MADE, "--workers", "1", "--results", str(results)]
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        command, cwd=ROOT, env={**variables, "COLUMNS": "60"}, capture_output=True, text=True, timeout=300, check=False
+        command,
+        cwd=ROOT,
+        env={**variables, "COLUMNS": "60", "RECLUST_CACHE": "off"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     return results, done
 
