@@ -50,8 +50,7 @@ class Registry(Mapping[str, T]):
 
     def origin(self, name: str) -> Registered:
         """Return where the plug-in `name` is registered."""
-        self[name]
-        return _ORIGINS[self.kind, name]
+        return _ORIGINS.get((self.kind, name)) or Registered(_origin(self[name]).rpartition(".")[0], name)
 
     def add(self, name: str, entry: T, module: str = "") -> None:
         """Register `entry` as `name`, which `module` does; a second, different entry of that name is an error."""

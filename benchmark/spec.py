@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,7 +23,8 @@ class Frozen(BaseModel):
 
     `introduced` maps fields that were added after the first release to their introduction default, the behaviour from
     before the field existed. It is frozen for ever: canonical JSON omits such a field while it has that value, so
-    that adding a field never changes the id of a stored run.
+    that adding a field never changes the id of a stored run. A class says it for its own fields; those of its bases
+    stay as they are there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -30,12 +32,15 @@ class Frozen(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that count, as plain JSON values."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return {
-            name: _plain(value)
-            for name, value in fields.items()
-            if not (name in self.introduced and value == self.introduced[name])
-        }
+        fields, late = {name: getattr(self, name) for name in type(self).model_fields}, introduced_in(type(self))
+        return {name: _plain(value) for name, value in fields.items() if not (name in late and value == late[name])}
+
+
+@cache
+def introduced_in(model: type[Frozen]) -> Mapping[str, Any]:
+    """Return the introduction defaults of all fields that a model has by itself and from its bases."""
+    own = [vars(base).get("introduced", {}) for base in reversed(model.__mro__)]
+    return {name: value for defaults in own for name, value in defaults.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -83,41 +83,34 @@ def squared_error(decoded: Tensor, x: Tensor, reduction: str) -> Tensor:
 def pretraining_phases(model: Autoencoder, params: AutoencoderParams, context: RunContext) -> Iterator[TrainingPhase]:
     """Yield the phases of pre-training: layer by layer where that is asked for, then the whole auto-encoder."""
     if params.pretraining == "layer-wise":
-        pairs = model.layers()
-        for number in range(len(pairs)):
-            yield _layer_phase(model, pairs, number, params, context)
+        for number in range(len(model.layers())):
+            yield _layer_phase(model, number, params, context)
     parts = (model.backbone, model.embed, model.expand, model.decoder)
 
-    def loss(batch: Batch) -> Terms:
+    def forward(model: Autoencoder, batch: Batch) -> tuple[Terms, None]:
         decoded = model.decode(model.encode(batch.x)[0])
-        return {"reconstruction": squared_error(decoded, batch.x, params.pretraining_error)}
+        return {"reconstruction": squared_error(decoded, batch.x, params.pretraining_error)}, None
 
-    objective = Objective([p for part in parts for p in part.parameters()], loss, {"reconstruction": 1.0})
-    spec = context.protocol.phases["pretrain"]
-    yield TrainingPhase("pretrain", spec, model, [objective], lambda batch: (loss(batch), None), pretraining=True)
+    objective = Objective([p for part in parts for p in part.parameters()], {"reconstruction": 1.0})
+    yield TrainingPhase("pretrain", context.protocol.phases["pretrain"], model, [objective], forward)
 
 
-def _layer_phase(
-    model: Autoencoder,
-    pairs: list[tuple[nn.Linear, nn.Linear]],
-    number: int,
-    params: AutoencoderParams,
-    context: RunContext,
-) -> TrainingPhase:
+def _layer_phase(model: Autoencoder, number: int, params: AutoencoderParams, context: RunContext) -> TrainingPhase:
     """Return the phase of one layer: a denoising auto-encoder of the outputs of the layers before it.
 
-    Values of its input and of its output are dropped; ReLU follows but at the embedding and at the reconstruction of
-    the samples themselves (Xie et al., 2016, section 3.2).
+    In training, values of its input and of its output are dropped; ReLU follows but at the embedding and at the
+    reconstruction of the samples themselves (Xie et al., 2016, section 3.2).
     """
     name = f"layer-{number + 1}"
     generator = context.streams.torch(f"noise:{name}")
-    encoder, decoder = pairs[number]
 
     def dropped(x: Tensor) -> Tensor:
         kept = torch.empty(x.shape).bernoulli_(1 - params.noise, generator=generator).to(x.device)
         return x * kept / (1 - params.noise)
 
-    def error(x: Tensor, noise: bool) -> Terms:
+    def forward(model: Autoencoder, batch: Batch) -> tuple[Terms, None]:
+        pairs, noise, x = model.layers(), model.training, batch.x
+        encoder, decoder = pairs[number]
         with torch.no_grad():
             for before, _ in pairs[:number]:
                 x = torch.relu(before(x))
@@ -125,13 +118,11 @@ def _layer_phase(
         hidden = hidden if number == len(pairs) - 1 else torch.relu(hidden)
         decoded = decoder(dropped(hidden) if noise else hidden)
         decoded = decoded if number == 0 else torch.relu(decoded)
-        return {"reconstruction": squared_error(decoded, x, params.pretraining_error)}
+        return {"reconstruction": squared_error(decoded, x, params.pretraining_error)}, None
 
-    objective = Objective(
-        [*encoder.parameters(), *decoder.parameters()], lambda batch: error(batch.x, True), {"reconstruction": 1.0}
-    )
-    spec = context.protocol.phases["layer"]
-    return TrainingPhase(name, spec, model, [objective], lambda batch: (error(batch.x, False), None), pretraining=True)
+    encoder, decoder = model.layers()[number]
+    objective = Objective([*encoder.parameters(), *decoder.parameters()], {"reconstruction": 1.0})
+    return TrainingPhase(name, context.protocol.phases["layer"], model, [objective], forward)
 
 
 STACKED = Optimiser(name="sgd", lr=0.1, momentum=0.9, decay=0.1, decay_every=20_000)

@@ -54,7 +54,7 @@ class Problem:
         [self.objective] = self.phase.objectives
 
     def terms(self) -> Terms:
-        return self.objective.loss(self.batch)
+        return self.phase.forward(self.model, self.batch)[0]
 
     def total(self) -> float:
         return self.objective.total(self.terms()).item()

@@ -295,7 +295,7 @@ def test_shared_and_fresh_pre_training_give_equal_children(name, pretraining):
     layer = run.phases["pretrain"].model_copy(update={"budget": Budget(unit="steps", amount=3)})
     run = Protocol(phases={"layer": layer, **run.phases})
     child = small(METHODS[name], run, pretraining=pretraining, **own)
-    parent = METHODS[child.parent(child.checked_params())]
+    parent = METHODS[child.pretrained_by]
     params = {field: getattr(child, field) for field in parent.Params.model_fields}
     streams = [RunContext(Streams("toy", 5), run) for _ in range(3)]
     weights = parent(**params).fit(x, run=streams[0]).model_.state_dict()

@@ -35,14 +35,16 @@ def follow(script: list[dict[str, float]] | list[float], **spec: Any) -> tuple[P
     terms = iter([item if isinstance(item, dict) else {"a": item} for item in script])
     model, snapshots = Counter(), []
     weights = {"a": 1.0, "b": 0.5}
-    objective = Objective(list(model.parameters()), lambda batch: {"a": -model.steps_done}, weights)
+    objective = Objective(list(model.parameters()), weights)
 
-    def evaluate(batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(model: Counter, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        if model.training:
+            return {"a": -model.steps_done}, torch.ones(len(batch.x), 2)
         return {name: torch.tensor(value) for name, value in next(terms).items()}, torch.ones(len(batch.x), 2)
 
     values = {"sampler": "full", "optimiser": Optimiser(name="sgd", lr=1.0), "evaluate_every": 1}
     budget = Budget(unit="steps", amount=len(script) - 1)
-    phase = TrainingPhase("train", Phase(**values | {"budget": budget} | spec), model, [objective], evaluate)
+    phase = TrainingPhase("train", Phase(**values | {"budget": budget} | spec), model, [objective], forward)
     context = RunContext(Streams("toy", 0), Protocol(), observers=(snapshots.append,))
     result = run_phase(phase, X, context)
     return result, round(model.steps_done.item()), snapshots
@@ -70,14 +72,14 @@ def train_noisy(
 ) -> tuple[PhaseResult, Noisy, Tensor]:
     """Train a `Noisy` from one state of the global generator; return also the state that it is left in."""
     model = Noisy()
-    objective = Objective(list(model.parameters()), model.terms, {"error": 1.0, "mean": 0.5})
+    objective = Objective(list(model.parameters()), {"error": 1.0, "mean": 0.5})
     budget = Budget(unit="epochs", amount=amount)
     phase_spec = Phase(**{"batch_size": 4, "evaluate_every": 1, "budget": budget, "monitor": "error"} | spec)
 
-    def evaluate(batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(model: Noisy, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         return model.terms(batch), nn.functional.one_hot(batch.index % 3, 3)
 
-    phase = TrainingPhase("train", phase_spec, model, [objective], evaluate)
+    phase = TrainingPhase("train", phase_spec, model, [objective], forward)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         result = run_phase(phase, X, RunContext(Streams("toy", 0), Protocol(), observers=observers))
