@@ -146,8 +146,3 @@ def _mixture_quantile(ours: Distribution, sd: float, level: float) -> float:
     shift = sd * float(ndtri(level))
     low, high = float(values.min()) + shift - sd, float(values.max()) + shift + sd
     return float(brentq(excess, low, high, xtol=1e-10))
-
-
-COMPARED_ELSEWHERE: Final = 2
-"""Of so many first steps losses are compared elsewhere. Trajectories part: from one kind of CPU to another the losses
-of steps 4 and 5 were measured to differ by .1 to .3 %, with the same code."""

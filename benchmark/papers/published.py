@@ -38,13 +38,20 @@ class Published:
         return f"{self.number(decimals)} ({self.sd:.{decimals if self.sd_decimals is None else self.sd_decimals}f})"
 
 
-def _in_unit(row: dict[str, str], metric: MetricRule) -> float:
+def in_unit(row: dict[str, str], metric: MetricRule) -> float:
     """Return a published value in the unit of the tables: a fraction times the scale of its metric."""
     value = float(row["value"])
     return round(value * metric.scale, 9) if row["unit"] == "fraction" else value
 
 
-def _published_sd(values: dict[str, float], statistic: str, table: TableRule) -> tuple[float | None, str]:
+def printed_decimals(row: dict[str, str], metric: MetricRule) -> int:
+    """Return how many decimals the paper prints of a value, counted in the unit of the tables."""
+    _, _, decimals = row["value"].partition(".")
+    shift = round(math.log10(metric.scale)) if row["unit"] == "fraction" else 0
+    return max(0, len(decimals) - shift)
+
+
+def published_sd(values: dict[str, float], statistic: str, table: TableRule) -> tuple[float | None, str]:
     """Return the sd of a published statistic itself, and which printed number it is, if any.
 
     That is the bootstrap's sd of a best, and of a mean its standard error, which no paper prints.

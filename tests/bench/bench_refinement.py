@@ -23,7 +23,7 @@ from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Budget, Optimiser
 from benchmark.streams import Streams
 from benchmark.training import Batch, RunContext, Terms, TrainingPhase, run_phase
-from methods.baselines.k_means import KMeans
+from methods import KMeans
 
 STEPS = 10
 BATCH = 256

@@ -22,9 +22,7 @@ from benchmark.spec import Budget
 from benchmark.streams import Streams
 from benchmark.training import Batch, DeepClusterer, RunContext, Terms, TrainingPhase, run_phase
 from datasets.digits import DIGITS
-from methods.baselines.k_means import KMeans
-from methods.ddc import DDC
-from methods.ddc_uco import DDCUCOT
+from methods import DDC, DDCUCOT, KMeans
 from tests.support.plain_kernels import plain_eigh_distances
 
 STEPS = 2

@@ -16,8 +16,7 @@ from benchmark.spec import Phase, Protocol
 from benchmark.streams import Streams
 from benchmark.training import Batch, RunContext, Terms
 from datasets.digits import DIGITS
-from methods.ddc import DDC, DDCAE
-from methods.ddc_uco import DDCUCON, DDCUCOT
+from methods import DDC, DDCAE, DDCUCON, DDCUCOT
 from tests.support.paper_files import written_rules
 
 CLASSES = {"ddc": DDC, "ddc-ae": DDCAE, "ddc-uco-n": DDCUCON, "ddc-uco-t": DDCUCOT}

@@ -13,7 +13,7 @@ import torch
 from benchmark.analysis.figures import draw_figure, selected_figures
 from benchmark.session import Session
 from benchmark.training import Snapshot
-from methods.ddc_uco import DDCUCOT
+from methods import DDCUCOT
 from paper_tables.audit import figures
 from tests.support.checkout import ROOT
 
