@@ -275,7 +275,9 @@ def test_a_thousandth_is_held_to_the_last_digit(moved, n):
     before = torch.zeros(n, dtype=torch.int64)
     after = before.clone()
     after[:moved] = 1
-    targets = Targets(lambda: torch.nn.functional.one_hot(after, 2).float() + 0.1, before, 140, 0.001)
+    now = [before]
+    targets = Targets(lambda: torch.nn.functional.one_hot(now[0], 2).float() + 0.1, before, 140, 0.001)
+    now[0] = after
     targets.renew(140)
     assert targets.settled(140) == (moved * 1000 < n)
     assert not targets.settled(141)  # asked between two renewals
