@@ -61,7 +61,9 @@ def canonical_json(value: Any) -> str:
 class Optimiser(Frozen):
     """An optimiser by name. `eps` is Adam's; `momentum` is SGD's.
 
-    The learning rate `lr` is multiplied by `decay` after every `decay_every` steps; 0 keeps it.
+    The learning rate `lr` is multiplied by `decay` after every `decay_every` steps; 0 keeps it. SGD's momentum rises
+    linearly from 0 over the first `momentum_burnin` steps, and parameters of one dimension, such as biases, have
+    `bias_rate` times the learning rate.
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -72,7 +74,12 @@ class Optimiser(Frozen):
     momentum: float = Field(0.0, ge=0, lt=1)
     decay: float = Field(1.0, gt=0, le=1)
     decay_every: int = Field(0, ge=0)
-    introduced: ClassVar[Mapping[str, Any]] = {"decay": 1.0, "decay_every": 0}
+    momentum_burnin: int = Field(0, ge=0)
+    bias_rate: float = Field(1.0, gt=0)
+    introduced: ClassVar[Mapping[str, Any]] = {
+        **{"decay": 1.0, "decay_every": 0},
+        **{"momentum_burnin": 0, "bias_rate": 1.0},
+    }
 
 
 class Clip(Frozen):
@@ -94,7 +101,8 @@ class Phase(Frozen):
 
     `evaluate_every` counts in the unit of the budget. `keep` says which weights the phase ends with: those of the
     evaluation with the lowest `monitor` loss, or the last. `patience` counts in the same unit: the phase stops when the
-    monitored loss has not decreased for that long.
+    monitored loss has not decreased for that long. With `evaluation_moves_statistics`, each whole batch of an
+    evaluation also passes through the model in training mode, which moves the statistics of batch normalisation [C20].
     """
 
     optimiser: Optimiser = Optimiser()
@@ -107,6 +115,8 @@ class Phase(Frozen):
     keep: Literal["best", "last"] = "best"
     monitor: str = "total"
     patience: int | None = Field(None, ge=1)
+    evaluation_moves_statistics: bool = False
+    introduced: ClassVar[Mapping[str, Any]] = {"evaluation_moves_statistics": False}
 
 
 class Protocol(Frozen):

@@ -102,7 +102,7 @@ class DDC(DeepClusterer[P, DDCNetwork]):
 
     def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: P) -> Terms:
         """Return the unweighted loss terms of a batch."""
-        kernel = width_kernel(squared_distances(output.hidden), params)
+        kernel = width_kernel(squared_distances(output.hidden, gradient=params.distance_gradient), params)
         corners = corner_weights(output.assignments)
         divergence = partial(cauchy_schwarz, factor=params.divergence_factor, epsilon=params.epsilon)
         return {

@@ -39,13 +39,18 @@ class Evaluator:
         assignments: Tensor | None = torch.empty(len(self.x), dtype=torch.int64, device=self.x.device)
         with torch.no_grad():
             for number, index in enumerate(self.batches):
-                terms, soft = self.phase.forward(model, gathered(self.phase, self.x, self.lengths, index))
+                batch = gathered(self.phase, self.x, self.lengths, index)
+                terms, soft = self.phase.forward(model, batch)
                 if soft is None or assignments is None:
                     assignments = None
                 else:
                     assignments[index] = soft.argmax(dim=1)
                 if number < whole:  # each sample counts once
                     sums = {name: value + sums.get(name, 0) for name, value in terms.items()}
+                    if self.phase.spec.evaluation_moves_statistics:
+                        model.train()
+                        self.phase.forward(model, batch)
+                        model.eval()
             means = {name: value / whole for name, value in sums.items()}
             total = float(objective.total(means))
         terms_now = {name: float(value) for name, value in means.items()}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -22,7 +22,8 @@ class AutoencoderParams(ClusterParams):
     `network` is a registered network, followed by a linear layer of `embedding` units. `initialisation` is its scheme.
     `pretraining` is layer by layer and then as a whole, or end to end [I4, I6]; `noise` the share of values dropped
     while layers are trained, and `pretraining_error` the squared error of a sample: its mean over values, as Keras has
-    it, or half its sum, as Caffe. `starts` are the k-means++ starts.
+    it, or half its sum, as Caffe. `noise_places` says where values are dropped: before and behind every layer, or
+    "hidden" alone: neither of the samples themselves nor behind the last layer [I4]. `starts` are the k-means++ starts.
     """
 
     network: str = "mlp-dec"
@@ -30,10 +31,12 @@ class AutoencoderParams(ClusterParams):
     initialisation: Literal["normal", "fan-in", "glorot", "he"] = "normal"
     pretraining: Literal["layer-wise", "end-to-end"] = "layer-wise"
     noise: float = Field(0.2, ge=0, lt=1)
+    noise_places: Literal["all", "hidden"] = "all"
     pretraining_error: Literal["mean", "half-sum"] = "mean"
     starts: int = Field(20, ge=1)
     batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
     batch_norm_epsilon: float = Field(1e-3, gt=0)
+    introduced: ClassVar[Mapping[str, Any]] = {"noise_places": "all"}
 
 
 class Autoencoder(nn.Module):
@@ -109,14 +112,17 @@ def _layer_phase(model: Autoencoder, number: int, params: AutoencoderParams, con
         return x * kept / (1 - params.noise)
 
     def forward(model: Autoencoder, batch: Batch) -> tuple[Terms, None]:
-        pairs, noise, x = model.layers(), model.training, batch.x
+        pairs, x = model.layers(), batch.x
         encoder, decoder = pairs[number]
+        everywhere = params.noise_places == "all"
+        before_it = model.training and (everywhere or number > 0)
+        behind_it = model.training and (everywhere or number < len(pairs) - 1)
         with torch.no_grad():
             for before, _ in pairs[:number]:
                 x = torch.relu(before(x))
-        hidden = encoder(dropped(x) if noise else x)
+        hidden = encoder(dropped(x) if before_it else x)
         hidden = hidden if number == len(pairs) - 1 else torch.relu(hidden)
-        decoded = decoder(dropped(hidden) if noise else hidden)
+        decoded = decoder(dropped(hidden) if behind_it else hidden)
         decoded = decoded if number == 0 else torch.relu(decoded)
         return {"reconstruction": squared_error(decoded, x, params.pretraining_error)}, None
 

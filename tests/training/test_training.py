@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from benchmark.spec import Budget, Clip, Optimiser, Phase, Protocol
 from benchmark.streams import Streams
 from benchmark.training import Batch, Diverged, Hook, Objective, RunContext, TrainingPhase, clip_gradients, run_phase
+from benchmark.training.optimisation import build_optimiser, set_learning_rate
 
 torch.set_num_threads(1)
 
@@ -278,3 +279,27 @@ def test_reports_of_progress_grow_to_the_whole_budget():
         assert done[0] <= 20
         assert max(np.diff(done)) <= 20
         assert done[-1] == len(task.batches)
+
+
+def test_momentum_rises_linearly_over_the_burn_in():
+    spec = Optimiser(name="sgd", lr=0.05, momentum=0.8, momentum_burnin=4)
+    task = LeastSquares(optimiser=spec, budget=epochs(4))
+    task.train()
+    w, velocity = np.zeros(3), np.zeros(3)
+    for t, index in enumerate(task.batches):
+        gradient = 2 * X[index].T @ (X[index] @ w - Y[index]) / len(index) + 0.2 * w
+        velocity = 0.8 * min(1.0, t / 4) * velocity + gradient
+        w = w - 0.05 * velocity
+    np.testing.assert_allclose(task.model.w.detach(), w, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_parameters_of_one_dimension_have_the_rate_of_biases(name):
+    layer = nn.Linear(3, 2)
+    spec = Optimiser(name=name, lr=0.1, bias_rate=2.0, decay=0.5, decay_every=1)
+    optimiser = build_optimiser(spec, list(layer.parameters()))
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert (rates[id(layer.weight)], rates[id(layer.bias)]) == (0.1, 0.2)
+    set_learning_rate(optimiser, spec, 1)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert (rates[id(layer.weight)], rates[id(layer.bias)]) == (0.05, 0.1)

@@ -249,3 +249,17 @@ def test_an_evaluation_loss_that_is_not_finite_ends_the_run(value, step):
     script[step] = value
     with pytest.raises(Diverged, match=f"at step {step} of phase 'train'"):
         follow(script)
+
+
+def test_an_evaluation_that_moves_statistics_passes_every_whole_batch_in_training_mode_too():
+    def statistics(moves: bool) -> tuple[Tensor, list[tuple[bool, bool, list[int]]]]:
+        _, model, _ = train_noisy(amount=0, evaluation_moves_statistics=moves)
+        return model.layers[1].running_mean.clone(), model.calls
+
+    still, quiet = statistics(False)
+    moved, calls = statistics(True)
+    assert torch.equal(still, torch.zeros(4)) and not torch.equal(moved, still)
+    assert [training for training, _, _ in quiet] == [False] * 3
+    # Ten samples in batches of four: two whole ones, and one that is filled up and does not count.
+    assert [training for training, _, _ in calls] == [False, True, False, True, False]
+    assert all(not gradients for _, gradients, _ in calls)
