@@ -14,6 +14,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.measure.ties import levels
+
 Floats = npt.NDArray[np.float64]
 
 GRAM, WEIGHT = "gram:", "weight:"
@@ -138,7 +140,8 @@ def r_ofm(auxiliary: npt.ArrayLike, performance: npt.ArrayLike, degree: int = 2)
     Raises
     ------
     NotMeasured
-        For fewer than degree + 2 evaluations, numbers that are not finite, or a loss or performance that never changes.
+        For fewer than degree + 2 evaluations, numbers that are not finite, a loss or performance that never changes, or
+        losses of which no more than `degree` differ: a polynomial of this degree is not determined by them.
     """
     # statsmodels takes a second to import, and most commands fit nothing.
     from statsmodels.api import OLS
@@ -151,6 +154,9 @@ def r_ofm(auxiliary: npt.ArrayLike, performance: npt.ArrayLike, degree: int = 2)
     scale = float(a.std())
     if scale <= 1e-12 * max(1.0, float(np.abs(a).max())) or float(np.ptp(p)) == 0:
         raise NotMeasured("loss or performance never changes")
+    different = int(levels(a).max()) + 1
+    if different <= degree:
+        raise NotMeasured(f"{different} different losses are too few for a regression of degree {degree}")
     # The fit is the same for shifted and scaled losses, but better conditioned; the slope is scaled back.
     z = (a - a.mean()) / scale
     fitted = OLS(p, np.vander(z, degree + 1, increasing=True)).fit()

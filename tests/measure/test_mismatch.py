@@ -111,6 +111,8 @@ def test_the_slope_scales_with_the_unit_of_the_loss_and_r2_does_not(shift, unit)
         ([1.0, 2.0, 3.0], [0.1, 0.2, 0.3], "3 evaluations are too few"),
         ([1.0] * 9, np.arange(9) / 9, "never changes"),
         (np.arange(9), [0.5] * 9, "never changes"),
+        ([1.0] * 5 + [2.0] * 4, np.arange(9) / 9, "2 different losses are too few"),
+        ([0.3, 0.1 + 0.2, 0.5] * 3, np.arange(9) / 9, "2 different losses are too few"),
         ([math.nan, *range(8)], np.arange(9) / 9, "not finite"),
     ],
 )
