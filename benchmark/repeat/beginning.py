@@ -59,6 +59,7 @@ def _excerpt_of(phase: Phase, samples: int, first: bool) -> Phase:
     whole = phase.budget.unit == "steps" or phase.sampler == "full"
     each = 1 if whole else max(1, samples // phase.batch_size)
     every = min(phase.evaluate_every, max(1, MOST_STEPS // each))
-    long = every if first else max(every, math.ceil(RENEWING_STEPS / each))
+    least = 2 if phase.budget.unit == "epochs" else 1  # samples are shuffled anew
+    long = max(every, least, 0 if first else math.ceil(RENEWING_STEPS / each))
     budget = phase.budget.model_copy(update={"amount": min(phase.budget.amount, long)})
     return phase.model_copy(update={"budget": budget, "evaluate_every": every})
