@@ -152,6 +152,14 @@ def test_kept_arrays_are_hashed_once_per_process(
     assert len(read) == len(set(read)) >= 2
 
 
+def test_what_other_code_parsed_is_parsed_anew(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.load(tmp_path)
+    monkeypatch.setattr("datasets.base.data_code_digest", lambda source: "0" * 16)
+    monkeypatch.setattr(type(source), "parse", broken)
+    with pytest.raises(AssertionError, match="were parsed"):
+        source.load(tmp_path)
+
+
 def test_a_source_whose_code_cannot_be_digested_is_loaded_and_not_kept(
     source: Source, tmp_path: Path, folder: Path
 ) -> None:
