@@ -6,6 +6,7 @@ both sides are made now, so any machine will do. It suits a change of code that 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -48,7 +49,8 @@ def renew_across(
     tasks = {key: Task(key, spec.canonical(), names) for key, spec, names in map(_excerpt, candidates)}
     if tasks:
         say(f"{len(tasks)} excerpts of {len(candidates)} cells are made by the code of {revision.commit} and today's.")
-    then, now = asker.ask([revision.folder, HOME], list(tasks.values())) if tasks else ({}, {})
+    counted = _counted(2 * len(tasks), say)
+    then, now = asker.ask([revision.folder, HOME], list(tasks.values()), counted) if tasks else ({}, {})
     entries = {}
     for record in candidates:
         key, spec, _ = _excerpt(record)
@@ -58,6 +60,17 @@ def renew_across(
             entry = _entry(record, spec, revision, then[key], now[key])
             entries[entry.cell, entry.old] = entry
     return Renewed(tuple(entries.values()), tuple(left))
+
+
+def _counted(total: int, say: Callable[[str], None]) -> Callable[[], None]:
+    """Return what is called after each run, and says now and then how many there were."""
+    numbers = itertools.count(1)
+
+    def answered() -> None:
+        if (number := next(numbers)) % 20 == 0:
+            say(f"{number} of {total} made.")
+
+    return answered
 
 
 def _kind(spec: RunSpec) -> str:

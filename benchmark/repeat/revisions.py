@@ -8,23 +8,22 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import benchmark
 from benchmark.errors import UsageError, UserError
-from benchmark.registry import SIBLINGS
 from benchmark.repeat import driver
 
 HOME = Path(benchmark.__file__).resolve().parents[1]
 """The folder with today's code."""
 
-PACKAGES = ("benchmark", *SIBLINGS)
+PACKAGES = driver.PACKAGES
 
 
 @dataclass(frozen=True)
@@ -86,35 +85,47 @@ class Asker:
     data_dir: Path | None
     workers: int
 
-    def ask(self, folders: Sequence[Path], tasks: Sequence[Task]) -> list[dict[str, dict[str, Any]]]:
-        """Return for each folder by key of a task what its code answers, see `benchmark.repeat.driver`."""
+    def ask(
+        self, folders: Sequence[Path], tasks: Sequence[Task], answered: Callable[[], None] = lambda: None
+    ) -> list[dict[str, dict[str, Any]]]:
+        """Return for each folder by key of a task what its code answers, see `benchmark.repeat.driver`.
+
+        `answered` is called after each answer.
+        """
         ordered = sorted(tasks, key=lambda task: json.dumps(task.spec["data"], sort_keys=True))  # each loaded once
         size = max(1, -(-len(ordered) // self.workers))
         parts = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         calls = [(folder, part) for folder in folders for part in parts]
         with ThreadPoolExecutor(self.workers) as pool:
-            answers = list(pool.map(lambda call: self._answers(*call), calls))
+            answers = list(pool.map(lambda call: self._answers(*call, answered), calls))
         found: dict[Path, dict[str, dict[str, Any]]] = {folder: {} for folder in folders}
         for (folder, _), answer in zip(calls, answers, strict=True):
             found[folder] |= answer
         return [found[folder] for folder in folders]
 
-    def _answers(self, folder: Path, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+    def _answers(self, folder: Path, tasks: Sequence[Task], answered: Callable[[], None]) -> dict[str, dict[str, Any]]:
         path = [str(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         # Nothing that other code parsed: how data are read is compared too.
         variables = {"PYTHONPATH": os.pathsep.join(path), "PYTHONSAFEPATH": "1", "RECLUST_CACHE": "off"}
         words = [driver.__file__, str(folder), self.device, *([str(self.data_dir.resolve())] if self.data_dir else [])]
-        lines = "".join(f"{json.dumps(vars(task))}\n" for task in tasks)
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=folder,
-            env={**os.environ, **variables},
-            input=lines,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found = {answer["key"]: answer for answer in map(json.loads, done.stdout.splitlines())}
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        silent = {"error": f"its process ended with {done.returncode}: {said}"}
+        found: dict[str, dict[str, Any]] = {}
+        with TemporaryFile("w+") as jobs, TemporaryFile("w+") as said:
+            jobs.writelines(f"{json.dumps(vars(task))}\n" for task in tasks)
+            jobs.seek(0)
+            with subprocess.Popen(
+                [sys.executable, *words],
+                cwd=folder,
+                env={**os.environ, **variables},
+                stdin=jobs,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            ) as process:
+                for line in process.stdout or ():
+                    answer = json.loads(line)
+                    found[answer["key"]] = answer
+                    answered()
+            said.seek(0)
+            last = (said.read().strip().splitlines() or ["it said nothing"])[-1]
+        silent = {"error": f"its process ended with {process.returncode}: {last}"}
         return {task.key: found.get(task.key, silent) for task in tasks}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from benchmark.record import Context, RunRecord
 from benchmark.registry import load_plugins
 from benchmark.repeat.across import difference, renew_across
 from benchmark.repeat.beginning import excerpt
+from benchmark.repeat.driver import OnlyPath
 from benchmark.repeat.revisions import PACKAGES, Revision, Task, checked_out
 from benchmark.spec import Budget, DataSpec, Phase, Protocol, RunSpec
 from benchmark.store.renewals import Renewal, Renewals, cell_id
@@ -117,7 +120,9 @@ class Told:
         self.then, self.now = then, now
         self.asked: list[Task] = []
 
-    def ask(self, folders: Sequence[Path], tasks: Sequence[Task]) -> list[dict[str, Mapping[str, Any]]]:
+    def ask(
+        self, folders: Sequence[Path], tasks: Sequence[Task], answered: object = None
+    ) -> list[dict[str, Mapping[str, Any]]]:
         self.asked += [task for task in tasks if task.run]
         return [{t.key: said for t in tasks} for said in (self.then, self.now)[: len(folders)]]
 
@@ -156,6 +161,22 @@ def test_rows_that_are_renewed_to_the_revision_s_code_are_candidates_and_others_
 def test_other_numbers_leave_the_cell_stale_with_the_reason(revision):
     found = renew_across([stored(OLD)], revision, Renewals([]), Told(answer(), answer(NEW, loss=2.0)), str)
     assert not found.entries and "loss: 1.5 and 2.0" in found.left[0]
+
+
+def test_a_module_that_the_revision_lacks_is_not_taken_from_an_editable_installation(monkeypatch):
+    class Editable:
+        """Finds today's modules, wherever they are looked for."""
+
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec:
+            return ModuleSpec(name, None)
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Editable])
+    assert importlib.util.find_spec("benchmark.lacking") is not None
+    monkeypatch.setattr(sys, "meta_path", [OnlyPath, *sys.meta_path])
+    with pytest.raises(ModuleNotFoundError, match="lacking"):
+        importlib.util.find_spec("benchmark.lacking")
+    assert importlib.util.find_spec("benchmark.spec") and importlib.util.find_spec("another_lacking")
 
 
 def small_checkout(folder: Path, packages: Sequence[str] = PACKAGES) -> Path:
