@@ -97,7 +97,7 @@ class Asker:
         parts = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         calls = [(folder, part) for folder in folders for part in parts]
         with ThreadPoolExecutor(self.workers) as pool:
-            answers = list(pool.map(lambda call: self._answers(*call, answered), calls))
+            answers = list(pool.map(lambda call: self._answers(call[0], call[1], answered), calls))
         found: dict[Path, dict[str, dict[str, Any]]] = {folder: {} for folder in folders}
         for (folder, _), answer in zip(calls, answers, strict=True):
             found[folder] |= answer
