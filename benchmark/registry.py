@@ -150,6 +150,8 @@ class DataSource(Protocol):
     def verify(self, data_dir: Path | str | None = None) -> DataStatus: ...
 
 
+D = TypeVar("D", bound=DataSource)
+
 METHODS: Registry[Any] = Registry("method")
 DATASETS: Registry[DataSource] = Registry("data set")
 NETWORKS: Registry[Any] = Registry("network")
@@ -165,7 +167,7 @@ def register_network(name: str) -> Callable[[T], T]:
     return _registrar(NETWORKS, name, _caller())
 
 
-def register_dataset(source: DataSource) -> DataSource:
+def register_dataset(source: D) -> D:
     """Register a data source under its own name, and return it."""
     DATASETS.add(source.name, source, _caller())
     return source
