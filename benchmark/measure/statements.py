@@ -91,7 +91,7 @@ class Answer:
     def __str__(self) -> str:
         if self.estimate is None:
             return f"{self.word} ({self.why})" if self.why else self.word
-        counted = self.counted.removesuffix("s") if self.n == 1 else self.counted
+        counted = "run" if (self.n, self.counted) == (1, "runs") else self.counted
         spread = f" [{self.interval[0]:+.3g}, {self.interval[1]:+.3g}]" if self.interval else ""
         weakest = f"at {self.held} of {self.of}, the weakest " if self.of > 1 else ""
         return f"{self.word} ({weakest}{self.estimate:+.3g}{spread}, {self.n} {counted})"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.analysis.figures import StoredNumbers
+from benchmark.analysis.stored_numbers import StoredNumbers
 from benchmark.errors import UsageError, UserError
 from benchmark.execution.events import Job, Place
 from benchmark.execution.execute import RunResult, execute

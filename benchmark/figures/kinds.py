@@ -1,0 +1,320 @@
+"""Draws declared figures from stored numbers, each kind its own way, and judges what they state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from benchmark.figures.declared import (
+    CellTraces,
+    Drawing,
+    Embedding,
+    NoNumbers,
+    Numbers,
+    Scores,
+    Trace,
+    facts_of,
+    facts_of_embeddings,
+    facts_of_scores,
+    left_out,
+)
+from benchmark.figures.file_curves import draw_file_curves
+from benchmark.figures.kit import COLOURS, MARKERS, canvas, classes, curve, legend, line, triangle
+from benchmark.figures.rules import Curves, Embeddings, FigureRule, FileCurves, Matrix, Panel, Scatter, Sweep
+from benchmark.measure.mismatch import drift, matching, neighbours_match, ofm, pair_drifts, purity, r_ofm
+from benchmark.measure.stated import Measured, answered
+from benchmark.measure.statements import Series
+
+TERM = "term:"
+
+
+def draw_declared(rule: FigureRule, numbers: Numbers) -> Drawing:
+    """Draw a declared figure from what is stored, and judge its statements; NoNumbers where nothing is."""
+    drawing, measured = DRAWN[type(rule)](rule, numbers)
+    finding = ". ".join(part for part in (drawing.finding, rule.note) if part)
+    answers = tuple((stated.says, answered(stated, measured)) for stated in rule.statement)
+    return replace(drawing, finding=f"{finding}." if finding else "", answers=answers)
+
+
+def _curves(rule: Curves, numbers: Numbers) -> tuple[Drawing, Measured]:
+    cells = numbers.traces(rule.table, rule.methods, rule.dataset, needs=rule.needs)
+    cells = tuple(with_mismatch(cell, rule.auxiliary) for cell in cells)
+    count = len(rule.panel)
+    rows, columns = (count, 1) if rule.stack == "rows" else (1, count)
+    figure, sheets = canvas(rows, columns, width=rule.size[0], height=rule.size[1])
+    told = []
+    for sheet, panel in zip(sheets, rule.panel, strict=True):
+        draw_panel(sheet, panel, cells, rule)
+        told += [_told(panel, cells, rule.runs)] if panel.told else []
+    drawing = Drawing(figure, "; ".join(told), (*facts_of(cells, numbers.profile), *left_out(rule.methods, cells)))
+    return drawing, _series_of_curves(cells, rule)
+
+
+def with_mismatch(cell: CellTraces, auxiliary: Sequence[str]) -> CellTraces:
+    """Return a cell whose traces have "auxiliary", the sum of the raw auxiliary terms, and "ofm", where recorded."""
+    return replace(cell, traces=tuple(_with_mismatch(trace, auxiliary) for trace in cell.traces))
+
+
+def _with_mismatch(trace: Trace, auxiliary: Sequence[str]) -> Trace:
+    names = matching((n.removeprefix(TERM) for n in trace.values if n.startswith(TERM)), auxiliary)
+    values = dict(trace.values)
+    if names:
+        values["auxiliary"] = np.sum([trace.values[f"{TERM}{name}"] for name in names], axis=0)
+    if auxiliary and any(name.startswith("gram:") for name in values):
+        held = [recorded_at(trace, place) for place in range(len(trace.epochs))]
+        values["ofm"] = np.array([ofm(drift(one, auxiliary)) for one in held])
+    return replace(trace, values=values)
+
+
+def recorded_at(trace: Trace, place: int) -> dict[str, float]:
+    """Return what a run recorded at one of its evaluations."""
+    return {name: float(values[place]) for name, values in trace.values.items()}
+
+
+def draw_panel(sheet: Axes, panel: Panel, cells: Sequence[CellTraces], rule: Curves) -> None:
+    """Draw a line for each cell: with its band, or of the best run alone."""
+    start = 0 if panel.first else 1
+    if rule.runs == "best":
+        shown = [one for cell in cells for one in _lines_of_best(cell, panel.y)]
+        for place, (label, trace, values) in enumerate(shown):
+            x = trace.epochs if rule.x == "epoch" else trace.steps
+            line(sheet, x[start:], panel.scale * values[start:], label, place)
+    for place, cell in enumerate(cells if rule.runs == "all" else ()):
+        epochs, values = cell.stacked(panel.y)
+        curve(sheet, epochs[start:], panel.scale * values[:, start:], cell.label, place)
+    if panel.line is not None:
+        sheet.axhline(panel.line, color="#555555", linewidth=0.8, linestyle=":")
+    if panel.log:
+        sheet.set_yscale("log")
+    if panel.limits is not None:
+        sheet.set_ylim(*panel.limits)
+    sheet.set_xlabel(rule.x_label)
+    sheet.set_ylabel(panel.axis)
+    if panel.legend:
+        legend(sheet)
+
+
+def _lines_of_best(cell: CellTraces, y: str) -> list[tuple[str, Trace, Any]]:
+    """Return label, run and values of what a panel shows of a cell: of "losses" with several terms, the total too."""
+    best = cell.best
+    if y != "losses":
+        return [(cell.label, best, best.values[y])]
+    terms = [name for name in best.values if name.startswith(TERM)]
+    if len(terms) == 1:
+        return [(cell.label, best, best.values[terms[0]])]
+    parts = [(f"{cell.label} ({name.removeprefix(TERM)} loss)", best, best.values[name]) for name in terms]
+    return [(f"{cell.label} (total loss)", best, best.values["total"]), *parts]
+
+
+def _told(panel: Panel, cells: Sequence[CellTraces], runs: str) -> str:
+    parts = []
+    for cell in cells:
+        traces = cell.traces if runs == "all" else (cell.best,)
+        first, last = (panel.scale * float(np.mean([t.values[panel.y][at] for t in traces])) for at in (0, -1))
+        parts.append(f"{cell.label} {first:.{panel.decimals}f} to {last:.{panel.decimals}f}")
+    unit = f" {panel.unit}" if panel.unit else ""
+    mean = "mean " if runs == "all" else ""
+    return f"{mean}{panel.told} from first to last evaluation: {', '.join(parts)}{unit}"
+
+
+def _series_of_curves(cells: Sequence[CellTraces], rule: Curves) -> Measured:
+    scales = {panel.y: panel.scale for panel in reversed(rule.panel)}
+    wanted = list(dict.fromkeys([*(p.y for p in rule.panel), *(stated.of for stated in rule.statement)]))
+    held = [name for name in wanted if name and name != "losses"]
+    return {name: _series_of_cells(cells, name, scales.get(name, 1.0)) for name in held}
+
+
+def _series_of_cells(cells: Sequence[CellTraces], name: str, scale: float) -> dict[str, Series]:
+    """Return by method the runs that have a quantity: at the epochs that they share, and at their own ends."""
+    found = {}
+    for cell in cells:
+        traces = tuple(trace for trace in cell.traces if name in trace.values)
+        if traces:
+            epochs, values = replace(cell, traces=traces).stacked(name)
+            first, last = ([scale * t.values[name][at] for t in traces] for at in (0, -1))
+            pairs = [trace.replicate for trace in traces]
+            found[cell.method] = Series.of(scale * values, pairs, epochs, (first, last))
+    return found
+
+
+def _scatter(rule: Scatter, numbers: Numbers) -> tuple[Drawing, Measured]:
+    cells = numbers.traces(rule.table, rule.methods, rule.dataset)
+    cells = tuple(with_mismatch(cell, rule.auxiliary) for cell in cells)
+    width, height = rule.size
+    figure, sheets = canvas(1, len(cells), width=width * len(cells), height=height)
+    found, slopes = [], {}
+    for place, (sheet, cell) in enumerate(zip(sheets, cells, strict=True)):
+        points = [_after_first_step(trace, rule) for trace in cell.traces]
+        for x, y in points:
+            sheet.scatter(x, rule.scale * y, s=7, color="#9a9a9a", marker=".")
+        x, y = _after_first_step(cell.best, rule)
+        sheet.scatter(x, rule.scale * y, s=22, color=COLOURS[place], marker=MARKERS[place])
+        grid = np.linspace(x.min(), x.max(), 60)
+        fitted = np.polynomial.Polynomial.fit(x, y, rule.degree)
+        sheet.plot(grid, rule.scale * fitted(grid), color=COLOURS[place])
+        sheet.set_title(cell.label, fontsize=9)
+        sheet.set_xlabel(rule.x_label)
+        best = r_ofm(x, y, rule.degree)
+        every_x, every_y = (np.concatenate(part) for part in zip(*points, strict=True))
+        pooled = r_ofm(every_x, every_y, rule.degree)
+        found.append(
+            f"{cell.label} slope {best.slope:.3f}, R2 {best.r2:.3f} (all runs {pooled.slope:.3f}, {pooled.r2:.3f})"
+        )
+        pairs = [trace.replicate for trace in cell.traces]
+        slopes[cell.method] = Series.of([r_ofm(*point, rule.degree).slope for point in points], pairs)
+    sheets[0].set_ylabel(rule.y_label)
+    facts = (*facts_of(cells, numbers.profile), *left_out(rule.methods, cells))
+    return Drawing(figure, "; ".join(found), facts), {"slope": slopes}
+
+
+def _after_first_step(trace: Trace, rule: Scatter) -> tuple[Any, Any]:
+    if rule.x not in trace.values or rule.y not in trace.values:
+        raise NoNumbers(f"history has no {rule.x if rule.x not in trace.values else rule.y}.", near=True)
+    trained = trace.epochs > 0
+    return trace.values[rule.x][trained], trace.values[rule.y][trained]
+
+
+def _embeddings(rule: Embeddings, numbers: Numbers) -> tuple[Drawing, Measured]:
+    rows, reasons = _rows_of_embeddings(rule, numbers)
+    if not rows:
+        raise reasons[0]
+    columns = max(map(len, rows))
+    width, height = rule.size
+    figure, sheets = canvas(len(rows), columns, width=width * columns, height=height * len(rows))
+    for number, found in enumerate(rows):
+        for place in range(columns):
+            sheet = sheets[number * columns + place]
+            if place < len(found):
+                classes(sheet, found[place].points, found[place].classes)
+                sheet.set_title(_title(found[place], ", epoch "), fontsize=9)
+            else:
+                sheet.axis("off")
+    shown = [each for found in rows for each in found]
+    shares = ", ".join(f"{_title(e, ' epoch ')}: {100 * purity(e.points, e.classes):.0f} %" for e in shown)
+    told = f"nearest neighbours of the same class in the plane: {shares}"
+    missing = (f"missing: {reason}".rstrip(".") for reason in reasons)
+    facts = (*facts_of_embeddings(shown, numbers.profile), *left_out(rule.methods, shown), *missing)
+    return Drawing(figure, told, facts), {"purity": _series_of_embeddings(rows, rule)}
+
+
+def _rows_of_embeddings(rule: Embeddings, numbers: Numbers) -> tuple[list[list[Embedding]], list[NoNumbers]]:
+    """Return what is stored, row by row, and why the other rows are not."""
+    at = (rule.table, rule.dataset, rule.tap, rule.projection)
+    rows, reasons = [], []
+    for methods in [(method,) for method in rule.methods] if rule.epochs else [rule.methods]:
+        epochs = rule.epochs.get(methods[0], ())
+        try:
+            found = numbers.embeddings(at[0], methods, *at[1:], epochs, rule.samples)
+        except NoNumbers as error:
+            reasons.append(error)
+            continue
+        # A run that stopped before an epoch shows its end once.
+        rows.append(list({(each.method, each.epoch): each for each in found}.values()))
+    return rows, reasons
+
+
+def _title(shown: Embedding, between: str) -> str:
+    return shown.label if shown.epoch is None else f"{shown.label}{between}{shown.epoch}"
+
+
+def _series_of_embeddings(rows: Sequence[Sequence[Embedding]], rule: Embeddings) -> dict[str, Series]:
+    """Return by method (at its last epoch), and by METHOD@EPOCH, whether each sample's neighbour is of its class."""
+    found = {}
+    for shown in (each for row in rows for each in row):
+        match = neighbours_match(shown.points, shown.classes).astype(float)
+        # Samples belong together by place and class: other places would be other samples.
+        series = Series.of(match, list(enumerate(shown.classes.tolist())), counted="samples of these runs")
+        found[shown.method] = series
+        for epoch in rule.epochs.get(shown.method, ()):
+            if shown.epoch is not None and shown.epoch <= epoch:
+                found[f"{shown.method}@{epoch}"] = series
+    return found
+
+
+def _sweep(rule: Sweep, numbers: Numbers) -> tuple[Drawing, Measured]:
+    cells = numbers.scores(rule.table, rule.methods, rule.dataset)
+    figure, (axes,) = canvas(width=rule.size[0], height=rule.size[1])
+    grouped: dict[str, list[Scores]] = {}
+    for cell in cells:
+        grouped.setdefault(cell.setting[rule.lines], []).append(cell)
+    series, tops = {}, []
+    for place, (value, mine) in enumerate(grouped.items()):
+        mine.sort(key=lambda cell: float(cell.setting[rule.x]))
+        x, y = [float(cell.setting[rule.x]) for cell in mine], [_mean(cell, rule) for cell in mine]
+        line(axes, x, y, rule.line_label.format(label=mine[0].label, **mine[0].setting), place)
+        best = int(np.argmax(y))
+        tops.append(f"{x[best]:g} ({y[best]:.1f}{f' {rule.unit}' if rule.unit else ''}) at {value}")
+        series[value] = _series_of_scores(mine, x, rule)
+    level = _level(rule, numbers)
+    for cell in level:
+        label = rule.level.label.format(label=cell.label, **cell.setting) if rule.level else ""
+        axes.axhline(_mean(cell, rule), color="#000000", linestyle=":", linewidth=1.4, label=label)
+        series["level"] = _series_of_scores([cell], [0.0], rule)
+    if rule.log:
+        axes.set_xscale("log")
+    axes.set_xlabel(rule.x_label)
+    axes.set_ylabel(rule.y_label)
+    legend(axes)
+    told = f"the best {rule.x} for each {rule.lines_name}: {', '.join(tops)}"
+    facts = facts_of_scores((*cells, *level), numbers.profile)
+    facts += (f"nothing stored of {rule.level.table}",) if rule.level and not level else ()
+    return Drawing(figure, told, facts), {rule.metric: series}
+
+
+def _mean(cell: Scores, rule: Sweep) -> float:
+    return rule.scale * float(cell.values[rule.metric].mean())
+
+
+def _level(rule: Sweep, numbers: Numbers) -> tuple[Scores, ...]:
+    """Return the best setting of the table that is drawn as a level; nothing where none is stored."""
+    if rule.level is None:
+        return ()
+    try:
+        levels = numbers.scores(rule.level.table, rule.level.methods, rule.dataset)
+    except NoNumbers:
+        return ()
+    return (max(levels, key=lambda cell: _mean(cell, rule)),)
+
+
+def _series_of_scores(cells: Sequence[Scores], x: Sequence[float], rule: Sweep) -> Series:
+    runs = sorted({run for cell in cells for run in cell.replicates})
+    held = [dict(zip(c.replicates, c.values[rule.metric].tolist(), strict=True)) for c in cells]
+    rows = [[rule.scale * scores.get(run, math.nan) for scores in held] for run in runs]
+    return Series.of(rows, runs, x)
+
+
+def _matrix(rule: Matrix, numbers: Numbers) -> tuple[Drawing, Measured]:
+    cells = numbers.traces(rule.table, rule.methods, rule.dataset, needs=("gram:",))
+    width, height = rule.size
+    figure, sheets = canvas(1, len(cells), width=width * len(cells), height=height)
+    lowest, series = [], {}
+    for sheet, cell in zip(sheets, cells, strict=True):
+        found = [pair_drifts(recorded_at(trace, len(trace.epochs) - 1)) for trace in cell.traces]
+        mean = {pair: float(np.mean([one[pair] for one in found])) for pair in found[0]}
+        triangle(sheet, mean)
+        sheet.set_title(cell.label, fontsize=9)
+        pair = min(mean, key=lambda key: mean[key])
+        lowest.append(f"{cell.label}: {pair[0]} and {pair[1]} ({mean[pair]:.2f})")
+        pairs = [trace.replicate for trace in cell.traces]
+        series[cell.method] = Series.of([min(one.values()) for one in found], pairs)
+    facts = (*facts_of(cells, numbers.profile), *left_out(rule.methods, cells))
+    return Drawing(figure, f"lowest agreement in {'; '.join(lowest)}", facts), {"lowest drift": series}
+
+
+DRAWN: Mapping[type[FigureRule], Callable[[Any, Numbers], tuple[Drawing, Measured]]] = MappingProxyType(
+    {
+        Curves: _curves,
+        FileCurves: draw_file_curves,
+        Scatter: _scatter,
+        Embeddings: _embeddings,
+        Sweep: _sweep,
+        Matrix: _matrix,
+    }
+)
+"""How each kind is drawn: the drawing, and the series that its statements are about."""
