@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import importlib.resources
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from benchmark.analysis.artefacts import EMBEDDING, artefact_command, read_artefact
 from benchmark.analysis.assemble import cell_records
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.figures.declared import (
@@ -19,15 +20,26 @@ from benchmark.figures.declared import (
     NoNumbers,
     Scores,
     Trace,
-    embedding_name,
 )
 from benchmark.papers.paper import load_paper
 from benchmark.papers.protocol import Reading
 from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import NETWORKS
+from benchmark.registry import NETWORKS, Artefact
 from benchmark.session import Session
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artefact of the best run of a cell, its `content` as the artefact's reader gives it."""
+
+    method: str
+    label: str
+    dataset_label: str
+    run_id: str
+    note: str
+    content: Any
 
 
 class StoredNumbers:
@@ -78,25 +90,50 @@ class StoredNumbers:
         samples: int | None = None,
     ) -> tuple[Embedding, ...]:
         """Return stored embeddings of the best runs; see `Numbers`."""
-        found, commands, near = [], [], False
-        more = "".join(f" --epoch {epoch}" for epoch in epochs) + (f" --samples {samples}" if samples else "")
-        for cell in self._cells(table, methods, dataset):
-            commands.append(
-                f"python -m benchmark embed {self.folder}/{table} {cell.row} {cell.column} --profile {self.profile} "
-                f"--tap {tap} --projection {projection}{more}"
+        options = {"tap": tap, "projection": projection, "samples": samples}
+        made = self.artefacts(EMBEDDING, table, methods, dataset, options, epochs)
+        return tuple(
+            Embedding(
+                each.method,
+                each.label,
+                each.dataset_label,
+                each.run_id,
+                each.content.points,
+                each.content.classes,
+                each.content.clusters,
+                each.note,
+                each.content.epoch,
             )
+            for each in made
+        )
+
+    def artefacts(
+        self,
+        artefact: Artefact,
+        table: str,
+        methods: Sequence[str],
+        dataset: str,
+        options: Mapping[str, Any],
+        epochs: Sequence[int] = (),
+    ) -> tuple[Made, ...]:
+        """Return stored artefacts of the best runs of `methods`; NoNumbers, with the command, where there are none."""
+        found, commands, near = [], [], False
+        for cell in self._cells(table, methods, dataset):
+            where = f"{self.folder}/{table} {cell.row} {cell.column} --profile {self.profile}"
+            commands.append(artefact_command(artefact, where, options, epochs))
             traces = _select(_traces(cell_records(cell.specs, self.session.find).values()))
             near = near or bool(traces)
+            shown = _cell_traces(cell, traces)
+            note = f"best of {len(traces)}/{cell.runs} runs"
             for epoch in (epochs or (None,)) if traces else ():
-                run_id = next(trace.run_id for trace in traces if trace.selected)
-                try:
-                    rows = self.rows(f"embeddings/{embedding_name(run_id, tap, projection, epoch)}")
-                except NoNumbers:
-                    continue
-                found.append(_embedding(cell, run_id, rows, traces))
+                run_id = shown.best.run_id
+                content = read_artefact(self.session, self.folder, artefact, run_id, options, epoch)
+                if content is not None:
+                    found.append(Made(shown.method, shown.label, shown.dataset_label, run_id, note, content))
         if found:
             return tuple(found)
-        raise NoNumbers(f"no embedding is stored in the {self.profile} profile: `{(commands or ['-'])[0]}`.", near=near)
+        command = (commands or ["-"])[0]
+        raise NoNumbers(f"no {artefact.name} is stored in the {self.profile} profile: `{command}`.", near=near)
 
     def scores(self, table: str, methods: Sequence[str], dataset: str) -> tuple[Scores, ...]:
         """Return what is stored of every setting of a table; see `Numbers`."""
@@ -185,18 +222,3 @@ def _scores(cell: PlannedCell, records: Sequence[RunRecord]) -> Scores:
     values = {name: np.asarray([record.metrics[name] for record in records]) for name in sorted(names)}
     replicates = tuple(record.spec.replicate for record in records)
     return Scores(cell.row, shown.label, shown.dataset_label, cell.reading, cell.runs, axes, values, replicates)
-
-
-def _embedding(cell: PlannedCell, run_id: str, rows: Sequence[dict[str, str]], traces: Sequence[Trace]) -> Embedding:
-    shown = _cell_traces(cell, traces)
-    return Embedding(
-        cell.row,
-        shown.label,
-        shown.dataset_label,
-        run_id,
-        np.asarray([[float(row["x"]), float(row["y"])] for row in rows]),
-        np.asarray([int(row["class"]) for row in rows], dtype=np.int64),
-        np.asarray([int(row["cluster"]) for row in rows], dtype=np.int64),
-        f"best of {len(traces)}/{cell.runs} runs",
-        int(rows[0]["epoch"]) if "epoch" in rows[0] else None,
-    )

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import matplotlib.figure
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import UserError
 from benchmark.measure.statements import Answer
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 Floats = npt.NDArray[np.float64]
 

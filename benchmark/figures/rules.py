@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.measure.stated import Stated
@@ -251,7 +251,15 @@ def figure_rule(values: Any, what: str) -> FigureRule:
     kind = str(values.get("kind"))
     if kind not in KINDS:
         raise UsageError(f"{what}: {did_you_mean('kind of figure', kind, KINDS)}")
-    return validated(KINDS[kind], values, what)
+    try:
+        return KINDS[kind](**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] != "value_error":
+            return validated(KINDS[kind], values, what)
+        # Said by a model above, of several fields at once.
+        path = "".join(f", {part}" for part in first["loc"])
+        raise UsageError(f"{what}{path}: {first['ctx']['error']}.") from None
 
 
 def _is_number(text: str) -> bool:
