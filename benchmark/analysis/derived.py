@@ -57,7 +57,7 @@ for _metric in (
     DerivedMetric("r_ofm_r2", "R-OFM: R2 of the fit", lambda record, metric: regression(record, metric).r2),
     DerivedMetric(
         "r_ofm_ratio",
-        "R-OFM: 1 - R2 of the fit, which its paper prints as R2",
+        "R-OFM: 1 - R2 of the fit, which the published formula gives in place of R2",
         lambda record, metric: regression(record, metric).ratio,
     ),
     DerivedMetric("drift_last", "feature drift at the last evaluation", _last_drift),

@@ -36,12 +36,17 @@ class FigureRule(Frozen):
         if self.published and not self.message:
             raise ValueError("a published figure says the message of the published picture")
         wrong = {name for stated in self.statement for name in stated.names if not self.measures(name)}
+        wrong |= {stated.of for stated in self.statement if stated.of and not self.has(stated.of)}
         if wrong:
             raise ValueError(f"a statement is about {', '.join(sorted(wrong))}, which the figure does not show")
         return self
 
     def measures(self, name: str) -> bool:
         """Whether a statement can be about `name`."""
+        return False
+
+    def has(self, quantity: str) -> bool:
+        """Whether a statement can be `of` this quantity."""
         return False
 
 
@@ -106,6 +111,10 @@ class Curves(_OfTable):
             raise ValueError("ofm and auxiliary need the patterns of the auxiliary terms")
         return self
 
+    def has(self, quantity: str) -> bool:
+        """Whether a statement can be `of` this quantity: one of its panels, or a loss term."""
+        return quantity.startswith("term:") or quantity in {panel.y for panel in self.panel} - {"losses"}
+
 
 class Column(Panel):
     """A panel of a file's column: `y` is the column; `tells` are what the caption says of it for each group."""
@@ -147,6 +156,10 @@ class FileCurves(FigureRule):
         """Whether a statement can be about `name`: a value of `told_by`, which the file has."""
         return True
 
+    def has(self, quantity: str) -> bool:
+        """Whether a statement can be `of` this quantity."""
+        return quantity in {panel.y for panel in self.panel}
+
 
 class Scatter(_OfTable):
     """Every evaluation as a dot, `x` against `y`: a panel for each method, its best run in colour with a fitted curve.
@@ -163,6 +176,10 @@ class Scatter(_OfTable):
     auxiliary: tuple[str, ...] = ()
     degree: int = Field(2, ge=1)
     size: tuple[float, float] = (3.0, 3.0)
+
+    def has(self, quantity: str) -> bool:
+        """Whether a statement can be `of` this quantity."""
+        return quantity == "slope"
 
 
 class Embeddings(_OfTable):
@@ -189,6 +206,10 @@ class Embeddings(_OfTable):
         """Whether a statement can be about `name`."""
         method, _, epoch = name.partition("@")
         return method in self.methods and (not epoch or epoch in map(str, self.epochs.get(method, ())))
+
+    def has(self, quantity: str) -> bool:
+        """Whether a statement can be `of` this quantity."""
+        return quantity == "purity"
 
 
 class Level(Frozen):
@@ -223,12 +244,20 @@ class Sweep(_OfTable):
         """Whether a statement can be about `name`: any value of a setting, which the table has."""
         return True
 
+    def has(self, quantity: str) -> bool:
+        """Whether a statement can be `of` this quantity."""
+        return quantity == self.metric
+
 
 class Matrix(_OfTable):
     """The cosine between the gradients of every pair of terms at the last evaluation: a triangle for each method."""
 
     kind: Literal["matrix"]
     size: tuple[float, float] = (4.4, 3.8)
+
+    def has(self, quantity: str) -> bool:
+        """Whether a statement can be `of` this quantity."""
+        return quantity == "lowest drift"
 
 
 KINDS: Mapping[str, type[FigureRule]] = MappingProxyType(

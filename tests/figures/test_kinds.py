@@ -216,6 +216,7 @@ def test_curves_of_a_file_have_panels_across_and_tell_of_each_group():
         ({**CURVES, "panel": [ACC], "title": "A figure."}, "without a full stop"),
         ({**CURVES, "panel": [ACC], "published": "Figure 1"}, "says the message"),
         ({**CURVES, "panel": [ACC], "statement": [{"says": "s", "rule": "rises", "a": "c"}]}, "about c, which"),
+        ({**CURVES, "panel": [ACC], "statement": [{"says": "s", "rule": "rises", "a": "a", "of": "acx"}]}, "about acx"),
         ({**CURVES, "panel": [ACC], "statement": [{"says": "s", "rule": "rise", "a": "a"}]}, "statement.0"),
         ({**EMBEDDED, "epochs": {"a": [0]}}, "for every method, or for none"),
         ({**EMBEDDED, "projection": "tsnee"}, "projection = 'tsnee' is refused"),
