@@ -205,21 +205,11 @@ def _clusters(x: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, list[Flo
 
 def purity(points: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of points (n, d) whose nearest other point has the same label (n,)."""
-    return float(_neighbours_match(points, labels).mean())
+    return float(neighbours_match(points, labels).mean())
 
 
-def purity_gain(a: np.ndarray, b: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
-    """Return the purity of points `a` (n, d) minus that of `b` (n, d), and its 95 % interval over the samples.
-
-    Both are pictures of the same samples, whose labels (n,) they share, so samples are paired (normal approximation).
-    The interval knows nothing of the spread between runs.
-    """
-    gains = _neighbours_match(a, labels).astype(float) - _neighbours_match(b, labels)
-    mean, half = float(gains.mean()), float(1.96 * gains.std(ddof=1) / math.sqrt(len(gains)))
-    return mean, mean - half, mean + half
-
-
-def _neighbours_match(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def neighbours_match(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return for each of the points (n, d) whether its nearest other point has the same label (n,)."""
     squares = (points**2).sum(axis=1)
     gaps = squares[:, None] + squares[None, :] - 2 * points @ points.T
     np.fill_diagonal(gaps, np.inf)
