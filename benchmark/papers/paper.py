@@ -57,10 +57,17 @@ class Paper:
         if not (column.published and method.published) or statistic not in found:
             return None
         values = {name: _in_unit(row, metric) for name, row in found.items()}
-        sd, printed = _published_sd(values, statistic, table)
-        decimals = _printed_decimals(found[statistic], metric)
-        sd_decimals = _printed_decimals(found[printed], metric) if printed else None
-        return Published(values[statistic], sd, found[statistic]["note"], decimals, sd_decimals)
+        decimals = {name: _printed_decimals(row, metric) for name, row in found.items()}
+        spread = _published_sd(values, decimals, statistic, table.published_runs)
+        return Published(
+            value=values[statistic],
+            sd=spread.sd,
+            note=found[statistic]["note"],
+            decimals=decimals[statistic],
+            sd_decimals=decimals.get(spread.printed),
+            runs=table.published_runs,
+            least_sd=spread.least,
+        )
 
 
 def _printed_decimals(row: dict[str, str], metric: MetricRule) -> int:

@@ -15,7 +15,8 @@ from itertools import product
 
 import numpy as np
 
-from benchmark.measure.judgement import EQUIVALENT, HIGHER, LOWER, Statistic, half_widths, predicted, verdict_names
+from benchmark.measure.judgement import Statistic, half_widths, predicted, verdict_names
+from benchmark.measure.verdict import EQUIVALENT, HIGHER, LOWER
 
 Floats = np.ndarray
 
