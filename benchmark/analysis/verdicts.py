@@ -71,7 +71,7 @@ def _meaning(asked: Question) -> str:
 def _spread(judgement: Judgement, asked: Question) -> str:
     """Return in words which sd was taken for the published side."""
     if judgement.interval90 is None:
-        return "the printed one; nothing is judged"
+        return "nothing is judged"
     rounding = f"with the rounding to {asked.decimals} decimals"
     if asked.published_sd is None:
         return f"our model's, as the paper prints none, {rounding}"
