@@ -1,4 +1,4 @@
-"""What there is, as lists: methods, data sets, networks, papers, tables, profiles, and how much of them is stored."""
+"""What there is, as lists: plug-ins of each kind, papers, tables, profiles, and how much of them is stored."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 
 import typer
 
+# The suite's own observers, derived metrics and artefacts are registered where records are read.
+import benchmark.analysis.artefacts
+import benchmark.analysis.derived
+import benchmark.store.observed  # noqa: F401
 from benchmark.cli.progress import duration
 from benchmark.papers.paper import load_paper, paper_ids
 from benchmark.plan.cells import PlannedCell
-from benchmark.registry import DATASETS, METHODS, NETWORKS
+from benchmark.registry import ARTEFACTS, DATASETS, DERIVED, METHODS, NETWORKS, OBSERVERS
 from benchmark.session import Session
 
 
@@ -93,6 +97,14 @@ LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "papers": lambda: [{"name": p, "title": load_paper(p).protocol.title} for p in paper_ids()],
     "tables": _list_tables,
     "profiles": _list_profiles,
+    "observers": lambda: [
+        {"name": name, "leaves": ", ".join(observer.leaves), "about": observer.about}
+        for name, observer in OBSERVERS.items()
+    ],
+    "derived": lambda: [{"name": name, "about": metric.about} for name, metric in DERIVED.items()],
+    "artefacts": lambda: [
+        {"name": name, "folder": made.folder, "about": made.about} for name, made in ARTEFACTS.items()
+    ],
 }
 """What `ls` can list."""
 

@@ -15,8 +15,8 @@ import typer
 
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.execution.checkpoints import Frequency
-from benchmark.execution.observers import OBSERVERS
 from benchmark.plan.request import Request
+from benchmark.store.observed import OBSERVERS
 
 EXECUTORS = ("serial", "processes", "ray")
 

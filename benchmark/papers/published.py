@@ -41,14 +41,21 @@ class Published:
         return f"{self.number(decimals)} ({self.sd:.{decimals if self.sd_decimals is None else self.sd_decimals}f})"
 
 
-def _in_unit(row: dict[str, str], metric: MetricRule) -> float:
+def in_unit(row: dict[str, str], metric: MetricRule) -> float:
     """Return a published value in the unit of the tables: a fraction times the scale of its metric."""
     value = float(row["value"])
     return round(value * metric.scale, 9) if row["unit"] == "fraction" else value
 
 
+def printed_decimals(row: dict[str, str], metric: MetricRule) -> int:
+    """Return how many decimals the paper prints of a value, counted in the unit of the tables."""
+    _, _, decimals = row["value"].partition(".")
+    shift = round(math.log10(metric.scale)) if row["unit"] == "fraction" else 0
+    return max(0, len(decimals) - shift)
+
+
 @dataclass(frozen=True)
-class _Spread:
+class Spread:
     """The sd of a published statistic, the printed number that it is, if any, and the least that isn't printed as 0."""
 
     sd: float | None = None
@@ -56,20 +63,20 @@ class _Spread:
     least: float = 0.0
 
 
-def _published_sd(
+def published_sd(
     values: dict[str, float], decimals: dict[str, int], statistic: str, published_runs: int | None
-) -> _Spread:
+) -> Spread:
     """Return the sd of a published statistic itself.
 
     That is the bootstrap's sd of a best, and of a mean its standard error, which no paper prints. `values` and
     `decimals` are the printed numbers of the cell by statistic.
     """
     if statistic in ("best", "boot_mean") and "boot_sd" in values:
-        return _Spread(values["boot_sd"], "boot_sd", _half_unit(decimals["boot_sd"]))
+        return Spread(values["boot_sd"], "boot_sd", _half_unit(decimals["boot_sd"]))
     if statistic == "mean" and published_runs and "sd" in values:
         root = math.sqrt(published_runs)
-        return _Spread(values["sd"] / root, "", _half_unit(decimals["sd"]) / root)
-    return _Spread()
+        return Spread(values["sd"] / root, "", _half_unit(decimals["sd"]) / root)
+    return Spread()
 
 
 def _half_unit(decimals: int) -> float:

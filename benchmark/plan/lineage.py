@@ -18,15 +18,12 @@ def parent_of(spec: RunSpec) -> RunSpec | None:
     """
     method = METHODS[spec.method]
     params = validated(method.Params, spec.params, spec.method)
-    name = method.parent(params)
-    if name is None:
+    if not method.pretrained_by:
         return None
-    parent = METHODS[name]
-    values = {field: getattr(params, field) for field in parent.Params.model_fields if hasattr(params, field)}
-    known = validated(parent.Params, values, name)
+    parent, known = METHODS[method.pretrained_by], method.pretraining_params(params)
     phases = {phase: spec.protocol.phases[phase] for phase in parent.phases_used(known)}
     return RunSpec(
-        method=name,
+        method=method.pretrained_by,
         params=known.canonical(),
         data=spec.data,
         protocol=Protocol(phases=phases),

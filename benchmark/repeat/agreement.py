@@ -28,13 +28,13 @@ LOSS_TOLERANCE: Final = 1e-9
 """How far losses may lie apart, relatively, on the same kind of machine."""
 
 
+FIRST_LOSSES_TOLERANCE: Final = 1e-3
+"""The same for the losses of the first steps elsewhere."""
+
+
 COMPARED_ELSEWHERE: Final = 2
 """Of so many first steps losses are compared elsewhere. Trajectories part: from one kind of CPU to another the losses
 of steps 4 and 5 were measured to differ by .1 to .3 %, with the same code."""
-
-
-FIRST_LOSSES_TOLERANCE: Final = 1e-3
-"""The same for the losses of the first steps elsewhere."""
 
 
 STORED_SDS: Final = 3.0

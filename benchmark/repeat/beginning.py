@@ -1,11 +1,22 @@
-"""Runs cut short: the specification of a run as far as its first evaluations."""
+"""Runs cut short: the specification of a run as far as its first evaluations, and of an excerpt on fewer samples."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Final
 
 from benchmark.plan.lineage import parent_of
-from benchmark.spec import RunSpec
+from benchmark.spec import Phase, RunSpec
+
+SAMPLES: Final = 1000
+"""On how many samples an excerpt trains, where batches leave it room."""
+
+MOST_STEPS: Final = 300
+"""After how many steps an excerpt is evaluated at the latest."""
+
+RENEWING_STEPS: Final = 170
+"""How long later phases of an excerpt go on: targets of the papers are renewed every 140 or 160 steps at the latest."""
 
 
 def beginning(spec: RunSpec) -> RunSpec:
@@ -26,3 +37,29 @@ def shortened(spec: RunSpec, amounts: Mapping[str, int]) -> RunSpec:
         budget = phases[name].budget.model_copy(update={"amount": amount})
         phases[name] = phases[name].model_copy(update={"budget": budget})
     return spec.model_copy(update={"protocol": spec.protocol.model_copy(update={"phases": phases})})
+
+
+def excerpt(spec: RunSpec, available: int) -> RunSpec:
+    """Return a spec that leads through all the code of a run in little time, for two versions of the code to execute.
+
+    It gives other numbers than the run: samples are at most `SAMPLES` of the `available` ones (more where batches are
+    large), and every phase, a parent's too, ends with its first evaluation after training began, or after a bounded
+    number of steps; phases after the first go on until what is renewed at intervals (such as targets) was renewed.
+    """
+    phases = spec.protocol.phases
+    wanted = max(SAMPLES, *(2 * phase.batch_size for phase in phases.values())) if phases else SAMPLES
+    held = min(available, spec.data.samples or available)
+    samples = min(held, wanted)
+    data = spec.data.model_copy(update={"samples": samples if samples < held else spec.data.samples})
+    cut = {name: _excerpt_of(phase, samples, first=not number) for number, (name, phase) in enumerate(phases.items())}
+    return spec.model_copy(update={"data": data, "protocol": spec.protocol.model_copy(update={"phases": cut})})
+
+
+def _excerpt_of(phase: Phase, samples: int, first: bool) -> Phase:
+    whole = phase.budget.unit == "steps" or phase.sampler == "full"
+    each = 1 if whole else max(1, samples // phase.batch_size)
+    every = min(phase.evaluate_every, max(1, MOST_STEPS // each))
+    least = 2 if phase.budget.unit == "epochs" else 1  # samples are shuffled anew
+    long = max(every, least, 0 if first else math.ceil(RENEWING_STEPS / each))
+    budget = phase.budget.model_copy(update={"amount": min(phase.budget.amount, long)})
+    return phase.model_copy(update={"budget": budget, "evaluate_every": every})

@@ -166,11 +166,10 @@ def _figures_of(name: str) -> list[str]:
 
 def _figure(session: Session, folder: str, figure_id: str) -> dict[str, Any]:
     drawn = draw_figure(session, folder, load_figures(folder)[figure_id], None, "paper")
-    svg = ""
-    if drawn.drawing is not None:
-        data = svg_bytes(drawn.drawing.figure, drawn.rule.title)
-        svg = inline_svg(data, slug(folder, figure_id), f"{drawn.rule.title}. {drawn.rule.alt}")
-    return {"id": figure_id, "svg": svg, "caption": drawn.caption, "missing": drawn.missing}
+    described = drawn.rule.alt if drawn.drawing is not None else f"Not drawn: {drawn.missing}"
+    data = svg_bytes(drawn.picture, drawn.rule.title)
+    svg = inline_svg(data, slug(folder, figure_id), f"{drawn.rule.title}. {described}")
+    return {"id": figure_id, "svg": svg, "caption": drawn.caption}
 
 
 def _heading(rule: TableRule, table: str) -> dict[str, Any]:

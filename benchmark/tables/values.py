@@ -1,6 +1,6 @@
 """Cells: what a rendered table is made of, computed from specs and stored records, ready for drawing.
 
-These are values that only know how they are written; `render` draws them, and nothing here trains.
+These are values that only know how they are written; this folder draws them, and nothing here trains.
 """
 
 from __future__ import annotations
