@@ -13,6 +13,7 @@ from benchmark.errors import UsageError, UserError
 from benchmark.execution.checkpoints import Frequency
 from benchmark.execution.events import Event, Job, Place
 from benchmark.execution.executors import processes, serial
+from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED
 from benchmark.plan.cells import PlannedCell
 from benchmark.plan.request import Request
 from benchmark.plan.runs import Plan
@@ -42,8 +43,8 @@ def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
         return
     reasons = [reason.rstrip(".") for reason in dict.fromkeys(plan.impossible.values())]
     for reason, names in (
-        ("not implemented", dict.fromkeys(c.row for c in cells if c.reason == "not implemented")),
-        ("no data set of ours", dict.fromkeys(c.column for c in cells if c.reason == "no data")),
+        ("not implemented", dict.fromkeys(c.row for c in cells if c.reason == NOT_IMPLEMENTED)),
+        ("no data set of ours", dict.fromkeys(c.column for c in cells if c.reason == NO_DATA)),
     ):
         reasons += [f"{reason}: {', '.join(names)}"] if names else []
     raise UserError(f"no run can be made: {'; '.join(reasons)}.")

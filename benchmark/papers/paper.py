@@ -56,10 +56,17 @@ class Paper:
         if not (column.published and method.published) or statistic not in found:
             return None
         values = {name: in_unit(row, metric) for name, row in found.items()}
-        sd, printed = published_sd(values, statistic, table)
-        decimals = printed_decimals(found[statistic], metric)
-        sd_decimals = printed_decimals(found[printed], metric) if printed else None
-        return Published(values[statistic], sd, found[statistic]["note"], decimals, sd_decimals)
+        decimals = {name: printed_decimals(row, metric) for name, row in found.items()}
+        spread = published_sd(values, decimals, statistic, table.published_runs)
+        return Published(
+            value=values[statistic],
+            sd=spread.sd,
+            note=found[statistic]["note"],
+            decimals=decimals[statistic],
+            sd_decimals=decimals.get(spread.printed),
+            runs=table.published_runs,
+            least_sd=spread.least,
+        )
 
 
 def paper_ids() -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def test_ledger_ids_are_unique(entries):
 def test_ledger_holds_every_entry_that_concerns_the_paper(entries):
     wanted = {f"K{n}" for n in range(1, 16)} | {f"W{n}" for n in range(1, 4)} | {f"C{n}" for n in range(1, 21)}
     wanted |= {f"P{n}" for n in range(1, 6)} | {f"Q{n}" for n in range(1, 9)} | {f"D{n}" for n in range(1, 12)}
-    wanted |= {"I6", "Y7", "N1", "N4", "N5", "N6", "N7", "N8", "N15"}
+    wanted |= {"D20", "I6", "Y7", "N1", "N4", "N5", "N6", "N7", "N8", "N15"}
     assert {entry["id"] for entry in entries} == wanted
 
 
