@@ -2,7 +2,7 @@
 
     python -m tests.bench.measure_distance_gradient --data-dir DIR
 
-trains it at 32x32 in the code reading of tkuco2024, once with each gradient, from the same weights with the same batches,
+trains it at 32x32 in the code reading of tkuco2024, once with each gradient, from the same weights on the same batches,
 and prints at some steps the cosine between the two gradients for the same weights and batch: with respect to the hidden
 layer, by way of its kernel (separation and simplex), and of the whole loss with respect to the backbone.
 """
