@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmark.errors import UserError
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS
 from benchmark.repeat.beginning import excerpt
@@ -36,8 +37,7 @@ def renew_across(
     """
     chosen = list(one_of_each_cell(stale).values())
     digests = _asked_digests(chosen, revision, asker)
-    left = []
-    candidates = []
+    left, candidates, tasks = [], [], {}
     for record in chosen:
         answer = digests[_kind(record.spec)]
         if "error" in answer:
@@ -45,19 +45,24 @@ def renew_across(
         elif not renewals.connects(record.spec, record.code_digest, str(answer["digest"])):
             left.append(_stays(record, f"it was not made by the code of {revision.commit} ({answer['digest']})."))
         else:
-            candidates.append(record)
-    tasks = {key: Task(key, spec.canonical(), names) for key, spec, names in map(_excerpt, candidates)}
+            try:
+                task = _task(record)
+            except UserError as error:
+                left.append(_stays(record, f"today's code does not take it: {error}"))
+                continue
+            tasks[task.key] = task
+            candidates.append((record, task))
     if tasks:
         say(f"{len(tasks)} excerpts of {len(candidates)} cells are made by the code of {revision.commit} and today's.")
     counted = _counted(2 * len(tasks), say)
     then, now = asker.ask([revision.folder, HOME], list(tasks.values()), counted) if tasks else ({}, {})
     entries = {}
-    for record in candidates:
-        key, spec, _ = _excerpt(record)
-        if reason := difference(then[key], now[key]):
+    for record, task in candidates:
+        before, after = then[task.key], now[task.key]
+        if reason := difference(before, after):
             left.append(_stays(record, reason))
         else:
-            entry = _entry(record, spec, revision, then[key], now[key])
+            entry = _entry(record, task, revision, before, after)
             entries[entry.cell, entry.old] = entry
     return Renewed(tuple(entries.values()), tuple(left))
 
@@ -84,10 +89,16 @@ def _asked_digests(records: Sequence[RunRecord], revision: Revision, asker: Aske
     return asker.ask([revision.folder], tasks)[0] if tasks else {}
 
 
-def _excerpt(record: RunRecord) -> tuple[str, RunSpec, tuple[str, ...]]:
-    """Return the excerpt of a run with its observers, and a key that is equal for equal ones."""
-    spec, names = excerpt(record.spec, DATASETS[record.spec.data.name].n_samples), observed(record)
-    return "+".join((spec.run_id, *names)), spec, names
+def _task(record: RunRecord) -> Task:
+    """Return the excerpt of a run with its observers, by a key that is equal for equal ones.
+
+    Raises UserError where today's method does not take the parameters of the run, or has other phases.
+    """
+    try:
+        spec, names = excerpt(record.spec, DATASETS[record.spec.data.name].n_samples), observed(record)
+    except KeyError as error:
+        raise UserError(f"it lacks {error}.") from None
+    return Task("+".join((spec.run_id, *names)), spec.canonical(), names)
 
 
 def difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -125,9 +136,10 @@ def _first_difference(name: str, before: Any, after: Any) -> str:
 
 
 def _entry(
-    record: RunRecord, spec: RunSpec, revision: Revision, then: Mapping[str, Any], now: Mapping[str, Any]
+    record: RunRecord, task: Task, revision: Revision, then: Mapping[str, Any], now: Mapping[str, Any]
 ) -> Renewal:
-    phases = [f"{p.budget.amount} {p.budget.unit} of {name}" for name, p in spec.protocol.phases.items()]
+    budgets = {name: phase["budget"] for name, phase in task.spec["protocol"]["phases"].items()}
+    phases = [f"{budget['amount']} {budget['unit']} of {name}" for name, budget in budgets.items()]
     what = ", ".join([*phases, f"{now['numbers']['n_samples']} samples"])
     return Renewal(
         cell=cell_id(record.spec),

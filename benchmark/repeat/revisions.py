@@ -107,14 +107,13 @@ class Asker:
         path = [str(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         # Nothing that other code parsed: how data are read is compared too.
         variables = {"PYTHONPATH": os.pathsep.join(path), "PYTHONSAFEPATH": "1", "RECLUST_CACHE": "off"}
-        words = [driver.__file__, str(folder), self.device, *([str(self.data_dir.resolve())] if self.data_dir else [])]
+        words = [driver.__file__, str(folder), self.device, *([str(self.data_dir)] if self.data_dir else [])]
         found: dict[str, dict[str, Any]] = {}
         with TemporaryFile("w+") as jobs, TemporaryFile("w+") as said:
             jobs.writelines(f"{json.dumps(vars(task))}\n" for task in tasks)
             jobs.seek(0)
             with subprocess.Popen(
                 [sys.executable, *words],
-                cwd=folder,
                 env={**os.environ, **variables},
                 stdin=jobs,
                 stdout=subprocess.PIPE,

@@ -17,7 +17,7 @@ import pytest
 
 from benchmark.errors import UsageError, UserError
 from benchmark.record import Context, RunRecord
-from benchmark.registry import load_plugins
+from benchmark.registry import METHODS, load_plugins
 from benchmark.repeat.across import difference, renew_across
 from benchmark.repeat.beginning import excerpt
 from benchmark.repeat.driver import OnlyPath
@@ -54,25 +54,30 @@ def test_an_excerpt_has_fewer_samples_but_several_batches():
     assert excerpt(run_spec({"train": phase("epochs", 9, 1, batch=1024)}), 70_000).data.samples == 2048
 
 
-def test_an_excerpt_ends_soon_evaluates_once_and_goes_on_where_targets_are_renewed():
-    wanted = {
-        "layer": phase("steps", 50_000, 5000),
-        "pretrain": phase("epochs", 50, 5),
-        "cluster": phase("epochs", 40, 2),
-        "short": phase("epochs", 3, 1),
-        "whole": phase("steps", 20_000, 185),
-    }
-    cut = excerpt(run_spec(wanted), 70_000).protocol.phases
-    found = {name: (one.budget.amount, one.budget.unit, one.evaluate_every) for name, one in cut.items()}
-    assert found == {
-        "layer": (300, "steps", 300),
-        "pretrain": (17, "epochs", 5),  # of ten batches each
-        "cluster": (17, "epochs", 2),
-        "short": (3, "epochs", 1),
-        "whole": (185, "steps", 185),
-    }
-    (alone,) = excerpt(run_spec({"train": phase("epochs", 20, 1)}), 70_000).protocol.phases.values()
-    assert (alone.budget.amount, alone.evaluate_every) == (2, 1)
+def cut(phases: Mapping[str, Phase], **values: Any) -> dict[str, tuple[int, str, int]]:
+    """Return by phase of an excerpt its budget, and how often it is evaluated."""
+    found = excerpt(run_spec(phases, **values), 70_000).protocol.phases
+    return {name: (one.budget.amount, one.budget.unit, one.evaluate_every) for name, one in found.items()}
+
+
+def test_an_excerpt_ends_soon_but_with_samples_shuffled_anew_and_an_evaluation_after_training_began():
+    phases = {"a": phase("steps", 50_000, 5000), "b": phase("epochs", 50, 5), "c": phase("epochs", 20, 1)}
+    assert cut(phases) == {"a": (100, "steps", 100), "b": (5, "epochs", 5), "c": (2, "epochs", 1)}
+    assert cut({"a": phase("epochs", 1, 1)}) == {"a": (1, "epochs", 1)}
+
+
+def test_after_pre_training_an_excerpt_goes_on_until_targets_were_renewed():
+    params = METHODS["dec"].Params(n_clusters=10).canonical()
+    pretraining = {"layer": phase("steps", 50_000, 5000), "pretrain": phase("epochs", 50, 5)}  # ten batches an epoch
+
+    def cluster(unit: str, amount: int, every: int) -> tuple[int, str, int]:
+        found = cut({"cluster": phase(unit, amount, every), **pretraining}, method="dec", params=params)
+        assert found["layer"] == (100, "steps", 100) and found["pretrain"] == (5, "epochs", 5)
+        return found["cluster"]
+
+    assert cluster("epochs", 40, 2) == (17, "epochs", 8)
+    assert cluster("epochs", 3, 1) == (3, "epochs", 1)
+    assert cluster("steps", 20_000, 185) == (170, "steps", 100)
 
 
 def answer(digest: str = OLD, **numbers: Any) -> dict[str, Any]:
@@ -132,9 +137,13 @@ def stored(digest: str, **values: Any) -> RunRecord:
     return RunRecord(run_id=spec.run_id, spec=spec, context=Context(paper="p"), status="ok", code_digest=digest)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def plugins() -> None:
+    load_plugins()
+
+
 @pytest.fixture
 def revision() -> Revision:
-    load_plugins()
     return Revision("abc1234", Path("there"))
 
 
@@ -177,6 +186,18 @@ def test_a_module_that_the_revision_lacks_is_not_taken_from_an_editable_installa
     with pytest.raises(ModuleNotFoundError, match="lacking"):
         importlib.util.find_spec("benchmark.lacking")
     assert importlib.util.find_spec("benchmark.spec") and importlib.util.find_spec("another_lacking")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"params": {"n_clusters": 10, "no_such_field": 1}}, "no_such_field"),
+        ({"method": "dec"}, "it lacks 'layer'"),
+    ],
+)
+def test_a_run_that_today_s_code_does_not_take_stays_stale_with_the_reason(values, reason, revision):
+    found = renew_across([stored(OLD, **values)], revision, Renewals([]), Told(answer(), answer(NEW)), str)
+    assert not found.entries and "today's code does not take it" in found.left[0] and reason in found.left[0]
 
 
 def small_checkout(folder: Path, packages: Sequence[str] = PACKAGES) -> Path:
