@@ -23,7 +23,7 @@ from typing import Any
 
 HOMES: Mapping[str, tuple[str, ...]] = {
     "execute": ("benchmark.execution.execute", "benchmark.execute"),
-    "OBSERVERS": ("benchmark.execution.observers", "benchmark.observers"),
+    "OBSERVERS": ("benchmark.registry", "benchmark.execution.observers", "benchmark.observers"),
     "run_code_digest": ("benchmark.provenance.code",),
     "RunSpec": ("benchmark.spec",),
     "load_plugins": ("benchmark.registry",),
@@ -68,8 +68,8 @@ class OnlyPath:
 def named(name: str) -> Any:
     """Return what the folder's code has under `name`; ImportError where its module is in no known place."""
     for module in HOMES[name]:
-        if _is_there(module):
-            return getattr(importlib.import_module(module), name)
+        if _is_there(module) and hasattr(found := importlib.import_module(module), name):
+            return getattr(found, name)
     raise ImportError(f"{name} is in none of {', '.join(HOMES[name])}")
 
 
