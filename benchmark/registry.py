@@ -1,4 +1,4 @@
-"""Names to plug-ins: methods, data sets and networks, found by name with help for typing errors.
+"""Names to plug-ins, found with help for typing errors: methods, data sets, networks, observers, artefacts, metrics.
 
 The suite itself knows no method and no data set. It loads the sibling packages ``methods`` and ``datasets``
 and every installed entry point of the groups ``reclust.methods`` and ``reclust.datasets``; what they
@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,9 +20,27 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from benchmark.errors import DataError, UsageError, UserError, did_you_mean
 
-__all__ = ["DATASETS", "METHODS", "NETWORKS", "SIBLINGS", "DataError", "DataSource", "DataStatus", "LoadedData"]
-__all__ += ["Registry", "UsageError", "UserError", "check_siblings", "did_you_mean", "load_plugins"]
-__all__ += ["fill_when_asked", "plugin_modules", "register_dataset", "register_method", "register_network"]
+__all__ = ["ARTEFACTS", "DATASETS", "DERIVED", "METHODS", "NETWORKS", "OBSERVERS", "SIBLINGS", "Artefact", "DataError"]
+__all__ += [
+    "DataSource",
+    "DataStatus",
+    "DerivedMetric",
+    "LoadedData",
+    "Observer",
+    "Registry",
+    "UsageError",
+    "UserError",
+]
+__all__ += [
+    "check_siblings",
+    "did_you_mean",
+    "fill_when_asked",
+    "load_plugins",
+    "plugin_modules",
+    "register_artefact",
+    "register_dataset",
+]
+__all__ += ["register_derived", "register_method", "register_network", "register_observer"]
 
 T = TypeVar("T")
 
@@ -47,8 +65,8 @@ class _Awaited(dict[str, T]):
     A module is imported when a plug-in of it is asked for; `fill` is called once, when anything is, to tell the names.
     """
 
-    def __init__(self, fill: Callable[[], None]) -> None:
-        super().__init__()
+    def __init__(self, fill: Callable[[], None], known: Mapping[str, T]) -> None:
+        super().__init__(known)
         self.modules: Mapping[str, str] = {}
         self._fill: Callable[[], None] | None = fill
 
@@ -95,8 +113,8 @@ class Registry(Mapping[str, T]):
 
     def origin(self, name: str) -> Registered:
         """Return where the plug-in `name` is registered."""
-        self[name]
-        return _ORIGINS[self.kind, name]
+        entry = self[name]  # which may have to be imported first
+        return _ORIGINS.get((self.kind, name)) or Registered(_origin(entry).rpartition(".")[0], name)
 
     def expect(self, modules: Mapping[str, str]) -> None:
         """Know names by the modules that register them, to be imported when their plug-ins are asked for."""
@@ -138,13 +156,13 @@ def fill_when_asked(fill: Callable[[], None]) -> None:
     It has the registries `expect` the names, or loads all plug-ins. Where some are registered already, the rest is
     loaded at once.
     """
-    registries: tuple[Registry[Any], ...] = (METHODS, DATASETS, NETWORKS)
-    if any(dict.keys(registry._entries) for registry in registries):
+    if any(dict.keys(registry._entries) for registry in (METHODS, DATASETS, NETWORKS)):
         load_plugins()
         return
     waiting = [fill]
-    for registry in registries:
-        registry._entries = _Awaited(lambda: waiting.pop()() if waiting else None)
+    for registry in REGISTRIES:
+        known = {name: dict.__getitem__(registry._entries, name) for name in dict.keys(registry._entries)}
+        registry._entries = _Awaited(lambda: waiting.pop()() if waiting else None, known)
 
 
 def _origin(entry: Any) -> str:
@@ -216,9 +234,95 @@ class DataSource(Protocol):
     def verify(self, data_dir: Path | str | None = None) -> DataStatus: ...
 
 
+D = TypeVar("D", bound=DataSource)
+
+
+def _function(made_by: Callable[..., Any] | str) -> Callable[..., Any]:
+    """Return a function, which may be given as "module:name" and is then imported only now."""
+    if callable(made_by):
+        return made_by
+    module, _, name = made_by.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What can be recorded at every evaluation beside losses and metrics: ``run --record NAME``.
+
+    It is called with a snapshot, the estimator and the data, and returns numbers by name, each of which begins with one
+    of `leaves`. An observer is no part of a run's identity: it gets copies, and a run with it has the same weights and
+    losses. `made_by` is the function, or "module:function", imported when the first run is observed: what only reads
+    records imports no torch. `about` is one line.
+    """
+
+    name: str
+    about: str
+    leaves: tuple[str, ...]
+    made_by: Callable[..., Mapping[str, float]] | str
+
+    def __call__(self, snapshot: Any, estimator: Any, data: LoadedData) -> Mapping[str, float]:
+        """Return what to record of a snapshot; UserError where a name begins otherwise than declared."""
+        found: Mapping[str, float] = _function(self.made_by)(snapshot, estimator, data)
+        if other := [name for name in found if not name.startswith(self.leaves)]:
+            raise UserError(f"the observer {self.name} left {other[0]!r}, which begins with none of its {self.leaves}.")
+        return found
+
+    def saw(self, names: Iterable[str]) -> bool:
+        """Whether something with one of `names` was left by it."""
+        return any(name.startswith(self.leaves) for name in names)
+
+
+@dataclass(frozen=True)
+class DerivedMetric:
+    """A number of a run that is computed from its record when a table is drawn: the column of a metric.
+
+    `compute` is called with the record and the rule of the metric, or is "module:function"; it raises NotMeasured where
+    the record has no such number. `about` is one line.
+    """
+
+    name: str
+    about: str
+    compute: Callable[[Any, Any], float] | str
+
+    def __call__(self, record: Any, metric: Any) -> float:
+        """Return the number of a record."""
+        return float(_function(self.compute)(record, metric))
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What is made of a stored run beside its record, in one small tracked file below results/stored/<paper>/`folder`.
+
+    `file` names it, of a run id, the options and an epoch of the last phase (None: the end of the run). `make` turns
+    what the run shows then (`benchmark.repeat.artefacts.Shown`) and the options into its bytes; `read` turns its bytes
+    into what figures use. `make` may be "module:function": what only reads imports no torch. `about` is one line,
+    `command` the command that makes it, for those who miss it: its options are --NAME VALUE.
+    """
+
+    name: str
+    about: str
+    folder: str
+    file: Callable[[str, Mapping[str, Any], int | None], str]
+    read: Callable[[bytes], Any]
+    make: Callable[[Any, Mapping[str, Any]], bytes] | str
+    command: str
+
+    def made(self, shown: Any, options: Mapping[str, Any]) -> bytes:
+        """Return the file of what a run shows."""
+        data: bytes = _function(self.make)(shown, options)
+        return data
+
+
 METHODS: Registry[Any] = Registry("method")
 DATASETS: Registry[DataSource] = Registry("data set")
 NETWORKS: Registry[Any] = Registry("network")
+OBSERVERS: Registry[Observer] = Registry("observer")
+DERIVED: Registry[DerivedMetric] = Registry("derived metric")
+ARTEFACTS: Registry[Artefact] = Registry("artefact")
+
+
+REGISTRIES: tuple[Registry[Any], ...] = (METHODS, DATASETS, NETWORKS, OBSERVERS, DERIVED, ARTEFACTS)
 
 
 def register_method(name: str) -> Callable[[T], T]:
@@ -231,10 +335,28 @@ def register_network(name: str) -> Callable[[T], T]:
     return _registrar(NETWORKS, name, _caller())
 
 
-def register_dataset(source: DataSource) -> DataSource:
+def register_dataset(source: D) -> D:
     """Register a data source under its own name, and return it."""
     DATASETS.add(source.name, source, _caller())
     return source
+
+
+def register_observer(observer: Observer) -> Observer:
+    """Register an observer under its own name, and return it."""
+    OBSERVERS.add(observer.name, observer, _caller())
+    return observer
+
+
+def register_derived(metric: DerivedMetric) -> DerivedMetric:
+    """Register a derived metric under its own name, and return it."""
+    DERIVED.add(metric.name, metric, _caller())
+    return metric
+
+
+def register_artefact(artefact: Artefact) -> Artefact:
+    """Register an artefact under its own name, and return it."""
+    ARTEFACTS.add(artefact.name, artefact, _caller())
+    return artefact
 
 
 def _caller() -> str:

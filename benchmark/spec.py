@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,7 +23,8 @@ class Frozen(BaseModel):
 
     `introduced` maps fields that were added after the first release to their introduction default, the behaviour from
     before the field existed. It is frozen for ever: canonical JSON omits such a field while it has that value, so
-    that adding a field never changes the id of a stored run.
+    that adding a field never changes the id of a stored run. A class says it for its own fields; those of its bases
+    stay as they are there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -31,12 +32,15 @@ class Frozen(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that count, as plain JSON values."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return {
-            name: _plain(value)
-            for name, value in fields.items()
-            if not (name in self.introduced and value == self.introduced[name])
-        }
+        fields, late = {name: getattr(self, name) for name in type(self).model_fields}, introduced_in(type(self))
+        return {name: _plain(value) for name, value in fields.items() if not (name in late and value == late[name])}
+
+
+@cache
+def introduced_in(model: type[Frozen]) -> Mapping[str, Any]:
+    """Return the introduction defaults of all fields that a model has by itself and from its bases."""
+    own = [vars(base).get("introduced", {}) for base in reversed(model.__mro__)]
+    return {name: value for defaults in own for name, value in defaults.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -57,7 +61,9 @@ def canonical_json(value: Any) -> str:
 class Optimiser(Frozen):
     """An optimiser by name. `eps` is Adam's; `momentum` is SGD's.
 
-    The learning rate `lr` is multiplied by `decay` after every `decay_every` steps; 0 keeps it.
+    The learning rate `lr` is multiplied by `decay` after every `decay_every` steps; 0 keeps it. SGD's momentum rises
+    linearly from 0 over the first `momentum_burnin` steps, and parameters of one dimension, such as biases, have
+    `bias_rate` times the learning rate.
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -68,7 +74,12 @@ class Optimiser(Frozen):
     momentum: float = Field(0.0, ge=0, lt=1)
     decay: float = Field(1.0, gt=0, le=1)
     decay_every: int = Field(0, ge=0)
-    introduced: ClassVar[Mapping[str, Any]] = {"decay": 1.0, "decay_every": 0}
+    momentum_burnin: int = Field(0, ge=0)
+    bias_rate: float = Field(1.0, gt=0)
+    introduced: ClassVar[Mapping[str, Any]] = {
+        **{"decay": 1.0, "decay_every": 0},
+        **{"momentum_burnin": 0, "bias_rate": 1.0},
+    }
 
 
 class Clip(Frozen):
@@ -90,7 +101,8 @@ class Phase(Frozen):
 
     `evaluate_every` counts in the unit of the budget. `keep` says which weights the phase ends with: those of the
     evaluation with the lowest `monitor` loss, or the last. `patience` counts in the same unit: the phase stops when the
-    monitored loss has not decreased for that long.
+    monitored loss has not decreased for that long. With `evaluation_moves_statistics`, each whole batch of an
+    evaluation also passes through the model in training mode, which moves the statistics of batch normalisation [C20].
     """
 
     optimiser: Optimiser = Optimiser()
@@ -103,6 +115,8 @@ class Phase(Frozen):
     keep: Literal["best", "last"] = "best"
     monitor: str = "total"
     patience: int | None = Field(None, ge=1)
+    evaluation_moves_statistics: bool = False
+    introduced: ClassVar[Mapping[str, Any]] = {"evaluation_moves_statistics": False}
 
 
 class Protocol(Frozen):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmark.errors import DataError
+from benchmark.errors import DataError, UsageError
+from benchmark.provenance import data_code_digest
 from benchmark.registry import DataStatus
 from datasets.arrays import Dataset, Images, Labels, Lengths, Raw, Samples, array_digest, subset_indices
 from datasets.obtaining import cache
@@ -101,14 +102,13 @@ class Source(ABC):
     def load(self, data_dir: Path | str | None = None) -> Dataset:
         """Return the data set, its digest checked, or raise DataError; downloads nothing.
 
-        What was read once is kept as memory maps in the cache and comes from there as long as the files stay as they
-        are; writing to `x` changes the copy in memory only.
+        What was read once is kept as memory maps in the cache and comes from there as long as the files, the code that
+        reads them and the kept arrays stay as they are; writing to `x` changes the copy in memory only.
         """
         paths = self._find(data_dir)
         if len(paths) < len(self.files):
             raise DataError(self._missing(paths, data_dir))
-        facts = (self.name, self.digest, type(self).__qualname__, repr(self.shape))
-        key = cache.key(facts, paths.values()) if paths else None
+        key = self._key(paths) if paths else None
         if key and (known := cache.recall(self.name, key)):
             x, y, lengths = known
         else:
@@ -117,6 +117,14 @@ class Source(ABC):
             if key:
                 cache.remember(self.name, key, x, y, lengths)
         return Dataset(self.name, x, y, self.n_clusters, self.digest, lengths)
+
+    def _key(self, paths: Mapping[str, Path]) -> str | None:
+        """Return under what the parsed arrays are kept; None where the code that parses them cannot be digested."""
+        try:
+            code = data_code_digest(self)
+        except UsageError:
+            return None
+        return cache.key((repr(self), code), paths.values())
 
     def status(self, data_dir: Path | str | None = None) -> DataStatus:
         """Say whether the files are there, from a quick look; `verify` reads them."""
@@ -132,7 +140,10 @@ class Source(ABC):
         return DataStatus("ready", f"found in {place}." if place else "comes with an installed package.", place)
 
     def verify(self, data_dir: Path | str | None = None) -> DataStatus:
-        """Read the files, and check digest, counts, classes and value range against what is declared."""
+        """Read the files, and check digest, counts, classes and value range against what is declared.
+
+        What is kept of them in parsed form is checked too; arrays that changed are named and removed.
+        """
         paths = self._find(data_dir)
         if len(paths) < len(self.files):
             return DataStatus("missing", self._missing(paths, data_dir))
@@ -141,6 +152,10 @@ class Source(ABC):
             self._check_facts(self._read(paths))
         except DataError as error:
             return DataStatus("broken", str(error), place)
+        if kept := cache.changed(self.name):
+            cache.forget(self.name)
+            text = f"{kept} is not what was parsed from the files, which are right: it was removed, call it again."
+            return DataStatus("broken", text, place)
         return DataStatus("ready", f"{self.n_samples} samples, {self.n_clusters} classes, {self.digest}.", place)
 
     def fetch(self, data_dir: Path | str | None = None) -> Path:

@@ -69,7 +69,7 @@ def minmax(x: Array) -> Array:
     """
     axes = tuple(range(1, x.ndim))
     low, high = x.min(axis=axes, keepdims=True), x.max(axis=axes, keepdims=True)
-    return (x - low) / np.where(high > low, high - low, np.float32(1))
+    return (x - low) / np.where(high > low, high - low, np.float32(1))  # type: ignore[no-any-return]
 
 
 def resize(x: Array, size: str) -> Array:

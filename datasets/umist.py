@@ -34,7 +34,7 @@ class CroppedFaces(Source):
         """Return the images (n, height, width) uint8 by person, and the people's numbers."""
         path = paths[self.files[0].name]
         people = self._cells(path) if path.suffix == ".mat" else self._folders(path)
-        ordered = [np.stack(sorted(images, key=np.ndarray.tobytes)) for images in people]
+        ordered = [np.stack(sorted(images, key=np.ndarray.tobytes)) for images in people]  # type: ignore[arg-type]
         y = np.repeat(np.arange(len(ordered)), [len(images) for images in ordered])
         return Raw(np.concatenate(ordered), y.astype(np.int64))
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from benchmark.registry import register_method
@@ -27,7 +26,7 @@ from methods.parts.refinement import kmeans_start
 
 
 @register_method("ae-k-means")
-class AEKMeans(DeepClusterer):
+class AEKMeans(DeepClusterer[AutoencoderParams, Autoencoder]):
     """Auto-encoder and k-means (idec2017 section 4.3): pre-training as DEC has it, then k-means on the embedding.
 
     The runs of DEC and its relatives start from the weights of this one. Its loss is the reconstruction error; the
@@ -37,28 +36,28 @@ class AEKMeans(DeepClusterer):
 
     Params = AutoencoderParams
     default_protocol = Protocol(phases=PRETRAINING)
-    starts_others = True
 
     @classmethod
-    def phases_used(cls, params: AutoencoderParams) -> tuple[str, ...]:
+    def own_phases(cls, params: AutoencoderParams) -> tuple[str, ...]:
         """Return the phases: that of layers only where these are trained one by one."""
         return ("layer", "pretrain") if params.pretraining == "layer-wise" else ("pretrain",)
 
-    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+    def build(self, params: AutoencoderParams, shape: tuple[int, ...], context: RunContext) -> Autoencoder:
         """Return the initialised auto-encoder."""
-        vars(self).pop("cluster_centers_", None)  # of an earlier fit, perhaps with other sizes
+        if hasattr(self, "cluster_centers_"):  # of an earlier fit, perhaps with other sizes
+            del self.cluster_centers_
         model = Autoencoder(params, shape)
         initialise(model, params.initialisation, context.streams)
         return model
 
-    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> Iterator[TrainingPhase]:
-        """Yield the phases of pre-training."""
-        assert isinstance(model, Autoencoder)
-        for phase in pretraining_phases(model, params, context):
-            yield replace(phase, pretraining=False)
+    def phases(
+        self, model: Autoencoder, params: AutoencoderParams, x: Tensor, context: RunContext
+    ) -> Iterator[TrainingPhase]:
+        """Yield the phases: layer by layer where that is asked for, then the whole auto-encoder."""
+        return pretraining_phases(model, params, context)
 
     def found(
-        self, samples: Tensor, params: Any, context: RunContext, results: list[PhaseResult]
+        self, samples: Tensor, params: AutoencoderParams, context: RunContext, results: list[PhaseResult]
     ) -> tuple[np.ndarray, np.ndarray, Outcome]:
         """Cluster the embedding by k-means."""
         embedding = self._embed(samples)[1]
@@ -69,9 +68,8 @@ class AEKMeans(DeepClusterer):
         losses: Mapping[str, float] = {**outcome.losses, "inertia": inertia}
         return labels, embedding, replace(outcome, losses=losses)
 
-    def assign(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def assign(self, model: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the nearest centres of a batch as one-hot assignments (b, k), and the embeddings (b, d)."""
-        assert isinstance(model, Autoencoder)
         embedding = model.encode(x)[0]
         centres = getattr(self, "cluster_centers_", None)
         if centres is None:  # they follow from the embedding

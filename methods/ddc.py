@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -83,8 +84,11 @@ class DDCNetwork(nn.Module):
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16)
 
 
+P = TypeVar("P", bound=DDCParams)
+
+
 @register_method("ddc")
-class DDC(DeepClusterer):
+class DDC(DeepClusterer[P, DDCNetwork]):
     """Deep divergence-based clustering (Kampffmeyer et al., 2019), as tkuco2024 section 3 states it.
 
     Minimises three terms: `separation` (Eq. 6), the Cauchy-Schwarz divergence between clusters in the hidden space;
@@ -96,47 +100,44 @@ class DDC(DeepClusterer):
     default_protocol = Protocol(phases={"train": Phase(clip=Clip(kind="tensor"))})
     taps: tuple[str, ...] = ()
 
-    def terms(self, model: nn.Module, output: Output, batch: Batch, params: Any) -> Terms:
+    def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: P) -> Terms:
         """Return the unweighted loss terms of a batch."""
-        kernel = width_kernel(squared_distances(output.hidden), params)
+        kernel = width_kernel(squared_distances(output.hidden, gradient=params.distance_gradient), params)
         corners = corner_weights(output.assignments)
-        rules = {"factor": params.divergence_factor, "epsilon": params.epsilon}
+        divergence = partial(cauchy_schwarz, factor=params.divergence_factor, epsilon=params.epsilon)
         return {
-            "separation": cauchy_schwarz(output.assignments, kernel, **rules),
+            "separation": divergence(output.assignments, kernel),
             "orthogonality": orthogonality(output.assignments, reduction=params.orthogonality),
-            "simplex": cauchy_schwarz(corners, kernel, **rules),
+            "simplex": divergence(corners, kernel),
         }
 
-    def weights(self, params: Any) -> dict[str, float]:
+    def weights(self, params: P) -> dict[str, float]:
         """Return the weight of each term in the total loss."""
         return {"separation": 1.0, "orthogonality": 1.0, "simplex": 1.0}
 
-    def tapped(self, params: Any) -> tuple[str, ...]:
+    def tapped(self, params: P) -> tuple[str, ...]:
         """Return the layers whose outputs the losses need."""
         return ()
 
-    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+    def build(self, params: P, shape: tuple[int, ...], context: RunContext) -> DDCNetwork:
         """Return the initialised network."""
         model = DDCNetwork(params, shape, decoder="reconstruction" in self.weights(params))
         check_taps(params.network, model.shapes, self.tapped(params))
         initialise(model, params.initialisation, context.streams)
         return model
 
-    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> list[TrainingPhase]:
+    def phases(self, model: DDCNetwork, params: P, x: Tensor, context: RunContext) -> list[TrainingPhase]:
         """Return the one phase, `train`: all terms, all parameters."""
         taps = self.tapped(params)
 
-        def loss(batch: Batch) -> Terms:
-            return self.terms(model, model(batch.x, taps), batch, params)
-
-        def evaluate(batch: Batch) -> tuple[Terms, Tensor]:
+        def forward(model: DDCNetwork, batch: Batch) -> tuple[Terms, Tensor]:
             output = model(batch.x, taps)
             return self.terms(model, output, batch, params), output.assignments
 
-        objective = Objective(list(model.parameters()), loss, self.weights(params))
-        return [TrainingPhase("train", context.protocol.phases["train"], model, [objective], evaluate)]
+        objective = Objective(list(model.parameters()), self.weights(params))
+        return [TrainingPhase("train", context.protocol.phases["train"], model, [objective], forward)]
 
-    def assign(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def assign(self, model: DDCNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the assignments and the hidden representations of a batch."""
         output = model(x)
         return output.assignments, output.hidden
@@ -149,17 +150,17 @@ class DDCAEParams(DDCParams):
 
 
 @register_method("ddc-ae")
-class DDCAE(DDC):
+class DDCAE(DDC[DDCAEParams]):
     """DDC with a mirrored decoder and a reconstruction loss (tkuco2024 section 6.1; uco2021 section 3.1)."""
 
     Params = DDCAEParams
 
-    def terms(self, model: nn.Module, output: Output, batch: Batch, params: Any) -> Terms:
+    def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: DDCAEParams) -> Terms:
         """Return the terms of DDC and `reconstruction`, the mean squared error over all values."""
-        decoded = model.decode(output.features)  # type: ignore[operator]
+        decoded = model.decode(output.features)
         terms = super().terms(model, output, batch, params)
         return {**terms, "reconstruction": torch.nn.functional.mse_loss(decoded, batch.x)}
 
-    def weights(self, params: Any) -> dict[str, float]:
+    def weights(self, params: DDCAEParams) -> dict[str, float]:
         """Return the weights of DDC and of the reconstruction."""
         return {**super().weights(params), "reconstruction": params.reconstruction_weight}

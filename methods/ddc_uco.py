@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
-from torch import nn
+from typing import TypeVar
 
 from benchmark.registry import register_method
 from benchmark.training import Batch, Terms
-from methods.ddc import DDC, DDCParams, Output
+from methods.ddc import DDC, DDCNetwork, DDCParams, Output
 from methods.parts.companions import CompanionParams, NaiveCompanions, TensorCompanions, TensorParams
 
 
 class DDCUCOParams(CompanionParams, DDCParams):
     """Parameters of DDC and of its companions."""
 
-    introduced: ClassVar[Mapping[str, Any]] = DDCParams.introduced
 
-
-class TensorKernelParams(TensorParams, DDCParams):
+class TensorKernelParams(TensorParams, DDCUCOParams):
     """Parameters of DDC, of its companions and of their tensor kernel."""
 
-    introduced: ClassVar[Mapping[str, Any]] = {**DDCParams.introduced, **TensorParams.introduced}
+
+P = TypeVar("P", bound=DDCUCOParams)
 
 
 @register_method("ddc-uco-n")
-class DDCUCON(NaiveCompanions, DDC):
+class DDCUCON(NaiveCompanions, DDC[P]):
     """DDC-UCO_N: companions with the naive kernel on flattened block outputs (tkuco2024 Eq. 2, 10)."""
 
     Params = DDCUCOParams
 
-    def terms(self, model: nn.Module, output: Output, batch: Batch, params: Any) -> Terms:
+    def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: P) -> Terms:
         """Return the terms of DDC, and one companion for each tapped block (Eq. 2)."""
         terms = super().terms(model, output, batch, params)
         return {**terms, **self.companions(output.assignments, output.taps, params)}
 
-    def weights(self, params: Any) -> dict[str, float]:
+    def weights(self, params: P) -> dict[str, float]:
         """Return the weights of DDC, and lambda omega(b) for the companion of block b (Eq. 3, 4)."""
         return {**super().weights(params), **self.companion_weights(params)}
 
-    def tapped(self, params: Any) -> tuple[str, ...]:
+    def tapped(self, params: P) -> tuple[str, ...]:
         """Return the tapped layers."""
         return tuple(params.taps)
 
 
 @register_method("ddc-uco-t")
-class DDCUCOT(TensorCompanions, DDCUCON):
+class DDCUCOT(TensorCompanions, DDCUCON[TensorKernelParams]):
     """DDC-UCO_T: companions with the tensor kernel (tkuco2024 Eq. 12-17); DTKC of dtkc2019 is the same model."""
 
     Params = TensorKernelParams

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmark.registry import register_method
 from benchmark.spec import Budget, Optimiser, Phase, Protocol, batches_per_epoch
 from benchmark.training import Batch, Carry, DeepClusterer, Hook, Objective, RunContext, Terms, TrainingPhase
-from methods.parts.autoencoder import PRETRAINING, Autoencoder, AutoencoderParams, pretraining_phases, squared_error
+from methods.parts.autoencoder import PRETRAINING, Autoencoder, AutoencoderParams, squared_error
 from methods.parts.networks import initialise
 from methods.parts.refinement import Targets, clustering_divergence, kmeans_start, student_t
 
@@ -40,13 +40,12 @@ class DECNetwork(Autoencoder):
         super().__init__(params, shape)
         self.centres = nn.Parameter(torch.zeros(params.n_clusters, params.embedding))
 
-    def begin_from(self, weights: dict[str, Tensor]) -> None:
-        """Take the weights of a pre-trained auto-encoder; RuntimeError where they are not those of this network."""
-        self.load_state_dict({**weights, "centres": self.centres.detach()})
+
+P = TypeVar("P", bound=DECParams)
 
 
 @register_method("dec")
-class DEC(DeepClusterer):
+class DEC(DeepClusterer[P, DECNetwork]):
     """Deep embedded clustering (Xie et al., 2016), as idec2017 section 3.2 states it.
 
     From a pre-trained auto-encoder and k-means centres, encoder and centres minimise `clustering`, the divergence of
@@ -70,22 +69,14 @@ class DEC(DeepClusterer):
         }
     )
 
-    @classmethod
-    def parent(cls, params: DECParams) -> str | None:
-        """Return the method that pre-trains."""
-        return "ae-k-means"
+    pretrained_by = "ae-k-means"
 
-    @classmethod
-    def phases_used(cls, params: DECParams) -> tuple[str, ...]:
-        """Return the phases: that of layers only where these are trained one by one."""
-        return (*(("layer",) if params.pretraining == "layer-wise" else ()), "pretrain", "cluster")
-
-    def terms(self, model: DECNetwork, batch: Batch, targets: Tensor, params: Any) -> tuple[Terms, Tensor]:
-        """Return the unweighted loss terms of a batch, and its soft assignments (b, k)."""
+    def terms(self, model: DECNetwork, batch: Batch, params: P) -> tuple[Terms, Tensor]:
+        """Return the unweighted loss terms of a batch with its `targets`, and its soft assignments (b, k)."""
         assignments = student_t(model.encode(batch.x)[0], model.centres)
-        return {"clustering": clustering_divergence(targets, assignments)}, assignments
+        return {"clustering": clustering_divergence(batch.given["targets"], assignments)}, assignments
 
-    def weights(self, params: Any) -> dict[str, float]:
+    def weights(self, params: P) -> dict[str, float]:
         """Return the weight of each term in the total loss."""
         return {"clustering": 1.0}
 
@@ -93,53 +84,46 @@ class DEC(DeepClusterer):
         """Return what refinement trains: the encoder and the centres."""
         return [*model.backbone.parameters(), *model.embed.parameters(), model.centres]
 
-    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+    def build(self, params: P, shape: tuple[int, ...], context: RunContext) -> DECNetwork:
         """Return the initialised network."""
         model = DECNetwork(params, shape)
         initialise(model, params.initialisation, context.streams)
         return model
 
-    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> Iterator[TrainingPhase]:
-        """Yield pre-training where there is no parent, then the refinement from k-means centres."""
-        assert isinstance(model, DECNetwork)
-        if context.parent is None:
-            yield from pretraining_phases(model, params, context)
-        else:
-            model.begin_from(dict(context.parent))
+    def phases(self, model: DECNetwork, params: P, x: Tensor, context: RunContext) -> list[TrainingPhase]:
+        """Return the one phase of the pre-trained network, `cluster`: refinement from k-means centres."""
         embedding = _of_all(model, x, lambda part: model.encode(part)[0])
         centres, labels, _ = kmeans_start(
             embedding.cpu().numpy(), params.n_clusters, params.starts, context.streams.integer("kmeans")
         )
         with torch.no_grad():
             model.centres.copy_(torch.from_numpy(centres))
-        yield self._refinement(model, params, x, torch.from_numpy(labels).to(x.device), context)
-
-    def _refinement(
-        self, model: DECNetwork, params: Any, x: Tensor, labels: Tensor, context: RunContext
-    ) -> TrainingPhase:
         spec = context.protocol.phases["cluster"]
         interval = params.update_interval
         if params.update_unit == "epochs":
             interval *= batches_per_epoch(spec, len(x))
-        targets = Targets(partial(_assignments, model, x), labels, interval, params.tolerance)
+        start = torch.from_numpy(labels).to(x.device)
+        targets = Targets(partial(_assignments, model, x), start, interval, params.tolerance)
 
-        def loss(batch: Batch) -> Terms:
-            return self.terms(model, batch, targets.p[batch.index], params)[0]
+        def forward(model: DECNetwork, batch: Batch) -> tuple[Terms, Tensor]:
+            return self.terms(model, batch, params)
 
-        def evaluate(batch: Batch) -> tuple[Terms, Tensor]:
-            # Before the first step the targets are those of its assignments.
-            if not len(targets.p):
-                targets.renew(0)
-            return self.terms(model, batch, targets.p[batch.index], params)
+        return [
+            TrainingPhase(
+                "cluster",
+                spec,
+                model,
+                [Objective(self.trained(model), self.weights(params))],
+                forward,
+                given={"targets": targets.p},
+                hooks=[Hook(interval, targets.renew)],
+                stop=targets.settled,
+                carry=Carry(targets.state, targets.load),
+            )
+        ]
 
-        objective = Objective(self.trained(model), loss, self.weights(params))
-        hooks = [Hook(interval, targets.renew)]
-        carry = Carry(targets.state, targets.load)
-        return TrainingPhase("cluster", spec, model, [objective], evaluate, hooks, targets.settled, carry)
-
-    def assign(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def assign(self, model: DECNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the soft assignments (b, k) and the embeddings (b, d) of a batch."""
-        assert isinstance(model, DECNetwork)
         embedding = model.encode(x)[0]
         return student_t(embedding, model.centres), embedding
 
@@ -186,14 +170,17 @@ class ConvolutionalParams(DECParams):
 
 
 @register_method("dec-conv")
-class DECConv(DEC):
+class DECConv(DEC[ConvolutionalParams]):
     """DEC-Conv: DEC with a convolutional auto-encoder (tkuco2024 section 6.5)."""
 
     Params = ConvolutionalParams
 
 
+Q = TypeVar("Q", bound=IDECParams)
+
+
 @register_method("idec")
-class IDEC(DEC):
+class IDEC(DEC[Q]):
     """Improved deep embedded clustering (idec2017): DEC that goes on to reconstruct the samples (Eq. 6-8)."""
 
     Params = IDECParams
@@ -204,17 +191,17 @@ class IDEC(DEC):
         }
     )
 
-    def terms(self, model: DECNetwork, batch: Batch, targets: Tensor, params: Any) -> tuple[Terms, Tensor]:
+    def terms(self, model: DECNetwork, batch: Batch, params: Q) -> tuple[Terms, Tensor]:
         """Return the terms of a batch, `clustering` and `reconstruction`, and its soft assignments (b, k)."""
         embedding = model.encode(batch.x)[0]
         assignments = student_t(embedding, model.centres)
         terms = {
-            "clustering": clustering_divergence(targets, assignments),
+            "clustering": clustering_divergence(batch.given["targets"], assignments),
             "reconstruction": squared_error(model.decode(embedding), batch.x, params.reconstruction),
         }
         return terms, assignments
 
-    def weights(self, params: Any) -> dict[str, float]:
+    def weights(self, params: Q) -> dict[str, float]:
         """Return gamma, and the weight of the reconstruction."""
         return {"clustering": params.clustering_weight, "reconstruction": params.reconstruction_weight}
 
@@ -228,7 +215,7 @@ class DCECParams(ConvolutionalParams, IDECParams):
 
 
 @register_method("dcec")
-class DCEC(IDEC):
+class DCEC(IDEC[DCECParams]):
     """DCEC as tkuco2024 has it: IDEC with the convolutional auto-encoder of DEC-Conv, not that of Guo et al. (2017)."""
 
     Params = DCECParams

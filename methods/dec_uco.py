@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.registry import register_method
 from benchmark.training import Batch, RunContext, Terms
@@ -16,68 +15,72 @@ from methods.parts.networks import check_taps, network_named
 from methods.parts.refinement import clustering_divergence, student_t
 
 
-class DECUCOParams(CompanionParams, DECParams):
+class CompanionsOfDEC(CompanionParams, DECParams):
+    """Parameters of DEC and of its companions, whatever its network is."""
+
+
+class DECUCOParams(CompanionsOfDEC):
     """Parameters of DEC and of its companions; the taps are those of the authors' code (protocols 1.1)."""
 
     taps: tuple[str, ...] = Field(("layer2", "layer3"), min_length=1)
 
 
-class DECUCOTParams(TensorParams, DECParams):
+class DECUCOTParams(TensorParams, CompanionsOfDEC):
     """Parameters of DEC, of its companions and of their tensor kernel."""
 
     taps: tuple[str, ...] = Field(("layer2", "layer3"), min_length=1)
-    introduced: ClassVar[Mapping[str, Any]] = TensorParams.introduced
+
+
+P = TypeVar("P", bound=CompanionsOfDEC)
 
 
 @register_method("dec-uco-n")
-class DECUCON(NaiveCompanions, DEC):
+class DECUCON(NaiveCompanions, DEC[P]):
     """DEC-UCO_N: DEC with companions by the naive kernel, on the outputs of hidden layers."""
 
-    Params = DECUCOParams
+    Params: ClassVar[type[CompanionsOfDEC]] = DECUCOParams
 
-    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+    def build(self, params: P, shape: tuple[int, ...], context: RunContext) -> DECNetwork:
         """Return the initialised network."""
         check_taps(params.network, network_named(params.network).tap_shapes(shape), params.taps)
         return super().build(params, shape, context)
 
-    def terms(self, model: DECNetwork, batch: Batch, targets: Tensor, params: Any) -> tuple[Terms, Tensor]:
+    def terms(self, model: DECNetwork, batch: Batch, params: P) -> tuple[Terms, Tensor]:
         """Return `clustering` and one companion for each tapped layer, and the soft assignments (b, k)."""
         embedding, taps = model.encode(batch.x, params.taps)
         assignments = student_t(embedding, model.centres)
-        terms = {"clustering": clustering_divergence(targets, assignments)}
+        terms = {"clustering": clustering_divergence(batch.given["targets"], assignments)}
         return {**terms, **self.companions(assignments, taps, params)}, assignments
 
-    def weights(self, params: Any) -> dict[str, float]:
+    def weights(self, params: P) -> dict[str, float]:
         """Return the weight of the divergence, and lambda omega(b) for the companion of layer b."""
         return {**super().weights(params), **self.companion_weights(params)}
 
 
 @register_method("dec-uco-t")
-class DECUCOT(TensorCompanions, DECUCON):
+class DECUCOT(TensorCompanions, DECUCON[P]):
     """DEC-UCO_T: DEC with companions by the tensor kernel; on vectors that is a distance between lines (ledger K5)."""
 
-    Params = DECUCOTParams
+    Params: ClassVar[type[CompanionsOfDEC]] = DECUCOTParams
 
 
-class DECConvUCOParams(CompanionParams, ConvolutionalParams):
+class DECConvUCOParams(ConvolutionalParams, CompanionsOfDEC):
     """Parameters of DEC-Conv and of its companions."""
 
 
-class DECConvUCOTParams(TensorParams, ConvolutionalParams):
+class DECConvUCOTParams(TensorParams, ConvolutionalParams, CompanionsOfDEC):
     """Parameters of DEC-Conv, of its companions and of their tensor kernel."""
-
-    introduced: ClassVar[Mapping[str, Any]] = TensorParams.introduced
 
 
 @register_method("dec-conv-uco-n")
-class DECConvUCON(DECUCON):
+class DECConvUCON(DECUCON[DECConvUCOParams]):
     """DEC-Conv-UCO_N: DEC with a convolutional auto-encoder and companions on the outputs of its blocks."""
 
     Params = DECConvUCOParams
 
 
 @register_method("dec-conv-uco-t")
-class DECConvUCOT(DECUCOT):
+class DECConvUCOT(DECUCOT[DECConvUCOTParams]):
     """DEC-Conv-UCO_T: DEC-Conv with companions by the tensor kernel."""
 
     Params = DECConvUCOTParams

@@ -11,21 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import ROOT
+from tests.support.packages import install
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the example package into a folder of its own, from a copy so that building leaves nothing here."""
-    import shutil
-
-    folder = tmp_path_factory.mktemp("site")
-    source = folder / "source"
-    shutil.copytree(ROOT / "tests" / "example_package", source, ignore=shutil.ignore_patterns("__pycache__"))
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--target", str(folder / "packages")]
-    command = [sys.executable, "-m", "pip", "install", *options, str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder / "packages"
+    """Install the example package into a folder of its own."""
+    return install(ROOT / "tests" / "example_package", tmp_path_factory.mktemp("site"))
 
 
 def benchmark(installed: Path, folder: Path, *words: str) -> str:

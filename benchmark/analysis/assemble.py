@@ -7,18 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from benchmark.analysis.derived import metric_value
+from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured, question
 from benchmark.catalogue.datasets import dataset_facts
 from benchmark.catalogue.networks import layers
-from benchmark.measure.mismatch import NotMeasured
-from benchmark.measure.selection import SELECTIONS
-from benchmark.measure.verdict import judge
+from benchmark.measure.judgement import enough
+from benchmark.measure.verdict import INCOMPLETE, NOT_JUDGED, NOT_RUN
 from benchmark.papers.paper import Paper
 from benchmark.papers.protocol import ColumnRule, MetricRule, Reading
 from benchmark.papers.published import Published
 from benchmark.papers.tables import TableRule, statistic_of
 from benchmark.plan.cells import PlannedCell
-from benchmark.record import COUNTED, RunRecord
+from benchmark.record import RunRecord
 from benchmark.registry import DATASETS
 from benchmark.spec import RunSpec
 from benchmark.store.rows import device_of, device_order
@@ -131,9 +130,9 @@ def cell_result(
     records = cell_records(planned.specs, find)
     counts = Counter(record.status for record in records.values())
     missing = len(planned.specs) - len(records)
-    used, values, why = measured(records.values(), metric)
+    runs, why = measured(records.values(), metric)
     result = CellResult(
-        n_ok=len(used),
+        n_ok=len(runs),
         n=len(planned.specs),
         counts={str(status): count for status, count in counts.items()} | ({"missing": missing} if missing else {}),
         stale=sum(stale(record) for record in records.values()),
@@ -141,32 +140,36 @@ def cell_result(
         devices=tuple(sorted({device_of(r) for r in records.values()})),
         why=why,
     )
-    if not used:
-        return replace(result, verdict="not run" if missing == len(planned.specs) else "incomplete")
-    losses = [float(r.loss) for r in used if r.loss is not None]
-    rule = SELECTIONS[statistic_of(table, metric)]
-    value, uncertainty = rule.value(losses, values), rule.uncertainty(losses, values)
-    whole = not missing and not (planned.reduced and planned.profile == "paper")
-    verdict = "" if whole else "incomplete"
-    judged = planned.profile == "paper" and rule.judged and metric.judged and whole and not planned.overrides
-    if judged and published is not None and uncertainty is not None:
-        verdict = judge(uncertainty, published.value, published.sd, value=value).name
+    if not runs:
+        return replace(result, verdict=NOT_RUN if missing == len(planned.specs) else INCOMPLETE)
+    statistic = STATISTICS[statistic_of(table, metric)]
+    value = statistic.value(runs)
     # One run says nothing of how the number would vary, and has no sd of its own.
-    sd = uncertainty.sd if uncertainty is not None and len(used) > 1 else None
-    return replace(result, value=None if math.isnan(value) else value, sd=sd, verdict=verdict)
+    sd = statistic.sd(runs) if len(runs) > 1 else None
+    shown = replace(result, value=None if math.isnan(value) else value, sd=sd)
+    return _with_verdict(shown, planned, metric, runs, statistic_of(table, metric), published)
 
 
-def measured(records: Iterable[RunRecord], metric: MetricRule) -> tuple[list[RunRecord], list[float], str]:
-    """Return the runs that enter the statistic, their values, and why the first of the others has none."""
-    used, values, why = [], [], ""
-    for record in records:
-        if record.status in COUNTED and record.loss is not None:
-            try:
-                values.append(metric_value(record, metric))
-                used.append(record)
-            except NotMeasured as reason:
-                why = why or str(reason)
-    return used, values, why
+def _with_verdict(
+    result: CellResult,
+    planned: PlannedCell,
+    metric: MetricRule,
+    runs: Sequence[MeasuredRun],
+    statistic: str,
+    published: Published | None,
+) -> CellResult:
+    """Return a result with its verdict, given in the paper profile as it stands to what enough of all runs entered."""
+    full = planned.profile == "paper"
+    lacking = full and (planned.reduced or not enough(len(runs), len(planned.specs)))
+    if result.counts.get("missing") or lacking:
+        return replace(result, verdict=INCOMPLETE)
+    if not full or planned.overrides or published is None or result.value is None:
+        return result
+    asked = question(runs, STATISTICS[statistic], published) if metric.judged else None
+    if asked is None:
+        return replace(result, verdict=NOT_JUDGED)
+    judgement = asked.answer()
+    return replace(result, verdict=judgement.name, judgement=judgement)
 
 
 def cell_records(specs: Iterable[RunSpec], find: Find) -> dict[str, RunRecord]:
@@ -240,8 +243,8 @@ def _source_facts(name: str) -> tuple[str, str, str]:
 def _directions(paper: Paper, table: TableRule) -> dict[str, bool]:
     """Return which direction of each metric is better; a spread over runs has none."""
     metrics = {name: paper.protocol.metrics[name] for name in table.metrics}
-    judged = {name: metric for name, metric in metrics.items() if SELECTIONS[statistic_of(table, metric)].judged}
-    return {name: metric.higher_is_better for name, metric in judged.items()}
+    ranked = {name: metric for name, metric in metrics.items() if STATISTICS[statistic_of(table, metric)].ranked}
+    return {name: metric.higher_is_better for name, metric in ranked.items()}
 
 
 def _published_apart(paper: Paper, table: TableRule) -> tuple[tuple[str, ...], ...]:

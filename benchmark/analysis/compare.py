@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.analysis.assemble import cell_records, measured
+from benchmark.analysis.assemble import cell_records
+from benchmark.analysis.statistics import measured
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.measure.comparison import (
     LEVEL,
@@ -188,9 +189,8 @@ def measured_runs(session: Session, cell: PlannedCell, metric: MetricRule, what:
     """
     found = cell_records(cell.specs, session.find).values()
     counted = [record for record in found if record.status in COUNTED and record.loss is not None]
-    used, values, why = measured(counted, metric)
-    pairs = zip(used, values, strict=True)
-    runs = {record.spec.replicate: (value, record) for record, value in pairs if math.isfinite(value)}
+    used, why = measured(counted, metric)
+    runs = {run.record.spec.replicate: (run.value, run.record) for run in used if math.isfinite(run.value)}
     left = len(counted) - len(runs)
     why = why or "its value is not finite"
     return runs, f"{metric.label} of {left} of {len(counted)} runs of {what} is not measured: {why}." if left else ""

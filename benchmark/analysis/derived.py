@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 
 from benchmark.measure.mismatch import ROFM, Floats, NotMeasured, drift, matching, ofm, r_ofm
 from benchmark.papers.protocol import MetricRule
 from benchmark.record import Evaluation, RunRecord
+from benchmark.registry import DERIVED, DerivedMetric, register_derived
 
 
 def regression(record: RunRecord, metric: MetricRule) -> ROFM:
@@ -48,17 +48,27 @@ def _mean_ofm(record: RunRecord, metric: MetricRule) -> float:
     return float(np.mean([ofm(drift(e.metrics, metric.auxiliary)) for e in trained]))
 
 
-DERIVED: Mapping[str, Callable[[RunRecord, MetricRule], float]] = MappingProxyType(
-    {
-        "r_ofm_slope": lambda record, metric: regression(record, metric).slope,
-        "r_ofm_r2": lambda record, metric: regression(record, metric).r2,
-        "r_ofm_ratio": lambda record, metric: regression(record, metric).ratio,
-        "drift_last": _last_drift,
-        "ofm_last": lambda record, metric: ofm(_last_drift(record, metric)),
-        "ofm_mean": _mean_ofm,
-    }
-)
-"""What is computed from a history: R-OFM (tkuco2024 Eq. 19-21), drift and OFM at the last evaluation, mean OFM."""
+for _metric in (
+    DerivedMetric(
+        "r_ofm_slope",
+        "R-OFM: the mean slope of performance over the auxiliary loss",
+        lambda record, metric: regression(record, metric).slope,
+    ),
+    DerivedMetric("r_ofm_r2", "R-OFM: R2 of the fit", lambda record, metric: regression(record, metric).r2),
+    DerivedMetric(
+        "r_ofm_ratio",
+        "R-OFM: 1 - R2 of the fit, which the published formula gives in place of R2",
+        lambda record, metric: regression(record, metric).ratio,
+    ),
+    DerivedMetric("drift_last", "feature drift at the last evaluation", _last_drift),
+    DerivedMetric(
+        "ofm_last",
+        "objective function mismatch at the last evaluation",
+        lambda record, metric: ofm(_last_drift(record, metric)),
+    ),
+    DerivedMetric("ofm_mean", "mean objective function mismatch over all evaluations after the first step", _mean_ofm),
+):
+    register_derived(_metric)
 
 
 def metric_value(record: RunRecord, metric: MetricRule) -> float:

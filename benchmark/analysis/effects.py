@@ -59,7 +59,7 @@ def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, li
         if entry.severity != severity:
             continue
         if not entry.fields:
-            why = "its field is not here yet" if entry.awaits else "no effect on our numbers"
+            why = "the readings do not differ in its field yet" if entry.awaits else "no effect on our numbers"
             effects.append(Effect(entry, None, why, 0))
             continue
         cell = _cell(replace(request, sets=(*request.sets, f"{entry.id}=code")))

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmark.analysis.assemble import cell_records, cell_result, measured
+from benchmark.analysis.assemble import cell_records, cell_result
+from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured
+from benchmark.analysis.verdicts import unjudged, verdict_facts
 from benchmark.catalogue.datasets import dataset_facts
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.measure.selection import selection_regret
@@ -63,6 +65,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
     published = paper.published_value(table, row, column, cell.setting, metric, statistic)
     result = cell_result(cell, table, metric, published, session.find, session.stale)
     records = cell_records(cell.specs, session.find)
+    runs, _ = measured(records.values(), metric)
     return {
         "cell": {
             "table": f"{cell.paper}/{cell.table}",
@@ -76,7 +79,8 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
             "statistic": statistic,
         },
         "published": _published(published, table.decimals),
-        "ours": _ours(result, records, metric, _unjudged(cell, published)),
+        "ours": _ours(result, runs, metric, unjudged(cell, published)),
+        "verdict": verdict_facts(result, cell, published, runs, STATISTICS[statistic]),
         "runs": [_run(session, record, metric) for record in records.values()],
         "streams": _streams(records),
         "data": _data(cell),
@@ -109,24 +113,14 @@ def _published(published: Published | None, decimals: int) -> dict[str, Any]:
     return {"value": published.value, "sd": published.sd, "shown as": shown, "note": published.note}
 
 
-def _unjudged(cell: PlannedCell, published: Published | None) -> str:
-    """Say why a cell with a number has no verdict."""
-    if cell.profile != "paper":
-        return "none in a reduced profile"
-    if published is None:
-        return "none: the paper gives no number"
-    return "none: fields were set" if cell.overrides else "none: not judged"
-
-
-def _ours(result: CellResult, records: dict[str, RunRecord], metric: MetricRule, unjudged: str) -> dict[str, Any]:
-    used, values, _ = measured(records.values(), metric)
+def _ours(result: CellResult, runs: list[MeasuredRun], metric: MetricRule, unjudged: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"value": result.value, "sd": result.sd, "runs": f"{result.n_ok}/{result.n}"}
     facts["counts"], facts["stale"] = result.counts, result.stale
     facts["verdict"] = result.verdict or unjudged
     facts |= {"no value because": result.why} if result.why else {}
-    if used:
-        losses = [float(r.loss) for r in used if r.loss is not None]
-        facts["selected run"] = min(used, key=lambda r: (r.loss, r.spec.replicate)).run_id
+    if runs:
+        losses, values = [run.loss for run in runs], [run.value for run in runs]
+        facts["selected run"] = min(runs, key=lambda run: (run.loss, run.record.spec.replicate)).record.run_id
         sign = 1 if metric.higher_is_better else -1
         facts["selection regret"] = selection_regret(losses, [sign * value for value in values])
         facts["mean over runs"] = sum(values) / len(values)
@@ -136,13 +130,13 @@ def _ours(result: CellResult, records: dict[str, RunRecord], metric: MetricRule,
 
 
 def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, Any]:
-    _, values, _ = measured([record], metric)
+    runs, _ = measured([record], metric)
     return {
         "run_id": record.run_id,
         "replicate": record.spec.replicate,
         "status": record.status,
         "loss": record.loss,
-        metric.label: values[0] if values else None,
+        metric.label: runs[0].value if runs else None,
         "seconds": round(record.seconds, 1),
         **_pretraining(session, record),
         "device": record.environment.get("device"),
@@ -255,6 +249,8 @@ def _grid(rows: Sequence[dict[str, Any]]) -> list[str]:
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, list) and value and all(isinstance(number, float) for number in value):
+        return json.dumps([float(f"{number:.6g}") for number in value])
     if isinstance(value, dict | list):
         return json.dumps(value)
     return "-" if value in (None, "") else str(value)

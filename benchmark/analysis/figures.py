@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import importlib.resources
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from benchmark.analysis.assemble import cell_records
-from benchmark.catalogue.networks import layers
+from benchmark.analysis.stored_numbers import StoredNumbers
 from benchmark.errors import UsageError, did_you_mean
-from benchmark.figures.declared import (
-    CellTraces,
-    Drawing,
-    Embedding,
-    Figure,
-    Floats,
-    NoNumbers,
-    Scores,
-    Trace,
-    embedding_name,
-)
-from benchmark.figures.kit import png_bytes, svg_bytes
-from benchmark.papers.paper import load_paper
+from benchmark.figures.declared import Drawing, Figure, NoNumbers
+from benchmark.figures.kinds import draw_declared
+from benchmark.figures.kit import empty_panel, png_bytes, svg_bytes
+from benchmark.figures.rules import figure_rule
+from benchmark.papers.families import read_toml
 from benchmark.papers.protocol import PROFILES, Reading
-from benchmark.plan.cells import PlannedCell, plan_cells
-from benchmark.plan.request import Request
-from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import NETWORKS
 from benchmark.session import Session
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+FILES = ("figures.toml", "figures.py")
+"""Where a folder of paper_tables declares figures: those made of numbers, and drawings of ideas."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +51,54 @@ class DrawnFigure:
         sentences += [f"The published picture's message: {self.rule.message}"] if self.rule.message else []
         if self.drawing is None:
             return " ".join((*sentences, f"Not drawn: {self.missing}"))
-        sentences += [f"Ours: {self.drawing.finding}"] if self.drawing.finding else []
+        judged = "; ".join(f"{says}: {answer}" for says, answer in self.drawing.answers)
+        told = (f"{judged}." if judged else "", self.drawing.finding)
+        ours = " ".join(part[0].upper() + part[1:] for part in told if part) if judged else self.drawing.finding
+        sentences += [f"Ours: {ours}"] if ours else []
         sentences += [f"Made of: {'; '.join(self.drawing.facts)}."] if self.drawing.facts else []
         return " ".join(sentences)
+
+    @property
+    def picture(self) -> matplotlib.figure.Figure:
+        """The drawn figure; without numbers, a panel that says why."""
+        return self.drawing.figure if self.drawing is not None else empty_panel(self.missing)
 
 
 def figure_folders() -> tuple[str, ...]:
     """Return the folders of paper_tables that declare figures."""
     root = importlib.resources.files("paper_tables")
-    return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and d.joinpath("figures.py").is_file()))
+    folders = (d for d in root.iterdir() if d.is_dir() and any(d.joinpath(name).is_file() for name in FILES))
+    return tuple(sorted(d.name for d in folders))
 
 
 @cache
-def load_figures(folder: str) -> dict[str, Figure]:
-    """Return the figures that a folder declares, by id."""
+def load_figures(folder: str) -> Mapping[str, Figure]:
+    """Return the figures that a folder declares, by id: those of the paper by their numbers, then ours."""
     if folder not in figure_folders():
         raise UsageError(did_you_mean("folder with figures", folder, figure_folders()))
-    declared: Sequence[Figure] = importlib.import_module(f"paper_tables.{folder}.figures").FIGURES
-    return {figure.id: figure for figure in declared}
+    place = importlib.resources.files("paper_tables").joinpath(folder)
+    declared: list[Figure] = []
+    if place.joinpath("figures.py").is_file():
+        declared += importlib.import_module(f"paper_tables.{folder}.figures").FIGURES
+    if place.joinpath("figures.toml").is_file():
+        declared += declared_figures(read_toml(place, "figures.toml"), f"{folder}/figures.toml")
+    ids = [figure.id for figure in declared]
+    if twice := sorted({name for name in ids if ids.count(name) > 1}):
+        raise UsageError(f"{folder} declares two figures named {twice[0]!r}.")
+    return {figure.id: figure for figure in sorted(declared, key=_place_in_paper)}
+
+
+def declared_figures(values: Mapping[str, object], what: str) -> list[Figure]:
+    """Return the figures of a figures.toml, or raise UsageError with one sentence about the first wrong one."""
+    rules = {name: figure_rule(part, f"{what} [{name}]") for name, part in values.items()}
+    return [
+        Figure(name, rule.title, partial(draw_declared, rule), rule.alt, rule.published, rule.message)
+        for name, rule in rules.items()
+    ]
+
+
+def _place_in_paper(figure: Figure) -> tuple[bool, list[int]]:
+    return not figure.published, [int(number) for number in re.findall(r"\d+", figure.published)]
 
 
 def selected_figures(names: Sequence[str], papers: Sequence[str]) -> list[tuple[str, Figure]]:
@@ -114,187 +135,14 @@ def draw_figure(session: Session, folder: str, rule: Figure, profile: str | None
 
 
 def write_figure(drawn: DrawnFigure, out: Path) -> list[Path]:
-    """Write SVG, PNG and caption below `out`/FOLDER, and return the paths."""
-    if drawn.drawing is None:
-        return []
+    """Write SVG, PNG and caption below `out`/FOLDER, and return the paths; without numbers, a panel that says why."""
     place = out / drawn.folder
     place.mkdir(parents=True, exist_ok=True)
     files = {
-        place / f"{drawn.rule.id}.svg": svg_bytes(drawn.drawing.figure, drawn.rule.title),
-        place / f"{drawn.rule.id}.png": png_bytes(drawn.drawing.figure, drawn.rule.title),
+        place / f"{drawn.rule.id}.svg": svg_bytes(drawn.picture, drawn.rule.title),
+        place / f"{drawn.rule.id}.png": png_bytes(drawn.picture, drawn.rule.title),
         place / f"{drawn.rule.id}.txt": f"{drawn.caption}\n".encode(),
     }
     for path, data in files.items():
         path.write_bytes(data)
     return list(files)
-
-
-class StoredNumbers:
-    """The `Numbers` of one folder, profile and reading, from the records and tracked files of a session."""
-
-    def __init__(self, session: Session, folder: str, profile: str, reading: Reading = "paper") -> None:
-        self.session, self.folder, self.profile, self.reading = session, folder, profile, reading
-
-    def traces(
-        self, table: str, methods: Sequence[str], dataset: str, needs: Sequence[str] = ()
-    ) -> tuple[CellTraces, ...]:
-        """Return the runs of `methods` on `dataset` or the profile's stand-in; see `Numbers`."""
-        cells = self._cells(table, methods, dataset)
-        found, lacking = [], []
-        for cell in cells:
-            traces = _traces(cell_records(cell.specs, self.session.find).values())
-            whole = [t for t in traces if all(any(name.startswith(need) for name in t.values) for need in needs)]
-            if traces and not whole:
-                lacking.append(cell.row)
-            if whole:
-                found.append(_cell_traces(cell, _select(whole)))
-        if found:
-            return tuple(found)
-        command = _command(self.folder, table, self.profile, cells[0].column if cells else dataset)
-        if lacking:
-            kind = ", ".join(need.rstrip(":") for need in needs)
-            raise NoNumbers(f"history has no drift ({kind}): rerun with `{command} --record drift`.", near=True)
-        raise NoNumbers(f"no run is stored in the {self.profile} profile: `{command}`.")
-
-    def rows(self, file: str) -> tuple[dict[str, str], ...]:
-        """Return the rows of a committed CSV file; see `Numbers`."""
-        beside = importlib.resources.files("paper_tables").joinpath(self.folder).joinpath(file)
-        tracked = (self.session.results / "stored", self.session.store.shipped)
-        places = [root / self.folder / file for root in tracked]
-        for place in (beside, *places):
-            if place.is_file():
-                return tuple(csv.DictReader(place.read_text(encoding="utf-8").splitlines()))
-        raise NoNumbers(f"there is no file {file} in paper_tables/{self.folder} or results/stored/{self.folder}.")
-
-    def embeddings(
-        self,
-        table: str,
-        methods: Sequence[str],
-        dataset: str,
-        tap: str,
-        projection: str,
-        epochs: Sequence[int] = (),
-        samples: int | None = None,
-    ) -> tuple[Embedding, ...]:
-        """Return stored embeddings of the best runs; see `Numbers`."""
-        found, commands, near = [], [], False
-        more = "".join(f" --epoch {epoch}" for epoch in epochs) + (f" --samples {samples}" if samples else "")
-        for cell in self._cells(table, methods, dataset):
-            commands.append(
-                f"python -m benchmark embed {self.folder}/{table} {cell.row} {cell.column} --profile {self.profile} "
-                f"--tap {tap} --projection {projection}{more}"
-            )
-            traces = _select(_traces(cell_records(cell.specs, self.session.find).values()))
-            near = near or bool(traces)
-            for epoch in (epochs or (None,)) if traces else ():
-                run_id = next(trace.run_id for trace in traces if trace.selected)
-                try:
-                    rows = self.rows(f"embeddings/{embedding_name(run_id, tap, projection, epoch)}")
-                except NoNumbers:
-                    continue
-                found.append(_embedding(cell, run_id, rows, traces))
-        if found:
-            return tuple(found)
-        raise NoNumbers(f"no embedding is stored in the {self.profile} profile: `{(commands or ['-'])[0]}`.", near=near)
-
-    def scores(self, table: str, methods: Sequence[str], dataset: str) -> tuple[Scores, ...]:
-        """Return what is stored of every setting of a table; see `Numbers`."""
-        cells = self._cells(table, methods, dataset, every_setting=True)
-        found = [(cell, list(cell_records(cell.specs, self.session.find).values())) for cell in cells]
-        scores = tuple(_scores(cell, used) for cell, records in found if (used := _counted(records)))
-        if not scores:
-            command = _command(self.folder, table, self.profile, cells[0].column if cells else dataset)
-            raise NoNumbers(f"no run is stored in the {self.profile} profile: `{command}`.")
-        return scores
-
-    def parameters(self, table: str, method: str, dataset: str) -> Mapping[str, Any]:
-        """Return the parameters that a row of a table runs with; see `Numbers`."""
-        for cell in self._cells(table, (method,), dataset):
-            return cell.specs[0].params
-        raise NoNumbers(f"{method} has no runs in {self.folder}/{table}.")
-
-    def layers(self, network: str) -> tuple[tuple[str, int], ...]:
-        """Return name and width of every layer of a network; see `Numbers`."""
-        if network not in NETWORKS:
-            raise UsageError(did_you_mean("network", network, NETWORKS))
-        return tuple((layer.name, layer.units) for layer in layers(network) if layer.units is not None)
-
-    def _cells(
-        self, table: str, methods: Sequence[str], dataset: str, *, every_setting: bool = False
-    ) -> list[PlannedCell]:
-        paper = load_paper(self.folder)
-        offered = paper.protocol.profiles[self.profile].readings
-        if self.reading not in offered:
-            raise NoNumbers(f"the {self.profile} profile offers only the reading {', '.join(offered)}.")
-        asked = Request(
-            self.profile, (self.folder,), (f"{self.folder}/{table}",), tuple(methods), readings=(self.reading,)
-        )
-        cells = [cell for cell in plan_cells(asked) if cell.specs]
-        columns = list(dict.fromkeys(cell.column for cell in cells))
-        column = dataset if dataset in columns else next(iter(columns), "")
-        mine = [cell for cell in cells if cell.column == column]
-        # Where the table varies settings, most figures show those of the first.
-        return [cell for cell in mine if every_setting or cell.setting == mine[0].setting]
-
-
-def _command(paper: str, table: str, profile: str, column: str) -> str:
-    return f"python -m benchmark run --table {paper}/{table} --dataset {column} --profile {profile}"
-
-
-def _traces(records: Iterable[RunRecord]) -> list[Trace]:
-    return [_trace(record) for record in _counted(records) if len(record.history) > 1]
-
-
-def _counted(records: Iterable[RunRecord]) -> list[RunRecord]:
-    return [record for record in records if record.status in COUNTED and record.loss is not None]
-
-
-def _trace(record: RunRecord) -> Trace:
-    history = [e for e in record.history if e.phase == record.history[-1].phase]
-    columns: dict[str, list[float]] = {"total": [e.total for e in history]}
-    for prefix, parts in (("term:", [e.terms for e in history]), ("", [e.metrics for e in history])):
-        for name in sorted({name for part in parts for name in part}):
-            columns[f"{prefix}{name}"] = [part.get(name, np.nan) for part in parts]
-    values: dict[str, Floats] = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
-    epochs, steps = (np.asarray(at, dtype=np.float64) for at in zip(*((e.epoch, e.step) for e in history), strict=True))
-    return Trace(record.run_id, record.spec.replicate, float(record.loss or 0.0), False, epochs, steps, values)
-
-
-def _select(traces: Sequence[Trace]) -> list[Trace]:
-    """Mark the run with the lowest loss."""
-    if not traces:
-        return []
-    best = min(traces, key=lambda trace: (trace.loss, trace.replicate))
-    return [replace(trace, selected=trace is best) for trace in traces]
-
-
-def _cell_traces(cell: PlannedCell, traces: Sequence[Trace]) -> CellTraces:
-    paper = load_paper(cell.paper)
-    rule = paper.protocol.columns[cell.column]
-    label = f"{rule.label} (stand-in)" if rule.stand_in else rule.label
-    return CellTraces(
-        cell.row, paper.method(cell.row).label, cell.column, label, cell.reading, cell.runs, tuple(traces)
-    )
-
-
-def _scores(cell: PlannedCell, records: Sequence[RunRecord]) -> Scores:
-    shown = _cell_traces(cell, ())
-    axes = dict(part.split("=", 1) for part in cell.setting.split(";") if part)
-    names = set.intersection(*(set(record.metrics) for record in records))
-    values = {name: np.asarray([record.metrics[name] for record in records]) for name in sorted(names)}
-    return Scores(cell.row, shown.label, shown.dataset_label, cell.reading, cell.runs, axes, values)
-
-
-def _embedding(cell: PlannedCell, run_id: str, rows: Sequence[dict[str, str]], traces: Sequence[Trace]) -> Embedding:
-    shown = _cell_traces(cell, traces)
-    return Embedding(
-        cell.row,
-        shown.label,
-        shown.dataset_label,
-        run_id,
-        np.asarray([[float(row["x"]), float(row["y"])] for row in rows]),
-        np.asarray([int(row["class"]) for row in rows], dtype=np.int64),
-        np.asarray([int(row["cluster"]) for row in rows], dtype=np.int64),
-        f"best of {len(traces)}/{cell.runs} runs",
-        int(rows[0]["epoch"]) if "epoch" in rows[0] else None,
-    )

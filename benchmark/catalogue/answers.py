@@ -18,7 +18,7 @@ from typing import Any
 from benchmark.catalogue.sources import Stamps, sources_key, stamps
 from benchmark.errors import UsageError
 from benchmark.files.writing import write_changed
-from benchmark.registry import DATASETS, METHODS, NETWORKS
+from benchmark.registry import METHODS, REGISTRIES
 
 KEPT = 12
 """For so many states of the sources a catalogue is kept: one for each checkout and environment that is in use."""
@@ -100,7 +100,7 @@ def _read(file: Path, key: str) -> Catalogue | None:
     try:
         held = json.loads(file.read_bytes())
         found = Catalogue(held["key"], held["modules"], held["elsewhere"], held["answers"])
-        usable = found.key == key and {r.kind for r in (METHODS, DATASETS, NETWORKS)} <= set(found.modules)
+        usable = found.key == key and {registry.kind for registry in REGISTRIES} <= set(found.modules)
         return found if usable and stamps(found.elsewhere) == found.elsewhere else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -12,9 +12,7 @@ from benchmark.catalogue.datasets import dataset_facts
 from benchmark.catalogue.methods import method_facts
 from benchmark.catalogue.networks import layers
 from benchmark.catalogue.sources import sources_key, stamps_elsewhere
-from benchmark.registry import DATASETS, METHODS, NETWORKS, Registry, load_plugins
-
-_REGISTRIES: tuple[Registry[Any], ...] = (METHODS, DATASETS, NETWORKS)
+from benchmark.registry import DATASETS, METHODS, NETWORKS, REGISTRIES, Registry, load_plugins
 
 
 def fill_registries() -> None:
@@ -28,15 +26,21 @@ def fill_registries() -> None:
     key = sources_key()
     found = read(key)
     if found is not None:
-        for registry in _REGISTRIES:
+        for registry in REGISTRIES:
             registry.expect(found.modules[registry.kind])
         use(found)
         return
     sys.stderr.write("note: methods or data sets are new or changed; they are imported once, in some seconds.\n")
     load_plugins()
-    modules = {r.kind: {name: r.origin(name).module for name in r} for r in _REGISTRIES}
+    modules = {registry.kind: _modules(registry) for registry in REGISTRIES}
     use(Catalogue(key, modules, stamps_elsewhere(), changed=True))
     told: tuple[Callable[[str], object], ...] = (method_facts, dataset_facts, layers)  # what lists need
-    for registry, declared in zip(_REGISTRIES, told, strict=True):
+    for registry, declared in zip((METHODS, DATASETS, NETWORKS), told, strict=True):
         for name in registry:
             declared(name)
+
+
+def _modules(registry: Registry[Any]) -> dict[str, str]:
+    """Return the modules that register plug-ins, by their names; what the suite itself registers is no plug-in."""
+    found = {name: registry.origin(name).module for name in registry}
+    return {name: module for name, module in found.items() if module.partition(".")[0] != "benchmark"}

@@ -94,8 +94,8 @@ def _completed(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 def _parent(name: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
     method = METHODS[name]
     params = validated(method.Params, values, name)
-    other = method.parent(params)
-    if other is None:
+    other = method.pretrained_by
+    if not other:
         return None
-    known = {field: getattr(params, field) for field in METHODS[other].Params.model_fields if hasattr(params, field)}
-    return {"method": other, **_completed(other, known)}
+    known = method.pretraining_params(params)
+    return {"method": other, "params": known.canonical(), "phases": list(METHODS[other].phases_used(known))}

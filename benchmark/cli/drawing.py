@@ -50,12 +50,13 @@ def figures(
     for folder, rule in chosen:
         drawn = draw_figure(session, folder, rule, profile, READINGS[reading is ReadingChoice.code])
         files = write_figure(drawn, out)
-        missing += [] if files else [drawn]
-        state = ", ".join(path.suffix[1:] for path in files) if files else drawn.missing
+        missing += [drawn] if drawn.missing else []
+        state = drawn.missing or ", ".join(path.suffix[1:] for path in files)
         lines.append({"figure": drawn.name, "profile": drawn.profile or "-", "written": state})
     print_list(lines, as_json)
     if not as_json:
-        typer.echo(f"{len(chosen) - len(missing)} of {len(chosen)} figures are in {out.resolve()}")
+        empty = f"; {len(missing)} without numbers say in their panel what they need" if missing else ""
+        typer.echo(f"{len(chosen) - len(missing)} of {len(chosen)} figures are in {out.resolve()}{empty}")
     if missing and figure:
         raise UserError(f"{missing[0].name} cannot be drawn: {missing[0].missing}")
 

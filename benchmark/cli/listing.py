@@ -1,4 +1,4 @@
-"""What there is, as lists: methods, data sets, networks, papers, tables, profiles, and how much of them is stored."""
+"""What there is, as lists: plug-ins of each kind, papers, tables, profiles, and how much of them is stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from benchmark.registry import DATASETS, METHODS, NETWORKS
+from benchmark.registry import ARTEFACTS, DATASETS, DERIVED, METHODS, NETWORKS, OBSERVERS
 
 if TYPE_CHECKING:
     from benchmark.plan.cells import PlannedCell
@@ -100,6 +100,28 @@ def _list_papers() -> list[dict[str, Any]]:
     return [{"name": paper, "title": load_paper(paper).protocol.title} for paper in paper_ids()]
 
 
+# The suite's own observers, derived metrics and artefacts are registered where records are read.
+def _list_observers() -> list[dict[str, Any]]:
+    import benchmark.store.observed  # noqa: F401
+
+    return [
+        {"name": name, "leaves": ", ".join(observer.leaves), "about": observer.about}
+        for name, observer in OBSERVERS.items()
+    ]
+
+
+def _list_derived() -> list[dict[str, Any]]:
+    import benchmark.analysis.derived  # noqa: F401
+
+    return [{"name": name, "about": metric.about} for name, metric in DERIVED.items()]
+
+
+def _list_artefacts() -> list[dict[str, Any]]:
+    import benchmark.analysis.artefacts  # noqa: F401
+
+    return [{"name": name, "folder": made.folder, "about": made.about} for name, made in ARTEFACTS.items()]
+
+
 LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "methods": _list_methods,
     "datasets": _list_datasets,
@@ -107,6 +129,9 @@ LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "papers": _list_papers,
     "tables": _list_tables,
     "profiles": _list_profiles,
+    "observers": _list_observers,
+    "derived": _list_derived,
+    "artefacts": _list_artefacts,
 }
 """What `ls` can list."""
 

@@ -165,7 +165,7 @@ def status(
 
 @app.command()
 def ls(
-    what: Annotated[str, typer.Argument(help="methods, datasets, networks, papers, tables or profiles")] = "methods",
+    what: Annotated[str, typer.Argument(help=", ".join(LISTS))] = "methods",
     as_json: Json = False,
 ) -> None:
     """List what there is."""

@@ -85,7 +85,7 @@ def request(
 
 
 def _check_observers(names: Sequence[str]) -> None:
-    from benchmark.execution.observers import OBSERVERS
+    from benchmark.store.observed import OBSERVERS
 
     for name in names:
         if name not in OBSERVERS:

@@ -1,4 +1,7 @@
-"""The command `results renew`: show that stale rows are what today's code gives, or say which are not."""
+"""The command `results renew`: show that stale rows are what today's code gives, or say which are not.
+
+It compares with the stored rows themselves, or with `--across` with what the code of an earlier revision gives now.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,9 @@ from benchmark.plan.request import Request
 from benchmark.registry import METHODS
 
 if TYPE_CHECKING:
+    from benchmark.record import RunRecord
+    from benchmark.repeat.renew import Renewed
+    from benchmark.session import Session
     from benchmark.spec import RunSpec
 
 
@@ -46,14 +52,16 @@ def results_renew(
     workers: Workers = None,
     results: Results = Path("results"),
     data_dir: DataDir = None,
+    across: Annotated[
+        str | None,
+        typer.Option(help="A git revision: its code and today's make the same short runs here; on any machine."),
+    ] = None,
     show: Annotated[bool, typer.Option("--list", help="Only list the renewals that are stored.")] = False,
     as_json: Json = False,
 ) -> None:
     """Begin one stale run of each cell again with today's code; bitwise equal rows are stale no more."""
     from benchmark.cli.progress import duration
-    from benchmark.execution.events import Place
     from benchmark.papers.protocol import PROFILES
-    from benchmark.repeat.renew import renew
     from benchmark.session import Session
     from benchmark.store.renewals import keep
     from benchmark.store.rows import device_of
@@ -71,7 +79,7 @@ def results_renew(
     stale = [record for record in held if record.spec.method in METHODS and session.stale(record)]
     here = [record for record in stale if device_of(record) == session.device]
     started = time.monotonic()
-    found = renew(here, Place(results, session.data_dir, session.device), workers or cores())
+    found = _renewed(here, session, across, workers or cores())
     for text in found.left:
         typer.echo(text, err=True)
     if found.entries:
@@ -82,6 +90,19 @@ def results_renew(
         f"in {duration(time.monotonic() - started)}."
     )
     raise typer.Exit(1 if found.left else 0)
+
+
+def _renewed(stale: Sequence[RunRecord], session: Session, across: str | None, workers: int) -> Renewed:
+    from benchmark.execution.events import Place
+    from benchmark.repeat.across import renew_across
+    from benchmark.repeat.renew import renew
+    from benchmark.repeat.revisions import Asker, checked_out
+
+    if across is None:
+        return renew(stale, Place(session.results, session.data_dir, session.device), workers)
+    with checked_out(across) as revision:
+        asker = Asker(session.device, session.data_dir, workers)
+        return renew_across(stale, revision, session.renewals, asker, lambda text: typer.echo(text, err=True))
 
 
 def _specs(requests: Sequence[Request]) -> list[RunSpec]:

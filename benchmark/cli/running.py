@@ -37,12 +37,14 @@ def missing_readings(cells: Sequence[PlannedCell], request: Request) -> str:
 
 def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
     """Raise UserError where there is nothing stored and nothing that could be made."""
+    from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED
+
     if plan.runs or plan.stored:
         return
     reasons = [reason.rstrip(".") for reason in dict.fromkeys(plan.impossible.values())]
     for reason, names in (
-        ("not implemented", dict.fromkeys(c.row for c in cells if c.reason == "not implemented")),
-        ("no data set of ours", dict.fromkeys(c.column for c in cells if c.reason == "no data")),
+        ("not implemented", dict.fromkeys(c.row for c in cells if c.reason == NOT_IMPLEMENTED)),
+        ("no data set of ours", dict.fromkeys(c.column for c in cells if c.reason == NO_DATA)),
     ):
         reasons += [f"{reason}: {', '.join(names)}"] if names else []
     raise UserError(f"no run can be made: {'; '.join(reasons)}.")

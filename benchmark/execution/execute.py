@@ -120,8 +120,8 @@ def execute(
 
 
 def _weights(estimator: Any) -> dict[str, torch.Tensor] | None:
-    """Return the weights of a method from which others start, by name, on the CPU; None of any other."""
-    if not getattr(estimator, "starts_others", False):
+    """Return the weights of a method that pre-trains others, by name, on the CPU; None of any other."""
+    if all(method.pretrained_by != estimator.method_name for method in METHODS.values()):
         return None
     state: Mapping[str, torch.Tensor] = estimator.model_.state_dict()
     return {name: value.detach().cpu().contiguous() for name, value in state.items()}

@@ -14,13 +14,13 @@ from benchmark.errors import UserError
 from benchmark.execution.checkpoints import RunCheckpoints, discard
 from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Progress, Started, never
 from benchmark.execution.execute import RunResult, execute
-from benchmark.execution.observers import OBSERVERS
 from benchmark.execution.shared_data import shared_data
 from benchmark.files.faults import sentence
 from benchmark.plan.lineage import parent_of
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, RunRecord
+from benchmark.store.observed import OBSERVERS
 from benchmark.store.run_files import read_state
 from benchmark.store.run_folders import RunFolders
 from benchmark.store.store import Store

@@ -1,13 +1,10 @@
-"""What can be recorded at every evaluation beside losses and metrics, by name: ``run --record drift``.
+"""What the suite's observers record at every evaluation; `benchmark.store.observed` declares them.
 
-An observer is no part of a run's identity: it gets copies, and a run with it has the same weights, losses and id as one
-without. What it returns goes into the history under its own names.
+What they return goes into the history under its own names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,9 +16,6 @@ from benchmark.measure.mismatch import calinski_harabasz, cosine, davies_bouldin
 from benchmark.registry import LoadedData
 from benchmark.training.gradients import BATCHES, flat_gradient, measured_parameters
 from benchmark.training.phases import Snapshot
-
-Observer = Callable[[Snapshot, Any, LoadedData], Mapping[str, float]]
-"""Called with a snapshot, the estimator and the data; returns what to record."""
 
 SAMPLES = 480
 """On how many samples feature randomness is taken: four batches of the papers' 120."""
@@ -97,9 +91,3 @@ def _one_hot(labels: np.ndarray, estimator: Any, model: nn.Module) -> Tensor:
     return (
         torch.nn.functional.one_hot(torch.from_numpy(labels.astype(np.int64)), estimator.n_clusters).float().to(device)
     )
-
-
-OBSERVERS: Mapping[str, Observer] = MappingProxyType(
-    {"drift": record_drift, "validity": record_validity, "randomness": record_randomness}
-)
-"""The observers by name."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
         Trace,
         facts_of,
         facts_of_embeddings,
-        neighbour_gain,
-        neighbours,
     )
     from benchmark.figures.kit import COLOURS, DASHES, MARKERS, arrow, blank, box, canvas, classes, curve, legend
 
@@ -43,8 +41,6 @@ __all__ = [
     "facts_of",
     "facts_of_embeddings",
     "legend",
-    "neighbour_gain",
-    "neighbours",
 ]
 
 _HOMES = {
@@ -68,8 +64,6 @@ _HOMES = {
     "facts_of": "benchmark.figures.declared",
     "facts_of_embeddings": "benchmark.figures.declared",
     "legend": "benchmark.figures.kit",
-    "neighbour_gain": "benchmark.figures.declared",
-    "neighbours": "benchmark.figures.declared",
 }
 
 

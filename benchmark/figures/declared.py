@@ -1,7 +1,8 @@
-"""What a figure of a paper is: declared in ``paper_tables/<id>/figures.py``, drawn from stored numbers only.
+"""What a figure of a paper is: drawn from stored numbers only, as ``paper_tables/<id>/figures.toml`` declares it.
 
-That module lists its figures as ``FIGURES``, a tuple of `Figure`. Each has a function that takes `Numbers` (what is
-stored) and returns a `Drawing`, or raises `NoNumbers` with the command that would make what is missing.
+Drawings of ideas are Python, in ``figures.py`` beside it, which lists them as ``FIGURES``, a tuple of `Figure`. Each
+figure has a function that takes `Numbers` (what is stored) and returns a `Drawing`, or raises `NoNumbers` with the
+command that would make what is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import UserError
-from benchmark.measure.mismatch import purity, purity_gain
+from benchmark.measure.statements import Answer
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -82,7 +86,8 @@ class CellTraces:
 class Scores:
     """The final metrics of one cell of a table that varies settings: by name, for each run that succeeded, (runs,).
 
-    `setting` maps the names of the table's axes to the labels of this cell's values.
+    `setting` maps the names of the table's axes to the labels of this cell's values; `replicates` are the indices of
+    the runs.
     """
 
     method: str
@@ -92,6 +97,7 @@ class Scores:
     planned: int
     setting: Mapping[str, str]
     values: Mapping[str, Floats]
+    replicates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class Numbers(Protocol):
         ...
 
     def rows(self, file: str) -> tuple[dict[str, str], ...]:
-        """Return the rows of a CSV `file` beside figures.py, or below results/stored/<folder of the figure>/."""
+        """Return the rows of a CSV `file` beside figures.toml, or below results/stored/<folder of the figure>/."""
         ...
 
     def scores(self, table: str, methods: Sequence[str], dataset: str) -> tuple[Scores, ...]:
@@ -171,11 +177,15 @@ class Numbers(Protocol):
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn figure; `finding` says what ours shows beside the published message, `facts` what it is made of."""
+    """A drawn figure; `finding` says what ours shows beside the published message, `facts` what it is made of.
+
+    `answers` are the sentences of the message, each with what our numbers say of it.
+    """
 
     figure: matplotlib.figure.Figure
     finding: str = ""
     facts: tuple[str, ...] = ()
+    answers: tuple[tuple[str, Answer], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,14 +217,16 @@ def facts_of_embeddings(found: Sequence[Embedding], profile: str) -> tuple[str, 
     return (f"profile {profile}", *shown)
 
 
-def neighbours(found: Sequence[Embedding]) -> str:
-    """State for each embedding how many points have a nearest neighbour of their class."""
-    shares = ", ".join(f"{e.label} {100 * purity(e.points, e.classes):.0f} %" for e in found)
-    return f"nearest neighbours of the same class in the plane: {shares}"
+def facts_of_scores(cells: Sequence[Scores], profile: str) -> tuple[str, ...]:
+    """State profile, reading, data set, settings and runs of what a sweep shows."""
+    runs = sorted({f"{len(cell.replicates)}/{cell.planned}" for cell in cells})
+    readings = " and ".join(sorted({cell.reading for cell in cells}))
+    data = ", ".join(sorted({cell.dataset_label for cell in cells}))
+    shown = f"settings {len(cells)}"
+    return (f"profile {profile}", f"reading {readings}", f"data {data}", shown, f"runs {', '.join(runs)} for each")
 
 
-def neighbour_gain(a: Embedding, b: Embedding) -> tuple[str, bool]:
-    """State by how much `a` is above `b` in that, and return whether the interval over the samples lies above 0."""
-    mean, low, high = (100 * value for value in purity_gain(a.points, b.points, b.classes))
-    gain = f"{mean:+.1f} points [{low:+.1f}, {high:+.1f}] over the samples of these runs"
-    return f"{a.label} minus {b.label} {gain}", low > 0
+def left_out(methods: Sequence[str], found: Sequence[CellTraces | Embedding]) -> tuple[str, ...]:
+    """State which of the methods that were asked for nothing is stored of."""
+    missing = [method for method in methods if method not in {shown.method for shown in found}]
+    return (f"nothing stored of {', '.join(missing)}",) if missing else ()

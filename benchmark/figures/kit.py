@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,47 @@ def curve(axes: Axes, x: npt.ArrayLike, runs: npt.ArrayLike, label: str, place: 
     )
     if len(values) > 1:
         axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+
+
+def line(axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, label: str, place: int) -> None:
+    """Draw one run, or means, (t,) against `x` (t,): told apart by colour, dashes and marker together."""
+    at = np.asarray(x, dtype=float)
+    axes.plot(
+        at,
+        np.asarray(y, dtype=float),
+        color=COLOURS[place % len(COLOURS)],
+        linestyle=DASHES[place % len(DASHES)],
+        marker=MARKERS[place % len(MARKERS)],
+        markevery=max(1, len(at) // 8),
+        markersize=4,
+        label=label,
+    )
+
+
+def triangle(axes: Axes, values: Mapping[tuple[str, str], float]) -> None:
+    """Draw cosines of pairs of names as a lower triangle of numbers on grey."""
+    names = sorted({name for pair in values for name in pair})
+    grid = np.full((len(names), len(names)), np.nan)
+    for (a, b), value in values.items():
+        grid[names.index(b), names.index(a)] = value
+        axes.text(names.index(a), names.index(b), f"{value:.2f}", ha="center", va="center", fontsize=8)
+    axes.imshow(grid, cmap="Greys", vmin=-1, vmax=3)
+    axes.set_xticks(range(len(names) - 1), names[:-1], rotation=30, ha="right", fontsize=8)
+    axes.set_yticks(range(1, len(names)), names[1:], fontsize=8)
+    axes.set_ylim(len(names) - 0.5, 0.5)
+    axes.set_xlim(-0.5, len(names) - 1.5)
+    axes.grid(visible=False)
+
+
+def empty_panel(reason: str) -> Canvas:
+    """Return a panel without numbers that says why it has none."""
+    figure, (axes,) = canvas(width=6.4, height=2.4)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    text = textwrap.fill(f"Not drawn: {reason}", 78, break_long_words=False, break_on_hyphens=False)
+    # A dollar sign in a command is no mathematics.
+    axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=8, transform=axes.transAxes, parse_math=False)
+    return figure
 
 
 def classes(axes: Axes, points: npt.ArrayLike, labels: npt.ArrayLike) -> None:

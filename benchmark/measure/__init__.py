@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from benchmark.measure.metrics import ari, clustering_accuracy, evaluate_clustering, nmi
     from benchmark.measure.mismatch import drift, matching, ofm, pair_drifts, purity, r_ofm
     from benchmark.measure.selection import bootstrap_best
-    from benchmark.measure.verdict import judge
 
 __all__ = [
     "Judgement",
@@ -20,7 +19,6 @@ __all__ = [
     "drift",
     "enough",
     "evaluate_clustering",
-    "judge",
     "judge_runs",
     "matching",
     "nmi",
@@ -38,7 +36,6 @@ _HOMES = {
     "drift": "benchmark.measure.mismatch",
     "enough": "benchmark.measure.judgement",
     "evaluate_clustering": "benchmark.measure.metrics",
-    "judge": "benchmark.measure.verdict",
     "judge_runs": "benchmark.measure.judgement",
     "matching": "benchmark.measure.mismatch",
     "nmi": "benchmark.measure.metrics",

@@ -1,4 +1,4 @@
-"""Does a published number hold? One rule of plain numbers, its thresholds, and how many runs it needs.
+"""Does a published number hold? One rule of plain numbers, and how many runs it needs.
 
 The rule in words and formulas, with its coverage, false verdicts and power under simulation: docs/verdicts.md.
 """
@@ -7,37 +7,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.measure.prediction import KNOWN, Floats, Prediction, predict_best, predict_mean
 from benchmark.measure.ties import levels
+from benchmark.measure.verdict import (
+    CONSISTENT,
+    DIFFERENCE_LEVEL,
+    EQUIVALENCE_LEVEL,
+    EQUIVALENT,
+    HIGHER,
+    LOWER,
+    MARGIN,
+    MIN_RUNS,
+    MIN_SHARE,
+    NOT_JUDGED,
+)
 
 Statistic = Literal["best", "mean", "max"]
 Interval = tuple[float, float]
-
-EQUIVALENT: Final = "equivalent"
-HIGHER: Final = "higher"
-LOWER: Final = "lower"
-CONSISTENT: Final = "consistent"
-NOT_JUDGED: Final = "not judged"
-
-MARGIN: Final = 3.0
-"""The margin of equivalence in points (per cent of ACC or NMI), fixed before any run it judges."""
-
-EQUIVALENCE_LEVEL: Final = 0.90
-"""The interval of this level must lie inside the margin for `equivalent`: two one-sided tests at 5 %."""
-
-DIFFERENCE_LEVEL: Final = 0.95
-"""The interval of this level must exclude 0 for `higher` and `lower`."""
-
-MIN_SHARE: Final = 0.8
-"""The share of the planned runs that must have entered for a verdict."""
-
-MIN_RUNS: Final = 5
-"""So many runs must have entered, or all where fewer are planned."""
 
 # Differences of decimal numbers miss 0 and the margin by a few units in the last place.
 _SLACK = 1e-9
@@ -85,7 +76,8 @@ def judge_runs(
         (n,) loss and value in points of each of our runs.
     published_value, published_sd
         The published statistic, and the sd of that statistic where the paper prints one: the bootstrap sd of a best,
-        the standard error (not the sd over runs) of a mean. The larger of it and our model's is used; a 0.0 is rounded.
+        the standard error (not the sd over runs) of a mean. The larger of it and our model's is used; 0.0 stands for a
+        rounded one, half a unit of the last printed digit.
     statistic
         What was published: the value of the run with the lowest loss, the mean of the runs, or the highest value.
     published_runs
@@ -134,7 +126,7 @@ def predicted(
     """Return what (s, n) runs predict for the published statistic of m runs, which was rounded to `decimals`."""
     unit = 10.0**-decimals
     # A printed sd of 0.0 is up to half a unit of its last digit.
-    sd = None if published_sd is None else np.maximum(published_sd, unit / 2)
+    sd = None if published_sd is None else np.where(published_sd > 0, published_sd, unit / 2)
     found = predict_mean(values, sd, m) if statistic == "mean" else predict_best(losses, values, sd, m)
     rounding = unit**2 / 12
     estimated = found.variance + found.published

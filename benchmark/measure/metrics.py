@@ -133,12 +133,15 @@ def _accuracy(table: Table) -> float:
 def _nmi(table: Table) -> dict[str, float]:
     if table.size == 1:
         return {"arithmetic": 1.0, "geometric": 1.0}
+    # One class tells nothing of many clusters; rounding, which grows with their number, would say otherwise.
+    if 1 in table.shape:
+        return {"arithmetic": 0.0, "geometric": 0.0}
     joint = table / table.sum()
     classes, clusters = joint.sum(axis=1), joint.sum(axis=0)
     row, column = np.nonzero(table)
     p = joint[row, column]
     information = float(p @ np.log(p / (classes[row] * clusters[column])))
-    # Rounding leaves about 1e-16 of information between independent partitions, also where an entropy is 0.
+    # Rounding leaves about 1e-16 of information between independent partitions.
     if information <= np.finfo(np.float64).eps:
         return {"arithmetic": 0.0, "geometric": 0.0}
     h_true, h_pred = _entropy(classes), _entropy(clusters)

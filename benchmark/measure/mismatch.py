@@ -14,6 +14,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.measure.ties import levels
+
 Floats = npt.NDArray[np.float64]
 
 GRAM, WEIGHT = "gram:", "weight:"
@@ -138,7 +140,8 @@ def r_ofm(auxiliary: npt.ArrayLike, performance: npt.ArrayLike, degree: int = 2)
     Raises
     ------
     NotMeasured
-        For fewer than degree + 2 evaluations, numbers that are not finite, or a loss or performance that never changes.
+        For fewer than degree + 2 evaluations, numbers that are not finite, a loss or performance that never changes, or
+        losses of which no more than `degree` differ: a polynomial of this degree is not determined by them.
     """
     # statsmodels takes a second to import, and most commands fit nothing.
     from statsmodels.api import OLS
@@ -151,6 +154,9 @@ def r_ofm(auxiliary: npt.ArrayLike, performance: npt.ArrayLike, degree: int = 2)
     scale = float(a.std())
     if scale <= 1e-12 * max(1.0, float(np.abs(a).max())) or float(np.ptp(p)) == 0:
         raise NotMeasured("loss or performance never changes")
+    different = int(levels(a).max()) + 1
+    if different <= degree:
+        raise NotMeasured(f"{different} different losses are too few for a regression of degree {degree}")
     # The fit is the same for shifted and scaled losses, but better conditioned; the slope is scaled back.
     z = (a - a.mean()) / scale
     fitted = OLS(p, np.vander(z, degree + 1, increasing=True)).fit()
@@ -199,21 +205,11 @@ def _clusters(x: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, list[Flo
 
 def purity(points: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of points (n, d) whose nearest other point has the same label (n,)."""
-    return float(_neighbours_match(points, labels).mean())
+    return float(neighbours_match(points, labels).mean())
 
 
-def purity_gain(a: np.ndarray, b: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
-    """Return the purity of points `a` (n, d) minus that of `b` (n, d), and its 95 % interval over the samples.
-
-    Both are pictures of the same samples, whose labels (n,) they share, so samples are paired (normal approximation).
-    The interval knows nothing of the spread between runs.
-    """
-    gains = _neighbours_match(a, labels).astype(float) - _neighbours_match(b, labels)
-    mean, half = float(gains.mean()), float(1.96 * gains.std(ddof=1) / math.sqrt(len(gains)))
-    return mean, mean - half, mean + half
-
-
-def _neighbours_match(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def neighbours_match(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return for each of the points (n, d) whether its nearest other point has the same label (n,)."""
     squares = (points**2).sum(axis=1)
     gaps = squares[:, None] + squares[None, :] - 2 * points @ points.T
     np.fill_diagonal(gaps, np.inf)

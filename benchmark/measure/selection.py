@@ -18,9 +18,6 @@ from benchmark.measure.ties import levels
 
 Floats = npt.NDArray[np.float64]
 
-# Sums of probabilities are compared to a level with this slack, so that 1/20 counts as 5 %.
-_ROUNDING = 1e-12
-
 
 @dataclass(frozen=True)
 class Distribution:
@@ -53,32 +50,6 @@ class Distribution:
         """The standard deviation of the distribution itself (no correction for a sample)."""
         mean = self.mean
         return math.sqrt(math.fsum(p * (v - mean) ** 2 for p, v in zip(self.probabilities, self.values, strict=True)))
-
-    def quantile(self, level: float) -> float:
-        """Return the smallest value that is reached with a probability of at least `level`, in [0, 1]."""
-        if not 0 <= level <= 1:
-            raise ValueError(f"a quantile level lies between 0 and 1, not at {level}.")
-        values, probabilities = np.asarray(self.values), np.asarray(self.probabilities)
-        order = np.argsort(values)
-        order = order[probabilities[order] > 0]
-        reached = np.cumsum(probabilities[order])
-        place = int(np.searchsorted(reached, level - _ROUNDING))
-        return float(values[order[min(place, len(order) - 1)]])
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An estimate `mean` with its standard error `sd`.
-
-    (mean - truth) / sd follows Student's t with `df` degrees of freedom.
-    """
-
-    mean: float
-    sd: float
-    df: float
-
-
-Uncertainty = Distribution | Estimate
 
 
 def selection_probabilities(losses: npt.ArrayLike) -> Floats:
@@ -125,14 +96,10 @@ def max_distribution(values: npt.ArrayLike) -> Distribution:
     return best_distribution(-value, value)
 
 
-def mean_estimate(values: npt.ArrayLike) -> Estimate | None:
-    """Return the mean with its standard error and n - 1 degrees of freedom; None for one run, which tells no spread.
-
-    Student's t rather than the bootstrap, whose interval for a mean is too short by sqrt((n-1)/n) or more.
-    """
+def standard_error(values: npt.ArrayLike) -> float | None:
+    """Return the standard error of the mean, with ddof=1; None for one run, which tells no spread."""
     value = _finite(values, "values")
-    n = len(value)
-    return Estimate(_mean(value), _sd(value) / math.sqrt(n), n - 1) if n > 1 else None
+    return _sd(value) / math.sqrt(len(value)) if len(value) > 1 else None
 
 
 def bootstrap_best(losses: npt.ArrayLike, values: npt.ArrayLike) -> tuple[float, float]:
@@ -184,15 +151,16 @@ def interquartile_mean(values: npt.ArrayLike) -> float:
 class Selection:
     """A rule that makes one number of a set of runs, called as `rule.value(losses, values)`.
 
-    `uncertainty(losses, values)` says how the number would vary over new sets of runs: a `Distribution`, an `Estimate`,
-    or None where it is not known. Only a `judged` rule gets verdicts. Of all rules, only `best` and `boot_mean`
-    read the losses.
+    `sd(losses, values)` says how far the number would vary over new sets of runs, as tables show it in parentheses:
+    the bootstrap's sd of a selected value, the standard error of a mean; None where it is not known. Verdicts don't
+    rest on it (`benchmark.measure.judgement`). Of a `ranked` rule one direction is better, which a spread has not. Of
+    all rules, only `best` and `boot_mean` read the losses.
     """
 
     name: str
     value: Callable[[npt.ArrayLike, npt.ArrayLike], float]
-    uncertainty: Callable[[npt.ArrayLike, npt.ArrayLike], Uncertainty | None]
-    judged: bool = True
+    sd: Callable[[npt.ArrayLike, npt.ArrayLike], float | None]
+    ranked: bool = True
 
 
 def _best(losses: npt.ArrayLike, values: npt.ArrayLike) -> float:
@@ -218,11 +186,15 @@ SELECTIONS: Mapping[str, Selection] = MappingProxyType(
     {
         rule.name: rule
         for rule in (
-            Selection("best", _best, best_distribution),
-            Selection("boot_mean", lambda losses, values: bootstrap_best(losses, values)[0], best_distribution),
-            Selection("mean", lambda _, values: _mean(values), lambda _, values: mean_estimate(values)),
-            Selection("max", lambda _, values: _max(values), lambda _, values: max_distribution(values)),
-            Selection("sd", lambda _, values: _sd(values), lambda _, values: None, judged=False),
+            Selection("best", _best, lambda losses, values: best_distribution(losses, values).sd),
+            Selection(
+                "boot_mean",
+                lambda losses, values: bootstrap_best(losses, values)[0],
+                lambda losses, values: bootstrap_best(losses, values)[1],
+            ),
+            Selection("mean", lambda _, values: _mean(values), lambda _, values: standard_error(values)),
+            Selection("max", lambda _, values: _max(values), lambda _, values: max_distribution(values).sd),
+            Selection("sd", lambda _, values: _sd(values), lambda _, values: None, ranked=False),
         )
     }
 )

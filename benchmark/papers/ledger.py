@@ -10,8 +10,9 @@ from benchmark.spec import Frozen
 class LedgerEntry(Frozen):
     """A documented disagreement, or a declared choice of ours.
 
-    `fields` are the paths that carry it, empty where it has no effect on our numbers; `awaits` are paths that no method
-    of the paper has yet. `labels` marks a choice of the authors that used the labels.
+    `fields` are the paths that carry it, empty where it has no effect on our numbers. `awaits` are paths that will
+    carry it, in which the readings do not differ yet: no method of the paper has them, or no runs were made with them
+    (``--set PATH=VALUE`` makes some). `labels` marks a choice of the authors that used the labels.
     """
 
     id: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import importlib.resources
-import math
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources.abc import Traversable
@@ -19,7 +18,7 @@ from benchmark.papers.facts import with_facts
 from benchmark.papers.families import dotted, read_protocol, read_text, read_toml
 from benchmark.papers.ledger import LedgerEntry, LedgerFile
 from benchmark.papers.protocol import ColumnRule, MethodRule, MetricRule, ProtocolFile
-from benchmark.papers.published import Published, _in_unit, _published_sd
+from benchmark.papers.published import Published, in_unit, printed_decimals, published_sd
 from benchmark.papers.tables import TableRule
 from benchmark.spec import validated
 
@@ -63,18 +62,18 @@ class Paper:
         found = {row["statistic"]: row for row in rows}
         if not (column.published and method.published) or statistic not in found:
             return None
-        values = {name: _in_unit(row, metric) for name, row in found.items()}
-        sd, printed = _published_sd(values, statistic, table)
-        decimals = _printed_decimals(found[statistic], metric)
-        sd_decimals = _printed_decimals(found[printed], metric) if printed else None
-        return Published(values[statistic], sd, found[statistic]["note"], decimals, sd_decimals)
-
-
-def _printed_decimals(row: dict[str, str], metric: MetricRule) -> int:
-    """Return how many decimals the paper prints of a value, counted in the unit of the tables."""
-    _, _, decimals = row["value"].partition(".")
-    shift = round(math.log10(metric.scale)) if row["unit"] == "fraction" else 0
-    return max(0, len(decimals) - shift)
+        values = {name: in_unit(row, metric) for name, row in found.items()}
+        decimals = {name: printed_decimals(row, metric) for name, row in found.items()}
+        spread = published_sd(values, decimals, statistic, table.published_runs)
+        return Published(
+            value=values[statistic],
+            sd=spread.sd,
+            note=found[statistic]["note"],
+            decimals=decimals[statistic],
+            sd_decimals=decimals.get(spread.printed),
+            runs=table.published_runs,
+            least_sd=spread.least,
+        )
 
 
 def paper_ids() -> tuple[str, ...]:

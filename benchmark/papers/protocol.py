@@ -81,7 +81,7 @@ class MethodRule(Frozen):
 class MetricRule(Frozen):
     """A metric of the tables: the record's column, the published name, and the factor from fraction to unit.
 
-    A column of `benchmark.analysis.derived.DERIVED` is computed from the history, of `performance` and the loss terms
+    A column of `benchmark.registry.DERIVED` is computed from the history, of `performance` and the loss terms
     that fit the patterns `auxiliary`. `statistic` replaces the table's, so that a table can show several of one metric;
     `published_statistic` is its name in published.csv where that differs. A metric that is not `judged` gets no
     verdict.

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 from benchmark.papers.protocol import MetricRule
-from benchmark.papers.tables import TableRule
 
 
 @dataclass(frozen=True)
@@ -14,7 +13,9 @@ class Published:
     """A published number in the unit of the table (per cent for fractions), with its sd where the paper gives one.
 
     `decimals` and `sd_decimals` are those that the paper prints, in that unit: .83 is 83 %, with none. None stands for
-    a number that no paper prints, such as a standard error computed from a published sd.
+    a number that no paper prints, such as a standard error computed from a published sd. `runs` is of how many runs
+    the paper's statistic is, None where it is silent. An sd below `least_sd` would be printed as 0.0, so that a printed
+    0.0 may be as much as that.
     """
 
     value: float
@@ -22,6 +23,8 @@ class Published:
     note: str = ""
     decimals: int | None = None
     sd_decimals: int | None = None
+    runs: int | None = None
+    least_sd: float = 0.0
 
     def number(self, decimals: int) -> str:
         """Return the value with the decimals of the paper, or with `decimals` where it prints none.
@@ -38,19 +41,44 @@ class Published:
         return f"{self.number(decimals)} ({self.sd:.{decimals if self.sd_decimals is None else self.sd_decimals}f})"
 
 
-def _in_unit(row: dict[str, str], metric: MetricRule) -> float:
+def in_unit(row: dict[str, str], metric: MetricRule) -> float:
     """Return a published value in the unit of the tables: a fraction times the scale of its metric."""
     value = float(row["value"])
     return round(value * metric.scale, 9) if row["unit"] == "fraction" else value
 
 
-def _published_sd(values: dict[str, float], statistic: str, table: TableRule) -> tuple[float | None, str]:
-    """Return the sd of a published statistic itself, and which printed number it is, if any.
+def printed_decimals(row: dict[str, str], metric: MetricRule) -> int:
+    """Return how many decimals the paper prints of a value, counted in the unit of the tables."""
+    _, _, decimals = row["value"].partition(".")
+    shift = round(math.log10(metric.scale)) if row["unit"] == "fraction" else 0
+    return max(0, len(decimals) - shift)
 
-    That is the bootstrap's sd of a best, and of a mean its standard error, which no paper prints.
+
+@dataclass(frozen=True)
+class Spread:
+    """The sd of a published statistic, the printed number that it is, if any, and the least that isn't printed as 0."""
+
+    sd: float | None = None
+    printed: str = ""
+    least: float = 0.0
+
+
+def published_sd(
+    values: dict[str, float], decimals: dict[str, int], statistic: str, published_runs: int | None
+) -> Spread:
+    """Return the sd of a published statistic itself.
+
+    That is the bootstrap's sd of a best, and of a mean its standard error, which no paper prints. `values` and
+    `decimals` are the printed numbers of the cell by statistic.
     """
-    if statistic in ("best", "boot_mean"):
-        return values.get("boot_sd"), "boot_sd" if "boot_sd" in values else ""
-    if statistic == "mean" and table.published_runs and "sd" in values:
-        return values["sd"] / math.sqrt(table.published_runs), ""
-    return None, ""
+    if statistic in ("best", "boot_mean") and "boot_sd" in values:
+        return Spread(values["boot_sd"], "boot_sd", _half_unit(decimals["boot_sd"]))
+    if statistic == "mean" and published_runs and "sd" in values:
+        root = math.sqrt(published_runs)
+        return Spread(values["sd"] / root, "", _half_unit(decimals["sd"]) / root)
+    return Spread()
+
+
+def _half_unit(decimals: int) -> float:
+    """Return half a unit of the last of so many decimals."""
+    return 10.0**-decimals / 2

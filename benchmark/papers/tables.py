@@ -37,7 +37,8 @@ class TableRule(Frozen):
     beside (`benchmark.papers.facts`), from `source`. `record` are observers that its runs need;
     `unit` and `decimals` are those of its values; `set` replaces fields by profile, after the profile's own, and
     `runs` its number of runs.
-    `published_runs` is how many runs a published mean is of: its standard error follows from the sd over them.
+    `published_runs` is of how many runs the published numbers are (None where the paper is silent): verdicts compare
+    with the same statistic of as many runs, and the standard error of a mean follows from the sd over them.
     """
 
     title: str

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from benchmark.catalogue.methods import method_facts
 from benchmark.errors import UsageError, did_you_mean
+from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED, QUOTED
 from benchmark.papers.paper import Paper, load_paper, paper_ids
 from benchmark.papers.protocol import PROFILES, READINGS, ColumnRule, MethodRule, ProfileRule, Reading
 from benchmark.papers.tables import Setting, TableRule, settings
@@ -175,9 +176,9 @@ def _resolve(
     overrides: Overrides,
 ) -> tuple[Resolved | None, str]:
     if not row.method:
-        return None, "quoted" if row.quoted else "not implemented"
+        return None, QUOTED if row.quoted else NOT_IMPLEMENTED
     if column_data(column, reading, overrides).dataset not in DATASETS:
-        return None, "no data"
+        return None, NO_DATA
     return resolve(paper, row, column, reading, profile, setting, overrides), ""
 
 

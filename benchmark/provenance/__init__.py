@@ -6,11 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmark.provenance.code import run_code_digest
+    from benchmark.provenance.code import data_code_digest, run_code_digest
 
-__all__ = ["run_code_digest"]
+__all__ = ["data_code_digest", "run_code_digest"]
 
 _HOMES = {
+    "data_code_digest": "benchmark.provenance.code",
     "run_code_digest": "benchmark.provenance.code",
 }
 

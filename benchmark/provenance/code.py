@@ -51,7 +51,7 @@ class Root:
 
 
 HARNESS: Final = (
-    Root("benchmark.training.estimator", "_own_generators"),
+    Root("benchmark.training.estimator", "taking_turns"),
     Root("benchmark.training.estimator", "as_samples"),
     Root("benchmark.measure.metrics", "evaluate_clustering"),
     Root("benchmark.streams", "Streams", ("torch", "numpy", "integer", "seed")),
@@ -61,7 +61,8 @@ HARNESS: Final = (
 BASES: Final = ("Clusterer", "Source")
 """The suite's base classes of methods and data sources."""
 
-METHOD_MEMBERS: Final = ("checked_params", "cluster")
+METHOD_MEMBERS: Final = ("checked_params", "steps")
+PRETRAINING_MEMBERS: Final = ("phases",)
 NETWORK_MEMBERS: Final = ("backbone", "decoder", "hidden", "tap_shapes")
 DATA_MEMBERS: Final = ("parse", "scale", "identify", "prepare", "x", "y", "n_clusters")
 
@@ -76,6 +77,8 @@ def _run_digest(method: str, dataset: str, network: str) -> str:
         Root(*_class(METHODS[method]), METHOD_MEMBERS, replaced=("fit",)),
         _root(DATASETS.origin(dataset), DATA_MEMBERS),
     ]
+    if before := METHODS[method].pretrained_by:
+        roots.append(Root(*_class(METHODS[before]), PRETRAINING_MEMBERS))
     if network in NETWORKS:
         roots.append(_root(NETWORKS.origin(network), NETWORK_MEMBERS))
     return code_digest((*HARNESS, *roots))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +36,7 @@ def renew(
     What observers recorded beside a run is compared too. `place` names data and device; records are made in a temporary
     folder. A run made on another kind of machine or number of threads cannot be compared bitwise: its cell stays stale.
     """
-    chosen: dict[tuple[str, str], RunRecord] = {}
-    for record in sorted(stale, key=lambda run: (run.status != "ok", -len(observed(run)), run.spec.replicate)):
-        chosen.setdefault((cell_id(record.spec), record.code_digest), record)
+    chosen = one_of_each_cell(stale)
     jobs = {
         spec.run_id: Job(spec, record.context, observed(record))
         for record in chosen.values()
@@ -55,10 +53,18 @@ def renew(
         end = today.get(beginning(record.spec).run_id)
         reason = _difference(record, end)
         if reason:
-            left.append(f"{_name(record)} (code {old}): {reason}")
+            left.append(f"{run_name(record)} (code {old}): {reason}")
         else:
             entries.append(_entry(cell, record, end.record))  # type: ignore[union-attr, arg-type]
     return Renewed(tuple(entries), tuple(left))
+
+
+def one_of_each_cell(records: Iterable[RunRecord]) -> dict[tuple[str, str], RunRecord]:
+    """Return by cell and code digest the record that stands for the others: the one of which most can be compared."""
+    chosen: dict[tuple[str, str], RunRecord] = {}
+    for record in sorted(records, key=lambda run: (run.status != "ok", -len(observed(run)), run.spec.replicate)):
+        chosen.setdefault((cell_id(record.spec), record.code_digest), record)
+    return chosen
 
 
 def _difference(stored: RunRecord, end: Finished | None) -> str:
@@ -108,7 +114,8 @@ def _cut(spec: RunSpec) -> Iterator[tuple[str, Budget, Budget]]:
         yield name, phase.budget, begun[name].budget
 
 
-def _name(record: RunRecord) -> str:
+def run_name(record: RunRecord) -> str:
+    """Return by which paper, method, data set and reading a run is told to a user."""
     context: Mapping[str, str] = record.context.model_dump()
     spec = record.spec
     return " ".join(part for part in (context["paper"], spec.method, spec.data.name, context["reading"]) if part)

@@ -16,13 +16,15 @@ from benchmark.analysis.assemble import assemble
 from benchmark.analysis.figures import draw_figure, figure_folders, load_figures
 from benchmark.analysis.tables import stored_tables
 from benchmark.figures.kit import svg_bytes
+from benchmark.measure.verdict import JUDGED, NOT_RUN, UNJUDGED
 from benchmark.papers.paper import Paper, ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.papers.protocol import PROFILES, Reading
 from benchmark.papers.tables import TableRule
 from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.registry import DATASETS, METHODS
-from benchmark.report.cells import CellPages, dataset_page, method_page
+from benchmark.report.cells import CellPages
+from benchmark.report.plugins import dataset_page, method_page
 from benchmark.report.site import Site, inline_svg, link, slug
 from benchmark.session import Session
 from benchmark.tables import notes
@@ -38,10 +40,9 @@ from benchmark.tables.layout import (
 )
 from benchmark.tables.values import BLANK, Cell, CellResult, Row, TableResult
 
-STATES = (
-    *("equivalent", "consistent", "higher", "lower", "no verdict", "incomplete", "not run"),
-    *("no data", "not implemented", "quoted"),
-)
+NO_VERDICT = "no verdict"
+
+STATES = (*JUDGED, NO_VERDICT, *UNJUDGED)
 """What can be said of a cell: the verdicts, and why there is none."""
 
 
@@ -133,7 +134,7 @@ def _counts(name: str, views: dict[str, list[View]]) -> list[dict[str, Any]]:
 def _state(result: CellResult) -> str:
     if result.verdict:
         return result.verdict
-    return "no verdict" if result.value is not None else "not run"
+    return NO_VERDICT if result.value is not None else NOT_RUN
 
 
 def _paper_page(session: Session, site: Site, pages: CellPages, name: str, views: dict[str, list[View]]) -> None:
@@ -165,11 +166,10 @@ def _figures_of(name: str) -> list[str]:
 
 def _figure(session: Session, folder: str, figure_id: str) -> dict[str, Any]:
     drawn = draw_figure(session, folder, load_figures(folder)[figure_id], None, "paper")
-    svg = ""
-    if drawn.drawing is not None:
-        data = svg_bytes(drawn.drawing.figure, drawn.rule.title)
-        svg = inline_svg(data, slug(folder, figure_id), f"{drawn.rule.title}. {drawn.rule.alt}")
-    return {"id": figure_id, "svg": svg, "caption": drawn.caption, "missing": drawn.missing}
+    described = drawn.rule.alt if drawn.drawing is not None else f"Not drawn: {drawn.missing}"
+    data = svg_bytes(drawn.picture, drawn.rule.title)
+    svg = inline_svg(data, slug(folder, figure_id), f"{drawn.rule.title}. {described}")
+    return {"id": figure_id, "svg": svg, "caption": drawn.caption}
 
 
 def _heading(rule: TableRule, table: str) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def _shown_cell(
     partial = is_incomplete(result)
     text = _number(result.value, result.sd, decimals)
     if result.value is None:
-        nothing = "no value" if result.n_ok else "not run"
+        nothing = "no value" if result.n_ok else NOT_RUN
         text = result.why or ("" if result.verdict == BLANK else result.verdict or nothing)
     published = cell.published.text(decimals) if cell.published else ""
     mark = marks.get(cell.published.note, "") if cell.published else ""

@@ -1,17 +1,37 @@
-"""What observers left in the history of a record."""
+"""The observers that the suite has, and what they left in the history of a record. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from benchmark.measure.mismatch import GRAM
+from benchmark.measure.mismatch import GRAM, WEIGHT
 from benchmark.record import COUNTED, RunRecord
+from benchmark.registry import OBSERVERS, Observer, register_observer
 
-LEAVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"drift": (GRAM,), "validity": ("ch", "db"), "randomness": ("randomness",)}
+__all__ = ["OBSERVERS", "observed", "recorded"]
+
+register_observer(
+    Observer(
+        "drift",
+        "inner products of the gradients of all loss terms: feature drift and mismatch of any of them",
+        (GRAM, WEIGHT),
+        "benchmark.execution.observers:record_drift",
+    )
 )
-"""By observer the beginnings of the names that it leaves in a history."""
+register_observer(
+    Observer(
+        "validity",
+        "Calinski-Harabasz and Davies-Bouldin indices of the clusters in the embedding, without labels",
+        ("ch", "db"),
+        "benchmark.execution.observers:record_validity",
+    )
+)
+register_observer(
+    Observer(
+        "randomness",
+        "feature randomness: the cosine of the gradients towards the true classes and towards the clusters",
+        ("randomness",),
+        "benchmark.execution.observers:record_randomness",
+    )
+)
 
 
 def recorded(record: RunRecord, observer: str) -> bool:
@@ -20,6 +40,6 @@ def recorded(record: RunRecord, observer: str) -> bool:
 
 
 def observed(record: RunRecord) -> tuple[str, ...]:
-    """Return the observers that left something in the history of a record."""
+    """Return the observers that left something in the history of a record, in the order of their names."""
     names = {name for evaluation in record.history for name in evaluation.metrics}
-    return tuple(observer for observer, leaves in LEAVES.items() if any(name.startswith(leaves) for name in names))
+    return tuple(name for name, observer in OBSERVERS.items() if observer.saw(names))

@@ -1,7 +1,7 @@
 """The store: all records there are, of this machine and tracked ones, and the way from the first to the second.
 
 Below a results folder lie `runs/<run id>/`, written on this machine (`run_folders`), and `stored/<profile>/<paper>/`,
-tracked (`stored`). Tracked records also come with the package. A run id may have a record for each device.
+tracked (`tracked`). Tracked records also come with the package. A run id may have a record for each device.
 """
 
 from __future__ import annotations

@@ -6,15 +6,17 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from benchmark.measure.verdict import MARGIN
 from benchmark.papers.published import Published
 from benchmark.tables.layout import is_final, result_of
-from benchmark.tables.values import Cell, Column, DataTable, Row, TableResult
+from benchmark.tables.values import Cell, CellResult, Column, DataTable, Row, TableResult
 
 COUNTS = ("ok", "collapsed", "failed", "diverged", "missing")
 
 COLUMNS = (
     *("paper", "table", "profile", "method", "label", "setting", "reference", "dataset", "metric", "stand_in"),
     *("reading", "unit", "value", "sd", "published", "published_sd", "published_note", "difference", "verdict"),
+    *("predicted_difference", "low90", "high90", "low95", "high95", "margin", "judged_sd", "published_runs"),
     *("n_ok", "n", *COUNTS, "stale", "devices", "run_ids"),
 )
 
@@ -24,7 +26,10 @@ def write(tables: Sequence[TableResult | DataTable]) -> str:
 
     Nothing is rounded: floats are written by repr, published numbers with the decimals of their papers, what is missing
     is an empty field, lists are joined by ";".
-    `difference` is value minus published, given for complete cells only. `published_apart` is text, and left out.
+    `difference` is value minus published, given for complete cells only. What the verdict rests on stands behind it:
+    `predicted_difference` is what our runs predict for the statistic of the paper's `published_runs` (1 where it is
+    silent) minus the published value, with the ends of its 90 % and 95 % intervals, the margin, and `judged_sd`, the sd
+    that the published number was given. `published_apart` is text, and left out.
     """
     results = [table for table in tables if isinstance(table, TableResult)]
     texts = []
@@ -51,10 +56,20 @@ def _entry(table: TableResult, row: Row, column: Column, cell: Cell, reading: st
         *(column.dataset, column.metric, column.stand_in, reading, table.unit, result.value, result.sd),
         *(_as_printed(published) if published else (None, None, "")),
         result.value - published.value if comparable and published and result.value is not None else None,
-        *(result.verdict, result.n_ok, result.n, *(result.counts.get(status, 0) for status in COUNTS)),
+        *(result.verdict, *_ground(result, published)),
+        *(result.n_ok, result.n, *(result.counts.get(status, 0) for status in COUNTS)),
         *(result.stale, ";".join(result.devices), ";".join(result.run_ids)),
     )
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def _ground(result: CellResult, published: Published | None) -> tuple[object, ...]:
+    """Return what a verdict rests on: its difference, intervals, margin, the published sd that was used, and m."""
+    found = result.judgement
+    if found is None or found.interval90 is None or found.interval95 is None or published is None:
+        return (None,) * 8
+    runs = 1 if published.runs is None else published.runs
+    return (found.difference, *found.interval90, *found.interval95, MARGIN, found.published_sd, runs)
 
 
 def _as_printed(published: Published) -> tuple[object, object, str]:

@@ -13,12 +13,13 @@ from itertools import groupby
 from typing import Literal
 
 from benchmark.measure.ties import tied
+from benchmark.measure.verdict import INCOMPLETE, NO_DATA, NOT_IMPLEMENTED, NOT_RUN, QUOTED
 from benchmark.tables.values import BLANK, Cell, CellResult, Column, Row, TableResult
 
 MAX_VALUE_COLUMNS = 4
 """A block of a table has at most so many value columns: four fit a terminal and the width of a page."""
 
-REASONS = ("not run", "no data", "not implemented", "quoted")
+REASONS = (NOT_RUN, NO_DATA, NOT_IMPLEMENTED, QUOTED)
 """The verdicts that say why there is no value of ours."""
 
 DAGGER = "†"
@@ -153,11 +154,11 @@ def result_of(cell: Cell, reading: str) -> CellResult:
 
 
 def is_incomplete(result: CellResult) -> bool:
-    """Say whether planned runs are still to come; failed and diverged ones have been."""
+    """Say whether planned runs are still to come, or too few of them entered; failed and diverged ones have been."""
     lost = _lost(result)
     if not result.n_ok and lost and lost >= result.n:
         return False
-    return result.verdict == "incomplete" or 0 < result.n_ok < result.n - lost
+    return result.verdict == INCOMPLETE or 0 < result.n_ok < result.n - lost
 
 
 def is_final(result: CellResult) -> bool:
@@ -214,7 +215,7 @@ def _reason(result: CellResult) -> str:
         return result.verdict
     if result.n_ok:
         return "no value"
-    return "no run succeeded" if _lost(result) else "not run"
+    return "no run succeeded" if _lost(result) else NOT_RUN
 
 
 def _so_far(result: CellResult, decimals: int) -> Ink:

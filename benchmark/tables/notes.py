@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 
-from benchmark.measure.verdict import JUDGED
+from benchmark.measure.verdict import JUDGED, MARGIN, NOT_JUDGED
 from benchmark.tables.layout import DAGGER, MAX_VALUE_COLUMNS, Block
 from benchmark.tables.values import Column, DataTable, TableResult
 
@@ -14,6 +14,7 @@ FULL_PROFILE = "paper"
 REDUCED = "reduced profile: no verdict on the published numbers"
 APART = "Published (other data and budget; not comparable)"
 REFERENCE = "Reference rows"
+VERDICT = f"equivalent = same within {MARGIN:g} points; higher, lower = ours differs; consistent = neither shown"
 OURS = "Cell: our value (sd over new sets of runs)"
 
 
@@ -65,7 +66,7 @@ def footnotes(table: TableResult, blocks: Sequence[Block], marks: Mapping[str, s
     notes = [Footnote(DAGGER, "made wholly or in part by other code than today's (stale runs).")] * (DAGGER in used)
     notes += [Footnote(mark, note) for note, mark in marks.items() if mark in used]
     notes += [Footnote("", f"Published values: {note}") for note, mark in marks.items() if not mark]
-    notes += [Footnote("", "Published values without an sd are taken as exact by the verdicts.")] * _exact(table)
+    notes += [Footnote("", text) for text in _compared(table)]
     notes += [Footnote("", "A published sd of 0 is one rounded to the printed digits, and not exact.")] * _rounded(
         table
     )
@@ -83,10 +84,18 @@ def _rounded(table: TableResult) -> bool:
     return any(cell.published is not None and cell.published.sd == 0 for row in table.rows for cell in row.cells)
 
 
-def _exact(table: TableResult) -> bool:
-    """Whether a verdict rests on a published value without sd."""
+def _compared(table: TableResult) -> list[str]:
+    """Return of how many runs the published values are that a verdict rests on, in one sentence, if there is any."""
     pairs = ((cell.published, result) for row in table.rows for cell in row.cells for result in cell.results.values())
-    return any(value is not None and value.sd is None and result.verdict in JUDGED for value, result in pairs)
+    runs = {value.runs or 1 for value, result in pairs if value is not None and result.verdict in JUDGED}
+    single = "of a single run, where the paper is silent"
+    many = [f"of {n} runs" if n > 1 else single for n in sorted(runs, reverse=True)]
+    if not many:
+        return []
+    return [
+        f"Verdicts take a published value as a draw {' or '.join(many)}, and ask what our runs predict for it; the "
+        "CSV and the command explain give the intervals."
+    ]
 
 
 def table_legend(blocks: Sequence[Block], bold: str, underlined: str) -> str:
@@ -94,15 +103,15 @@ def table_legend(blocks: Sequence[Block], bold: str, underlined: str) -> str:
     inks = [pair for block in blocks for pair in block.inks() if pair[1].text]
     names, styles = {name for name, _ in inks}, {ink.style for _, ink in inks}
     runs = " ".join(ink.text for name, ink in inks if name == "runs")
+    verdicts = {ink.text for name, ink in inks if name == "verdict"}
     lines = {"published": "published value (sd)", "verdict": "verdict on it", "runs": "runs entered/planned"}
     near = f"; {underlined}: within one sd of the best" if "near" in styles else ""
     sentences = {
         "; ".join((OURS, *(text for name, text in lines.items() if name in names))): True,
         f"{bold}: best of its column{near}": "best" in styles,
-        "Verdict: equivalent = same within the margin; higher, lower = ours differs; consistent = neither shown": (
-            "verdict" in names
-        ),
-        "Incomplete: planned runs are still missing, a value so far is no result": any(
+        f"Verdict: {VERDICT}": "verdict" in names,
+        "Not judged: no rule says how far such a number varies": NOT_JUDGED in verdicts,
+        "Incomplete: planned runs are still missing, or too few of them entered; a value so far is no result": any(
             ink.text.startswith("incomplete") for _, ink in inks
         ),
         "Collapsed runs enter the value": "collapsed" in runs,

@@ -1,13 +1,17 @@
 """Cells: what a rendered table is made of, computed from specs and stored records, ready for drawing.
 
-These are values that only know how they are written; `render` draws them, and nothing here trains.
+These are values that only know how they are written; this folder draws them, and nothing here trains.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from benchmark.papers.published import Published
+
+if TYPE_CHECKING:
+    from benchmark.measure.judgement import Judgement
 
 BLANK = "blank"
 """The verdict of a cell that its row does not have: neither planned nor counted, and drawn empty."""
@@ -20,10 +24,10 @@ class CellResult:
     `value` and `sd` are in the unit of the table; None when there is nothing to show. `sd` says how far the value would
     vary over new sets of runs: the bootstrap's sd of a best or a highest value, the standard error of a mean; None for
     one run and for an sd. `n_ok` of `n` planned runs entered the statistic; `counts` has the number of runs by status
-    (ok, collapsed, failed, diverged, missing), `stale` those made by other code. `verdict` is one of equivalent,
-    higher, lower, consistent, incomplete, not run, no data, not implemented, quoted, blank, or "" where none is given
-    (reduced profiles). `run_ids` are the stored runs, in replicate order. `why` says in a few words why stored runs
-    give no number ("history has no drift: ...").
+    (ok, collapsed, failed, diverged, missing), `stale` those made by other code. `verdict` is one of
+    `benchmark.measure.verdict`, blank, or "" where none is given (reduced profiles); `judgement` is what it
+    rests on, where the rule was asked. `run_ids` are the stored runs, in replicate order. `why` says in a few words
+    why stored runs give no number ("history has no drift: ...").
     """
 
     value: float | None = None
@@ -36,6 +40,7 @@ class CellResult:
     run_ids: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     why: str = ""
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True)

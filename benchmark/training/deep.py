@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.training.estimator import Clusterer, Outcome
-from benchmark.training.loop import run_phase
+from benchmark.registry import METHODS
+from benchmark.training.estimator import Clusterer, Found, Outcome, P
+from benchmark.training.loop import phase_steps
 from benchmark.training.phases import PhaseResult, RunContext, TrainingPhase
+from benchmark.training.stepping import Step
+
+M = TypeVar("M", bound=nn.Module)
 
 
-class DeepClusterer(Clusterer):
-    """A method that trains a network by phases: subclasses say `build`, `phases` and `assign`."""
+class DeepClusterer(Clusterer[P], Generic[P, M]):
+    """A method that trains a network by phases: subclasses say `build`, `phases` and `assign`.
 
-    model_: nn.Module
+    They are written ``class Mine(DeepClusterer[MyParams, MyNetwork])``, so that type checkers know both.
+    """
 
-    def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> nn.Module:
+    model_: M
+
+    def build(self, params: P, shape: tuple[int, ...], context: RunContext) -> M:
         """Return the initialised network for samples of `shape`."""
         raise TypeError(f"{type(self).__name__} does not say what network it builds.")
 
-    def phases(self, model: nn.Module, params: Any, x: Tensor, context: RunContext) -> Iterable[TrainingPhase]:
+    def phases(self, model: M, params: P, x: Tensor, context: RunContext) -> Iterable[TrainingPhase]:
         """Return the training phases, in order; one may be made when those before it have trained the model.
 
-        Where the context holds weights of a parent run, they are put into the model instead of its phases.
+        Those of a pre-training are not among them: it is done when this is called.
         """
         raise TypeError(f"{type(self).__name__} does not say how it trains.")
 
-    def assign(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def assign(self, model: M, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the soft assignments (b, k) and the embedding (b, d) of a batch."""
         raise TypeError(f"{type(self).__name__} does not say how it assigns.")
 
-    def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
-        """Build the network, run the phases, and keep the network in `model_`."""
+    def steps(self, x: np.ndarray, params: P, context: RunContext) -> Generator[Step, None, Found]:
+        """Build the network, yield the steps of its phases, and keep the network in `model_`."""
         samples = self._samples(x, context.device)
         model = self.build(params, tuple(x.shape[1:]), context)
         if samples.ndim == 4:
             model = model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         else:
             model = model.to(context.device)
-        results: list[tuple[bool, PhaseResult]] = []
+        if self.pretrained_by:
+            yield from self._pretraining(model, params, samples, context)
+        results: list[PhaseResult] = []
         for phase in self.phases(model, params, samples, context):
-            results.append((phase.pretraining, run_phase(phase, samples, context)))
+            results.append((yield from phase_steps(phase, samples, context)))
         self.model_ = model.eval()
-        return self.found(samples, params, context, [result for pretraining, result in results if not pretraining])
+        return self.found(samples, params, context, results)
 
-    def found(
-        self, samples: Tensor, params: Any, context: RunContext, results: list[PhaseResult]
-    ) -> tuple[np.ndarray, np.ndarray, Outcome]:
+    def _pretraining(self, model: M, params: P, samples: Tensor, context: RunContext) -> Generator[Step, None, None]:
+        """Take over the weights of the run that this one starts from; where there is none, make its phases here.
+
+        Losses, epochs and steps of these phases are not those of the fit.
+        """
+        if context.parent is not None:
+            take_over(model, context.parent)
+            return
+        known = self.pretraining_params(params)
+        for phase in METHODS[self.pretrained_by](known.n_clusters).phases(model, known, samples, context):
+            yield from phase_steps(phase, samples, context)
+
+    def found(self, samples: Tensor, params: P, context: RunContext, results: list[PhaseResult]) -> Found:
         """Return labels (n,), embedding (n, d) and outcome, after phases that ended with `results`."""
         assignments = results[-1].kept.assignments
         if assignments is None:
@@ -82,6 +101,20 @@ class DeepClusterer(Clusterer):
                     columns[number][start : start + size] = found
         soft, embedding = (column.cpu().numpy() for column in columns)
         return soft, embedding
+
+
+def take_over(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put the weights of another network into the parts of `model` of the same names.
+
+    Raises
+    ------
+    RuntimeError
+        Where `model` lacks one of them, or has it in another shape.
+    """
+    missing = weights.keys() - model.state_dict().keys()
+    if missing:
+        raise RuntimeError(f"the network has no {', '.join(sorted(missing))}, which the weights to start from have.")
+    model.load_state_dict(dict(weights), strict=False)
 
 
 def outcome_of(results: list[PhaseResult]) -> Outcome:

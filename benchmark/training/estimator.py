@@ -7,10 +7,9 @@ first and the rest by keyword. It builds no optimiser, loop, seed or file.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,9 +19,12 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
 from benchmark.errors import UsageError
+from benchmark.registry import METHODS
 from benchmark.spec import Frozen, Phase, Protocol, validated
 from benchmark.streams import Streams
+from benchmark.training.generators import GlobalGenerators
 from benchmark.training.phases import RunContext
+from benchmark.training.stepping import Step
 
 
 class CommonArguments(Frozen):
@@ -62,19 +64,6 @@ class _Phases(dict[str, Phase]):
         raise UsageError(f"{self.method} needs the phase {name!r}, but its protocol has {known}.")
 
 
-@contextmanager
-def _own_generators(context: RunContext) -> Iterator[None]:
-    """Seed the global generators of the CPU and of the device from the stream `torch`, and restore them at the end."""
-    devices = [context.device] if context.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        seed = context.streams.seed("torch")
-        torch.default_generator.manual_seed(seed)
-        for device in devices:
-            index = torch.cuda.current_device() if device.index is None else device.index
-            torch.cuda.default_generators[index].manual_seed(seed)
-        yield
-
-
 def _constructor(model: type[ClusterParams]) -> Any:
     """Return an `__init__` that stores one argument for each field of `model`, and the common ones."""
     parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
@@ -97,12 +86,25 @@ def _constructor(model: type[ClusterParams]) -> Any:
     return __init__
 
 
-class Clusterer(ClusterMixin, BaseEstimator):
+Found = tuple[np.ndarray, np.ndarray, Outcome]
+"""What a fit finds: labels (n,), embedding (n, d), and the outcome."""
+
+Fitting = Generator[Step, None, None]
+"""A fit that stops before each of its steps, which whoever runs it takes."""
+
+P = TypeVar("P", bound=ClusterParams)
+
+
+class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
     """A clustering method with scikit-learn's conventions: get_params, clone, fit_predict, labels_, embedding_.
 
     Every method takes, beside its own parameters, `protocol` (a `benchmark.spec.Protocol`, by default that of the
     paper), `epochs` (replaces the budget of its last phase), `random_state` (an integer, the replicate index) and
-    `device`. The weights of a method that `starts_others` are kept with its records.
+    `device`.
+
+    `pretrained_by` names the method whose weights are taken over before this one's own phases begin: its pre-training.
+    In the harness that is a run of its own, shared by all that start from it; a fit without it makes the phases of that
+    method itself, and gives the same numbers.
     """
 
     Params: ClassVar[type[ClusterParams]] = ClusterParams
@@ -112,7 +114,7 @@ class Clusterer(ClusterMixin, BaseEstimator):
     epochs: int | None
     random_state: int
     device: str
-    starts_others: ClassVar[bool] = False
+    pretrained_by: ClassVar[str] = ""
     labels_: np.ndarray
     embedding_: np.ndarray
     outcome_: Outcome
@@ -125,8 +127,10 @@ class Clusterer(ClusterMixin, BaseEstimator):
         if "Params" in cls.__dict__ or "__init__" not in vars(cls):
             cls.__init__ = _constructor(cls.Params)  # type: ignore[method-assign]
 
-    def fit(self, X: Any, y: Any = None, *, run: RunContext | None = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, lengths: Any = None, run: RunContext | None = None) -> Self:
         """Cluster the samples `X` (n, ...); `y` is ignored.
+
+        `lengths` (n,) are the numbers of steps of sequences that are padded with zeros.
 
         Raises
         ------
@@ -135,43 +139,64 @@ class Clusterer(ClusterMixin, BaseEstimator):
             shapes that the network cannot take. In a `run`, what is the protocol's fault is a UsageError.
         """
         try:
-            params = self.checked_params()
-            context = self._with_phases(run if run is not None else self._standalone())
-            x = as_samples(X, params.n_clusters)
-            with _own_generators(context):
-                self.labels_, embedding, self.outcome_ = self.cluster(x, params, context)
+            for step in self.fitting(X, lengths=lengths, run=run):
+                step.take()
         except UsageError as error:
             if run is not None:
                 raise
             raise ValueError(str(error)) from None
+        return self
+
+    def fitting(self, X: Any, *, lengths: Any = None, run: RunContext | None = None) -> Fitting:
+        """Fit as `fit` does, but stop before each step: whoever iterates takes it, and then asks for the next.
+
+        Fits may take turns in one process; each finds the global generators of torch as if it were alone.
+        """
+        params = self.checked_params()
+        context = self._with_phases(run if run is not None else self._standalone())
+        x = as_samples(X, params.n_clusters)
+        if lengths is not None:
+            context = replace(context, lengths=as_lengths(lengths, x, context.device))
+        self.labels_, embedding, self.outcome_ = yield from taking_turns(self.steps(x, params, context), context)
         # What is the caller's may change later.
         self.embedding_ = embedding.copy() if np.may_share_memory(embedding, x) else embedding
         self.n_features_in_ = int(np.prod(x.shape[1:]))
         self.sample_shape_, self.device_ = x.shape[1:], context.device
-        return self
 
-    def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
+    def steps(self, x: np.ndarray, params: P, context: RunContext) -> Generator[Step, None, Found]:
+        """Yield each step of a fit when it is due, and return what it found; a method without phases has none."""
+        yield from ()
+        return self.cluster(x, params, context)
+
+    def cluster(self, x: np.ndarray, params: P, context: RunContext) -> Found:
         """Return labels (n,), embedding (n, d) and the outcome of one run on the samples `x` (n, ...), float32."""
         raise TypeError(f"{type(self).__name__} does not say how it clusters.")
 
     @classmethod
-    def parent(cls, params: Any) -> str | None:
-        """Return the name of the method from whose weights a run with `params` starts, None where from none.
-
-        That run has the parameters and phases of this one that its method knows. Without it, a fit makes its phases
-        itself, and gives the same numbers.
-        """
-        return None
+    def own_phases(cls, params: Any) -> tuple[str, ...]:
+        """Return the names of the phases that a run with `params` has beside those of its pre-training, in order."""
+        before = METHODS[cls.pretrained_by].default_protocol.phases if cls.pretrained_by else {}
+        return tuple(name for name in cls.default_protocol.phases if name not in before)
 
     @classmethod
     def phases_used(cls, params: Any) -> tuple[str, ...]:
-        """Return the names of the phases of the protocol that a run with `params` has."""
-        return tuple(cls.default_protocol.phases)
+        """Return the names of all phases of the protocol that a run with `params` has, its pre-training's first."""
+        if not cls.pretrained_by:
+            return cls.own_phases(params)
+        before: tuple[str, ...] = METHODS[cls.pretrained_by].phases_used(cls.pretraining_params(params))
+        return (*before, *cls.own_phases(params))
 
-    def checked_params(self) -> Any:
+    @classmethod
+    def pretraining_params(cls, params: Any) -> Any:
+        """Return the parameters of the pre-training: those of this method that the other one knows, too."""
+        method = METHODS[cls.pretrained_by]
+        values = {field: getattr(params, field) for field in method.Params.model_fields if hasattr(params, field)}
+        return validated(method.Params, values, cls.pretrained_by)
+
+    def checked_params(self) -> P:
         """Return the validated parameters, an instance of `Params`; raise UsageError for a wrong one."""
         values = {name: getattr(self, name) for name in self.Params.model_fields}
-        return validated(self.Params, values, self.method_name or type(self).__name__)
+        return cast(P, validated(self.Params, values, self.method_name or type(self).__name__))
 
     def _with_phases(self, context: RunContext) -> RunContext:
         """Return the context with phases that say in one sentence when the method asks for one that is not there."""
@@ -230,3 +255,31 @@ def as_samples(X: Any, n_clusters: int) -> np.ndarray:
     if not np.isfinite(x).all():
         raise ValueError("the samples contain NaN or infinite values, or some beyond float32: clean them first.")
     return x
+
+
+def as_lengths(lengths: Any, x: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return the lengths of the sequences `x` (n, steps, ...) as int64 (n,), or raise ValueError with one sentence."""
+    found = np.asarray(lengths)
+    if found.shape != (len(x),) or not np.issubdtype(found.dtype, np.integer):
+        raise ValueError(f"the lengths must be {len(x)} integers, one for each sequence, not of shape {found.shape}.")
+    if found.min() < 1 or found.max() > x.shape[1]:
+        raise ValueError(
+            f"the lengths must be from 1 to {x.shape[1]}, the number of steps, not {found.min()} to {found.max()}."
+        )
+    return torch.from_numpy(found.astype(np.int64)).to(device)
+
+
+def taking_turns(steps: Generator[Step, None, Found], context: RunContext) -> Generator[Step, None, Found]:
+    """Yield the steps of a fit, and let it and each of them find the global generators as they were left."""
+    own = GlobalGenerators(context)
+    try:
+        while True:
+            with own:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    found: Found = end.value
+                    return found
+            yield replace(step, within=own)
+    finally:
+        steps.close()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from benchmark.spec import Clip, Optimiser
+
+NO_STEP = 1e-30
+"""Stands for step 0 of a burn-in: with a momentum of exactly 0, torch would not keep the velocity of that step."""
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], clip: Clip) -> None:
@@ -23,14 +27,29 @@ def clip_gradients(parameters: Sequence[nn.Parameter], clip: Clip) -> None:
 
 
 def build_optimiser(spec: Optimiser, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser that `spec` names."""
+    """Return the optimiser that `spec` names; where rates differ, biases are a group of their own."""
+    groups: list[dict[str, Any]] = [{"params": list(parameters)}]
+    if spec.bias_rate != 1:
+        biases = [p for p in parameters if p.ndim <= 1]
+        groups = [{"params": [p for p in parameters if p.ndim > 1]}, {"params": biases, "rate": spec.bias_rate}]
+        groups = [group for group in groups if group["params"]]
     if spec.name == "adam":
-        return torch.optim.Adam(parameters, lr=spec.lr, betas=(spec.beta1, spec.beta2), eps=spec.eps)
-    return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.momentum)
+        built: torch.optim.Optimizer = torch.optim.Adam(
+            groups, lr=spec.lr, betas=(spec.beta1, spec.beta2), eps=spec.eps
+        )
+    else:
+        built = torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum)
+    for group in built.param_groups:
+        group["lr"] = spec.lr * group.get("rate", 1.0)
+    return built
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, spec: Optimiser, step: int) -> None:
-    """Give `optimiser` the learning rate of a step, counted from 0: times `decay` after every `decay_every` steps."""
+    """Give `optimiser` the learning rate and the momentum of a step, counted from 0."""
     if spec.decay_every:
         for group in optimiser.param_groups:
-            group["lr"] = spec.lr * spec.decay ** (step // spec.decay_every)
+            group["lr"] = spec.lr * group.get("rate", 1.0) * spec.decay ** (step // spec.decay_every)
+    if spec.name == "sgd" and spec.momentum_burnin:
+        share = min(1.0, max(step, NO_STEP) / spec.momentum_burnin)
+        for group in optimiser.param_groups:
+            group["momentum"] = spec.momentum * share

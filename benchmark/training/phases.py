@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,27 +26,40 @@ class Diverged(ArithmeticError):
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples `x` (b, ...) and their positions `index` (b,) in the data."""
+    """Samples `x` (b, ...) and their positions `index` (b,) in the data.
+
+    `lengths` (b,) are the steps of sequences that are padded with zeros, None where samples are no sequences. `given`
+    holds rows (b, ...) that a phase keeps for all samples, such as target distributions, by name.
+    """
 
     x: Tensor
     index: Tensor
+    lengths: Tensor | None = None
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+Forward = Callable[[Any, Batch], tuple[Terms, Tensor | None]]
+"""Maps a model and a batch to unweighted loss terms and assignments (b, k), None where no clusters are formed."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Something to minimise: named unweighted loss terms of a batch, their weights, and the parameters they train.
+    """Something to minimise: the weights of loss terms, by name, and the parameters that it trains.
 
-    `optimiser` replaces that of the phase (a critic has its own).
+    Terms that it gives no weight are no part of it. `optimiser` replaces that of the phase (a critic has its own).
     """
 
     parameters: Sequence[nn.Parameter]
-    loss: Callable[[Batch], Terms]
     weights: Mapping[str, float]
     optimiser: Optimiser | None = None
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted sum of the terms, a scalar."""
-        parts = [self.weights[name] * value for name, value in terms.items()]
+        """Return the weighted sum of the terms, a scalar; ValueError where it gives weight to none of them."""
+        parts = [self.weights[name] * value for name, value in terms.items() if name in self.weights]
+        if not parts:
+            raise ValueError(
+                f"an objective gives weights to {', '.join(self.weights)}, but there are {', '.join(terms)}."
+            )
         return torch.stack(parts).sum()
 
 
@@ -59,25 +73,27 @@ class Hook:
 
 @dataclass(frozen=True)
 class TrainingPhase:
-    """A named phase: what it trains, on which generic terms, and how it is evaluated.
+    """A named phase: what it trains, and how a batch is mapped to loss terms and assignments.
 
-    `evaluate` maps a batch to the unweighted terms of the first objective and the assignments (b, k), soft or one-hot,
-    None where the phase forms no clusters. It is called in inference mode and without gradients. `stop` is asked before
+    `forward` is called with the model and a batch, in training mode for each step of an objective, and in inference
+    mode and without gradients for evaluation; assignments are soft or one-hot. It takes the model as an argument, so
+    that other weights can be lent to it. The terms of the first objective are those that are evaluated and monitored.
+
+    `given` are rows (n, ...) for all samples, which hooks renew in place; batches hold theirs. `stop` is asked before
     every step, after the hooks, with the number of steps done, and ends the phase by returning True. `carry` gives what
     the phase remembers beside its model and streams; a phase with hooks or a stop rule but without it is not resumed
-    within, but begun again. A `pretraining` phase is one that a parent run may have made; its losses, epochs and steps
-    are not those of the fit.
+    within, but begun again.
     """
 
     name: str
     spec: Phase
     model: nn.Module
     objectives: Sequence[Objective]
-    evaluate: Callable[[Batch], tuple[Terms, Tensor | None]]
+    forward: Forward
+    given: Mapping[str, Tensor] = field(default_factory=dict)
     hooks: Sequence[Hook] = ()
     stop: Callable[[int], bool] | None = None
     carry: Carry | None = None
-    pretraining: bool = False
 
     @property
     def resumable(self) -> bool:
@@ -122,6 +138,7 @@ class RunContext:
     progress: Callable[[str, int, int], None] | None = None
     checkpoints: Checkpoints | None = None
     parent: Mapping[str, Tensor] | None = None
+    lengths: Tensor | None = None
 
     def emit(self, snapshot: Snapshot) -> None:
         """Show a snapshot to every observer, and restore the global generator afterwards."""

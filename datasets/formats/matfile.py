@@ -46,7 +46,7 @@ def read_mat(path: Path, names: Iterable[str], limit: int = LIMIT) -> dict[str, 
     wanted = list(names)
     plain = _Plain(path, read_decompressed(path, limit), limit).content
     try:
-        found = loadmat(io.BytesIO(plain), variable_names=wanted)
+        found = loadmat(io.BytesIO(plain), variable_names=wanted)  # type: ignore[arg-type]  # it reads streams
     except Exception as error:  # scipy has no class for its errors; what it reads is checked, and none is hidden
         raise damaged(path, f"it is no whole MATLAB file, {type(error).__name__}") from None
     if absent := [name for name in wanted if name not in found]:

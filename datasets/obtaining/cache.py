@@ -1,7 +1,8 @@
 """Data sets as memory maps: what was parsed once is loaded again in an instant.
 
 Every data set has one folder in `parsed` of the cache, with its arrays as scaled, kept for one key: the files it was
-parsed from, the declared facts, and the code that parsed them. It may be deleted at any time. RECLUST_CACHE=off keeps
+parsed from, the declared facts, and the code that parsed them. Beside the arrays stands the SHA-256 of each, which is
+checked once per process: what changed on disk is parsed anew. It may be deleted at any time. RECLUST_CACHE=off keeps
 nothing.
 """
 
@@ -27,8 +28,8 @@ INDEX = "facts.json"
 
 
 def key(facts: Iterable[str], files: Iterable[Path]) -> str:
-    """Return what the arrays depend on as a hash: declared facts, place, size and time of the files, and our code."""
-    digest = hashlib.sha256(_code())
+    """Return what the arrays depend on as a hash: facts, among them the code, and place, size and time of the files."""
+    digest = hashlib.sha256(np.__version__.encode())
     for fact in facts:
         digest.update(f"{fact}\x1f".encode())
     for path in files:
@@ -47,6 +48,8 @@ def recall(name: str, key: str) -> tuple[Samples, Labels, Lengths | None] | None
     try:
         facts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if not _enabled() or facts["key"] != key or any(_stamp(folder / f) != s for f, s in facts["files"].items()):
+            return None
+        if any(_sha256_once(*_identity(folder / name)) != found for name, found in facts["sha256"].items()):
             return None
         arrays = {name: _mapped(folder / name) for name in facts["files"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -78,11 +81,25 @@ def remember(name: str, key: str, x: Samples, y: Labels, lengths: Lengths | None
             for part, array in arrays.items():
                 np.save(folder / f"{part}.npy", array, allow_pickle=False)
             stamps = {path.name: _stamp(path) for path in folder.iterdir()}
-            facts = {"key": key, "shape": list(x.shape), "files": stamps}
+            sums = {path.name: _sha256(path) for path in folder.iterdir()}
+            facts = {"key": key, "shape": list(x.shape), "files": stamps, "sha256": sums}
             (folder / INDEX).write_text(json.dumps(facts), encoding="utf-8")
             if target.exists():
                 os.replace(target, Path(place) / "old")  # what others have mapped stays theirs
             os.replace(folder, target)
+
+
+def changed(name: str) -> Path | None:
+    """Return an array that is kept of a data set and is not what was written; None where there is none.
+
+    All of it is read, whatever this process checked before.
+    """
+    folder = _folder(name)
+    try:
+        sums = json.loads((folder / INDEX).read_text(encoding="utf-8"))["sha256"]
+        return next((folder / name for name, found in sums.items() if _sha256(folder / name) != found), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # nothing that `recall` would give
 
 
 def forget(name: str) -> None:
@@ -108,10 +125,18 @@ def _mapped(path: Path) -> Array:
     return array
 
 
-@functools.cache
-def _code() -> bytes:
-    """Return a hash of the modules of this package: another version of them may parse or scale in another way."""
-    digest = hashlib.sha256(np.__version__.encode())
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.digest()
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _identity(path: Path) -> tuple[Path, int, int]:
+    """Return a path, and what the system changes with every write to its file, also where its time is set back."""
+    found = path.stat()
+    return path, found.st_ino, found.st_ctime_ns
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256_once(path: Path, inode: int, changed_ns: int) -> str:
+    """Return the SHA-256 of a file, taken once per process as long as nobody writes to it."""
+    return _sha256(path)

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from unittest.mock import patch
 
 import numpy as np
@@ -44,8 +44,11 @@ class ClustPyDECParams(ClusterParams):
     starts: int = Field(20, ge=1)
 
 
+P = TypeVar("P", bound=ClustPyDECParams)
+
+
 @register_method("clustpy-dec")
-class ClustPyDEC(Clusterer):
+class ClustPyDEC(Clusterer[P]):
     """Deep embedded clustering by the code of ClustPy (extra `baselines`): another implementation.
 
     It is not the authors' protocol. Known differences, as of ClustPy 0.0.3: the target distribution is that of the
@@ -63,11 +66,11 @@ class ClustPyDEC(Clusterer):
     requires: ClassVar[tuple[str, ...]] = ("clustpy",)
     algorithm: ClassVar[str] = "DEC"
 
-    def weights(self, params: Any) -> dict[str, float]:
+    def weights(self, params: P) -> dict[str, float]:
         """Return the weight of each loss term."""
         return {"clustering": 1.0}
 
-    def cluster(self, x: np.ndarray, params: Any, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
+    def cluster(self, x: np.ndarray, params: P, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
         """Pre-train and cluster the flattened samples; UserError where ClustPy is not installed."""
         phases = {name: self._followed(name, context.protocol.phases[name]) for name in (PRETRAIN, CLUSTER)}
         flat, seed, weights = x.reshape(len(x), -1), context.streams.integer("clustpy"), self.weights(params)
@@ -96,12 +99,12 @@ class ClustPyDEC(Clusterer):
         return model.dec_labels_.astype(np.int64), embedding, Outcome(total, total, kept, (), sum(epochs), steps)
 
     def _pretrained(
-        self, deep: Any, x: np.ndarray, params: Any, phase: Phase, seed: int, context: RunContext
+        self, deep: Any, x: np.ndarray, params: P, phase: Phase, seed: int, context: RunContext
     ) -> nn.Module:
         """Return ClustPy's auto-encoder, trained on `x` (n, d) as its DEC would."""
         layers = [x.shape[1], *params.layers, params.embedding]
-        network = deep.neural_networks.FeedforwardAutoencoder(layers, work_on_copy=False, random_state=seed)
-        network.to(context.device).fit(
+        network: nn.Module = deep.neural_networks.FeedforwardAutoencoder(layers, work_on_copy=False, random_state=seed)
+        network.to(context.device).fit(  # type: ignore[operator]
             phase.budget.amount,
             optimizer_params={},
             optimizer_class=_optimiser(phase.optimiser),
@@ -135,7 +138,7 @@ class ClustPyIDECParams(ClustPyDECParams):
 
 
 @register_method("clustpy-idec")
-class ClustPyIDEC(ClustPyDEC):
+class ClustPyIDEC(ClustPyDEC[ClustPyIDECParams]):
     """Improved deep embedded clustering by the code of ClustPy (extra `baselines`): another implementation.
 
     Differs from the authors' as `ClustPyDEC` does. `reconstruction` is the sum of squares over the features, averaged
@@ -146,7 +149,7 @@ class ClustPyIDEC(ClustPyDEC):
     Params = ClustPyIDECParams
     algorithm = "IDEC"
 
-    def weights(self, params: Any) -> dict[str, float]:
+    def weights(self, params: ClustPyIDECParams) -> dict[str, float]:
         """Return the weight of each loss term."""
         return {"clustering": params.clustering_weight, "reconstruction": params.reconstruction_weight}
 

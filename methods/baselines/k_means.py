@@ -18,7 +18,7 @@ class KMeansParams(ClusterParams):
 
 
 @register_method("k-means")
-class KMeans(Clusterer):
+class KMeans(Clusterer[KMeansParams]):
     """Lloyd's algorithm from several k-means++ starts; the start with the lowest inertia is kept.
 
     The embedding is the flattened samples, the loss the inertia: the sum of squared distances to the centres.

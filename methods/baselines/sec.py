@@ -38,7 +38,7 @@ class SECParams(ClusterParams):
 
 
 @register_method("sec")
-class SEC(Clusterer):
+class SEC(Clusterer[SECParams]):
     """Spectral embedded clustering (Nie, Zeng, Tsang, Xu and Zhang 2011), by an eigenproblem and k-means.
 
     Minimises tr(F' L F) + mu (||X W + 1 b' - F||^2 + gamma ||W||^2) over F (n, k) with F' F = I, the indicator, over W
@@ -68,7 +68,8 @@ class SEC(Clusterer):
 
         def kept(vector: np.ndarray) -> np.ndarray:
             """Apply I - L - mu (H - X_c (...)^-1 X_c'): its largest eigenvalues, which Lanczos finds, are wanted."""
-            return similarity @ vector.ravel() - params.mu * regression.residual(vector.ravel())
+            image: np.ndarray = similarity @ vector.ravel() - params.mu * regression.residual(vector.ravel())
+            return image
 
         operator = LinearOperator((len(x), len(x)), matvec=kept, dtype=np.float64)
         start = context.streams.numpy("eigenvectors").normal(size=len(x))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -22,7 +22,8 @@ class AutoencoderParams(ClusterParams):
     `network` is a registered network, followed by a linear layer of `embedding` units. `initialisation` is its scheme.
     `pretraining` is layer by layer and then as a whole, or end to end [I4, I6]; `noise` the share of values dropped
     while layers are trained, and `pretraining_error` the squared error of a sample: its mean over values, as Keras has
-    it, or half its sum, as Caffe. `starts` are the k-means++ starts.
+    it, or half its sum, as Caffe. `noise_places` says where values are dropped: before and behind every layer, or
+    "hidden" alone: neither of the samples themselves nor behind the last layer [I4]. `starts` are the k-means++ starts.
     """
 
     network: str = "mlp-dec"
@@ -30,10 +31,12 @@ class AutoencoderParams(ClusterParams):
     initialisation: Literal["normal", "fan-in", "glorot", "he"] = "normal"
     pretraining: Literal["layer-wise", "end-to-end"] = "layer-wise"
     noise: float = Field(0.2, ge=0, lt=1)
+    noise_places: Literal["all", "hidden"] = "all"
     pretraining_error: Literal["mean", "half-sum"] = "mean"
     starts: int = Field(20, ge=1)
     batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
     batch_norm_epsilon: float = Field(1e-3, gt=0)
+    introduced: ClassVar[Mapping[str, Any]] = {"noise_places": "all"}
 
 
 class Autoencoder(nn.Module):
@@ -83,55 +86,49 @@ def squared_error(decoded: Tensor, x: Tensor, reduction: str) -> Tensor:
 def pretraining_phases(model: Autoencoder, params: AutoencoderParams, context: RunContext) -> Iterator[TrainingPhase]:
     """Yield the phases of pre-training: layer by layer where that is asked for, then the whole auto-encoder."""
     if params.pretraining == "layer-wise":
-        pairs = model.layers()
-        for number in range(len(pairs)):
-            yield _layer_phase(model, pairs, number, params, context)
+        for number in range(len(model.layers())):
+            yield _layer_phase(model, number, params, context)
     parts = (model.backbone, model.embed, model.expand, model.decoder)
 
-    def loss(batch: Batch) -> Terms:
+    def forward(model: Autoencoder, batch: Batch) -> tuple[Terms, None]:
         decoded = model.decode(model.encode(batch.x)[0])
-        return {"reconstruction": squared_error(decoded, batch.x, params.pretraining_error)}
+        return {"reconstruction": squared_error(decoded, batch.x, params.pretraining_error)}, None
 
-    objective = Objective([p for part in parts for p in part.parameters()], loss, {"reconstruction": 1.0})
-    spec = context.protocol.phases["pretrain"]
-    yield TrainingPhase("pretrain", spec, model, [objective], lambda batch: (loss(batch), None), pretraining=True)
+    objective = Objective([p for part in parts for p in part.parameters()], {"reconstruction": 1.0})
+    yield TrainingPhase("pretrain", context.protocol.phases["pretrain"], model, [objective], forward)
 
 
-def _layer_phase(
-    model: Autoencoder,
-    pairs: list[tuple[nn.Linear, nn.Linear]],
-    number: int,
-    params: AutoencoderParams,
-    context: RunContext,
-) -> TrainingPhase:
+def _layer_phase(model: Autoencoder, number: int, params: AutoencoderParams, context: RunContext) -> TrainingPhase:
     """Return the phase of one layer: a denoising auto-encoder of the outputs of the layers before it.
 
-    Values of its input and of its output are dropped; ReLU follows but at the embedding and at the reconstruction of
-    the samples themselves (Xie et al., 2016, section 3.2).
+    In training, values of its input and of its output are dropped; ReLU follows but at the embedding and at the
+    reconstruction of the samples themselves (Xie et al., 2016, section 3.2).
     """
     name = f"layer-{number + 1}"
     generator = context.streams.torch(f"noise:{name}")
-    encoder, decoder = pairs[number]
 
     def dropped(x: Tensor) -> Tensor:
         kept = torch.empty(x.shape).bernoulli_(1 - params.noise, generator=generator).to(x.device)
         return x * kept / (1 - params.noise)
 
-    def error(x: Tensor, noise: bool) -> Terms:
+    def forward(model: Autoencoder, batch: Batch) -> tuple[Terms, None]:
+        pairs, x = model.layers(), batch.x
+        encoder, decoder = pairs[number]
+        everywhere = params.noise_places == "all"
+        before_it = model.training and (everywhere or number > 0)
+        behind_it = model.training and (everywhere or number < len(pairs) - 1)
         with torch.no_grad():
             for before, _ in pairs[:number]:
                 x = torch.relu(before(x))
-        hidden = encoder(dropped(x) if noise else x)
+        hidden = encoder(dropped(x) if before_it else x)
         hidden = hidden if number == len(pairs) - 1 else torch.relu(hidden)
-        decoded = decoder(dropped(hidden) if noise else hidden)
+        decoded = decoder(dropped(hidden) if behind_it else hidden)
         decoded = decoded if number == 0 else torch.relu(decoded)
-        return {"reconstruction": squared_error(decoded, x, params.pretraining_error)}
+        return {"reconstruction": squared_error(decoded, x, params.pretraining_error)}, None
 
-    objective = Objective(
-        [*encoder.parameters(), *decoder.parameters()], lambda batch: error(batch.x, True), {"reconstruction": 1.0}
-    )
-    spec = context.protocol.phases["layer"]
-    return TrainingPhase(name, spec, model, [objective], lambda batch: (error(batch.x, False), None), pretraining=True)
+    encoder, decoder = model.layers()[number]
+    objective = Objective([*encoder.parameters(), *decoder.parameters()], {"reconstruction": 1.0})
+    return TrainingPhase(name, context.protocol.phases["layer"], model, [objective], forward)
 
 
 STACKED = Optimiser(name="sgd", lr=0.1, momentum=0.9, decay=0.1, decay_every=20_000)

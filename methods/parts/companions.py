@@ -18,7 +18,7 @@ class KernelParams(Frozen):
     """Parameters of a divergence between clusters; the ledger entry that each one carries is named in brackets.
 
     `width`, `width_rule` [K1], `width_average` [K2] and `bandwidth` [K12] set the Gaussian kernel; `divergence_factor`
-    [K10] and `epsilon` [K11] the divergence.
+    [K10] and `epsilon` [K11] the divergence. `distance_gradient` is how squared distances are differentiated [K15].
     """
 
     width: float = Field(0.15, gt=0)
@@ -27,6 +27,8 @@ class KernelParams(Frozen):
     bandwidth: Literal["sigma", "sqrt2sigma"] = "sigma"
     divergence_factor: Literal["pairs", "classes"] = "pairs"
     epsilon: Literal["clamp", "root"] = "clamp"
+    distance_gradient: Literal["exact", "authors"] = "exact"
+    introduced: ClassVar[Mapping[str, Any]] = {"distance_gradient": "exact"}
 
 
 class CompanionParams(KernelParams):
@@ -93,7 +95,7 @@ class NaiveCompanions:
 
     def block_distances(self, tap: Tensor, params: Any) -> Tensor:
         """Return the squared distances (n, n) between block outputs, flattened."""
-        return squared_distances(tap)
+        return squared_distances(tap, gradient=params.distance_gradient)
 
 
 class TensorCompanions(NaiveCompanions):
@@ -102,7 +104,7 @@ class TensorCompanions(NaiveCompanions):
     def block_distances(self, tap: Tensor, params: Any) -> Tensor:
         """Return the sum over modes of squared distances between the row spaces of the matricisations."""
         if tap.ndim == 2 and params.vector_kernel == "gaussian":
-            return squared_distances(tap)
+            return squared_distances(tap, gradient=params.distance_gradient)
         return tensor_distances(
             tap,
             transpose=params.transpose,

@@ -7,13 +7,14 @@ with the host, and return the dtype of their input.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from methods.parts.projectors import eigh32_factors, exact_factors, matricisations, projector_distances
 
+Gradient = Literal["exact", "authors"]
 Form = Literal["projector", "trace"]
 Solver = Literal["exact", "eigh32"]
 WidthRule = Literal["paper", "tkuco", "dtkc"]
@@ -24,25 +25,57 @@ SMALLEST_SCALE = 1e-12
 """Floor of 2 sigma^2, for batches whose samples are all the same."""
 
 
-def squared_distances(x: Tensor) -> Tensor:
+def squared_distances(x: Tensor, *, gradient: Gradient = "exact") -> Tensor:
     """Return the squared Euclidean distances between all samples.
 
     Parameters
     ----------
     x : Tensor, shape (n, ...)
         Samples; all but the first dimension are flattened.
+    gradient : {"exact", "authors"}
+        How they are differentiated (ledger K15). "authors" is what the code of dtkc2019 and tkuco2024 has in place of
+        the derivative: 4 (x_i sum_j g_ij - sum_j g_ij x_j) for an incoming gradient g, right only for symmetric g.
 
     Returns
     -------
     Tensor, shape (n, n)
         Non-negative, exactly symmetric, with an exactly zero diagonal.
+
+    Raises
+    ------
+    ValueError
+        For an unknown gradient.
     """
     flat = x.flatten(1)
     # Distances do not see a shift, but rounding grows with the distance to the origin.
     flat = flat - flat.detach().mean(dim=0)
+    if gradient == "authors":
+        authors: Tensor = _AuthorsDistances.apply(flat)
+        return authors
+    if gradient != "exact":
+        raise ValueError(f"gradient must be one of exact, authors, not {gradient!r}.")
+    return _distances_of_rows(flat)
+
+
+def _distances_of_rows(flat: Tensor) -> Tensor:
     inner = flat @ flat.T
     squares = inner.diagonal()
     return (squares[:, None] + squares[None, :] - (inner + inner.T)).clamp_min(0)
+
+
+class _AuthorsDistances(torch.autograd.Function):
+    """Squared distances (n, n) between rows (n, d), with the gradient of the authors' code (ledger K15)."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        return _distances_of_rows(flat)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (flat,) = ctx.saved_tensors
+        result: Tensor = 4 * (flat * g.sum(dim=1, keepdim=True) - g @ flat)
+        return result
 
 
 def tensor_distances(

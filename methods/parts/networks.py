@@ -247,7 +247,7 @@ def _initialise_gru(module: nn.GRU, scheme: str, generator: torch.Generator) -> 
     """Draw the weights of every gate of a layer of gated recurrent units, as if each were a layer of its own."""
     units = module.hidden_size
     for name, weights in module.named_parameters():
-        for gate in weights.detach().split(units):
+        for gate in weights.detach().split(units):  # type: ignore[no-untyped-call]
             if name.startswith("bias"):
                 gate.zero_()
             elif name.startswith("weight_hh"):

@@ -275,7 +275,7 @@ def _gradient_of_pairs(factors: Tensor, grad: Tensor, pairs: tuple[Tensor, Tenso
     weights = 4 * (grad + grad.T)
     own = weights.fill_diagonal_(0).sum(dim=1)
     gradient = own[:, None, None] * ((factors @ factors.mT) @ factors)
-    for first, second in zip(pairs[0].split(PAIR_CHUNK), pairs[1].split(PAIR_CHUNK), strict=True):
+    for first, second in zip(pairs[0].split(PAIR_CHUNK), pairs[1].split(PAIR_CHUNK), strict=True):  # type: ignore[no-untyped-call]
         left, right = factors[first], factors[second]
         products = (-weights[first, second])[:, None, None] * (left @ right.mT)
         gradient.index_add_(0, first, products @ right)

@@ -73,20 +73,26 @@ class Targets:
     """The targets p (n, k) of all samples, renewed now and then, and how many assignments changed at the last renewal.
 
     `assign` gives the soft assignments q (n, k) of all samples as they are now; `labels` (n,) are those of the start.
+    Before the first renewal the targets are those of the assignments at the start; `p` is renewed in place.
     """
 
     def __init__(self, assign: Callable[[], Tensor], labels: Tensor, interval: int, tolerance: float) -> None:
         self.assign, self.interval, self.tolerance = assign, interval, tolerance
         self.labels = labels
-        self.p = torch.empty(0)
         self.changed = 1.0
+        q = self.assign()
+        self.p = torch.empty_like(q)
+        self._take(q)
 
     def renew(self, step: int) -> None:
         """Take the targets of today's assignments (idec2017 Algorithm 1, lines 3 to 6)."""
-        q = self.assign()
+        self._take(self.assign())
+
+    def _take(self, q: Tensor) -> None:
         labels = q.argmax(dim=1)
         self.changed = float((labels != self.labels).double().mean())
-        self.labels, self.p = labels, target_distribution(q)
+        self.labels = labels
+        self.p.copy_(target_distribution(q))
 
     def settled(self, step: int) -> bool:
         """Whether less than `tolerance` of the labels changed at a renewal just before `step`; never at the start."""
@@ -98,5 +104,6 @@ class Targets:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state`."""
-        self.p, self.labels = state["targets"].to(self.labels.device), state["labels"].to(self.labels.device)
+        self.p.copy_(state["targets"])
+        self.labels = state["labels"].to(self.labels.device)
         self.changed = float(state["changed"])

@@ -1,33 +1,10 @@
-"""The figures of tkuco2024, and two of ours: drawings of its ideas, and pictures of stored runs."""
+"""The drawings of tkuco2024: its ideas. What is made of numbers is declared in figures.toml."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from benchmark.figures import (
-    COLOURS,
-    Drawing,
-    Embedding,
-    Figure,
-    Numbers,
-    Trace,
-    arrow,
-    blank,
-    box,
-    canvas,
-    classes,
-    curve,
-    facts_of,
-    facts_of_embeddings,
-    legend,
-    neighbour_gain,
-    neighbours,
-)
-from benchmark.measure import matching, purity, r_ofm
-
-MODELS = ("ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t")
+from benchmark.figures import COLOURS, Drawing, Figure, Numbers, arrow, blank, box, canvas, legend
 
 
 def model(numbers: Numbers) -> Drawing:
@@ -109,80 +86,6 @@ def feature_drift(numbers: Numbers) -> Drawing:
     return Drawing(figure, "a drawing of our own; feature drift is an agreement: a high value means little mismatch.")
 
 
-def block1(numbers: Numbers) -> Drawing:
-    """Figure 5: t-SNE of the outputs of the first block, one panel for each model."""
-    found = numbers.embeddings("table2", MODELS, "mnist", "block1_pool", "tsne")
-    figure, axes = canvas(1, len(found), width=3.1 * len(found), height=3.2)
-    for sheet, shown in zip(axes, found, strict=True):
-        classes(sheet, shown.points, shown.classes)
-        sheet.set_title(shown.label, fontsize=9)
-    finding = f"{neighbours(found)}; {lead(found)}."
-    return Drawing(figure, finding, facts_of_embeddings(found, numbers.profile))
-
-
-def lead(found: Sequence[Embedding]) -> str:
-    """Say whether the tensor companions lead the best of the other models by more than the samples leave open."""
-    tensor = [shown for shown in found if shown.method == MODELS[-1]]
-    others = [shown for shown in found if shown.method != MODELS[-1]]
-    if not tensor or not others:
-        return "too few models are stored for a comparison"
-    rival = max(others, key=lambda shown: purity(shown.points, shown.classes))
-    gain, clear = neighbour_gain(tensor[0], rival)
-    return f"{gain}, which {'agrees' if clear else 'is no clear difference: the picture does not show it'}"
-
-
-def learning(numbers: Numbers) -> Drawing:
-    """Ours: total loss and ACC of every evaluation, for each model."""
-    cells = numbers.traces("table2", MODELS, "mnist")
-    figure, (losses, scores) = canvas(1, 2, width=7.4, height=3.2)
-    final = {}
-    for place, cell in enumerate(cells):
-        epochs, total = cell.stacked("total")
-        # The loss before the first step is far above all others.
-        curve(losses, epochs[1:], total[:, 1:], cell.label, place)
-        epochs, acc = cell.stacked("acc")
-        curve(scores, epochs, 100 * acc, cell.label, place)
-        final[cell.label] = 100 * acc[:, -1].mean()
-    for axes, label in ((losses, "total loss"), (scores, "ACC [%]")):
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(label)
-    legend(scores)
-    shown = ", ".join(f"{label} {value:.1f}" for label, value in final.items())
-    finding = f"mean ACC at the last evaluation: {shown} %. Bands reach from the lowest to the highest run."
-    return Drawing(figure, finding, facts_of(cells, numbers.profile))
-
-
-def regression(numbers: Numbers) -> Drawing:
-    """Ours: what Table 3 fits, ACC against the auxiliary loss, for the best run of each model and for all runs."""
-    cells = numbers.traces("table2", MODELS[1:], "mnist")
-    figure, axes = canvas(1, len(cells), width=3 * len(cells), height=3)
-    found = []
-    for place, (sheet, cell) in enumerate(zip(axes, cells, strict=True)):
-        points = [auxiliary(trace) for trace in cell.traces]
-        for loss, acc in points:
-            sheet.scatter(loss, 100 * acc, s=7, color="#9a9a9a", marker=".")
-        loss, acc = auxiliary(cell.best)
-        sheet.scatter(loss, 100 * acc, s=22, color=COLOURS[place], marker=("o", "s", "^")[place])
-        grid = np.linspace(loss.min(), loss.max(), 60)
-        sheet.plot(grid, 100 * np.polynomial.Polynomial.fit(loss, acc, 2)(grid), color=COLOURS[place])
-        sheet.set_title(cell.label, fontsize=9)
-        sheet.set_xlabel("auxiliary loss")
-        best, pooled = r_ofm(loss, acc), r_ofm(*(np.concatenate(part) for part in zip(*points, strict=True)))
-        found.append(
-            f"{cell.label} slope {best.slope:.3f}, R2 {best.r2:.3f} (all runs {pooled.slope:.3f}, {pooled.r2:.3f})"
-        )
-    axes[0].set_ylabel("ACC [%]")
-    finding = f"{'; '.join(found)}. Dots in colour: the run with the lowest loss; grey: the other runs (C17)."
-    return Drawing(figure, finding, facts_of(cells, numbers.profile))
-
-
-def auxiliary(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sum of the raw auxiliary terms (t,) and ACC (t,) after the first step."""
-    names = matching((n.removeprefix("term:") for n in trace.values), ("reconstruction", "companion_*"))
-    loss = np.sum([trace.values[f"term:{name}"] for name in names], axis=0)
-    return loss[trace.epochs > 0], trace.values["acc"][trace.epochs > 0]
-
-
 FIGURES = (
     Figure("figure1", "The model: companion objectives on the blocks of a network", model,
            "Boxes from input over two blocks to softmax; a companion above each block, the clustering loss at the end.",
@@ -196,11 +99,4 @@ FIGURES = (
     Figure("figure4", "High and low feature drift", feature_drift,
            "Two pairs of arrows: one pair at a small angle, one at a wide angle.",
            "Figure 4", "feature drift is the cosine of the angle between two gradients."),
-    Figure("figure5", "t-SNE of the outputs of the first block", block1,
-           "A map of points for each model, each point drawn as its digit.",
-           "Figure 5", "with tensor companions, clusters are already compact and apart after the first block."),
-    Figure("learning-curves", "Loss and accuracy while training", learning,
-           "Two panels of curves over epochs, one line with a band for each model."),
-    Figure("r-ofm", "Accuracy against the auxiliary loss, with the regression of Table 3", regression,
-           "A panel of dots for each model, with a curve fitted to those of one run."),
 )  # fmt: skip

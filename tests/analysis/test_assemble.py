@@ -11,6 +11,8 @@ from statistics import stdev
 import pytest
 
 from benchmark.analysis.assemble import assemble, data_table
+from benchmark.analysis.statistics import CellStatistic
+from benchmark.measure import judge_runs
 from benchmark.papers.paper import load_paper
 from benchmark.papers.protocol import Reading
 from benchmark.plan.cells import PlannedCell, plan_cells
@@ -229,6 +231,46 @@ def test_only_whole_cells_of_the_paper_profile_as_it_stands_get_a_verdict(profil
     runs = specs(profile, **more)
     shelf = Shelf(*(record(spec, 1.0, 0.01) for spec in runs[:made]))
     assert usps(shelf, profile, **more).verdict == verdict
+
+
+@pytest.mark.parametrize(("diverged", "verdict"), [(0, "lower"), (4, "lower"), (5, "incomplete")])
+def test_a_verdict_needs_four_fifths_of_the_planned_runs(diverged, verdict):
+    statuses = ["diverged"] * diverged + ["ok"] * (20 - diverged)
+    shelf = Shelf(*(record(spec, 1.0 + i, 0.01, statuses[i]) for i, spec in enumerate(specs("paper"))))
+    found = usps(shelf, "paper")
+    assert (found.verdict, found.n_ok, found.value) == (verdict, 20 - diverged, pytest.approx(1.0))
+
+
+def test_a_verdict_is_that_of_the_public_rule_on_the_numbers_of_the_runs():
+    losses, accs = list(range(20)), [0.6 + 0.01 * ((7 * i) % 20) for i in range(20)]
+    found = usps(Shelf(*map(record, specs("paper"), losses, accs)), "paper")
+    said = judge_runs(losses, [100 * a for a in accs], 67.9, 2.8, statistic="best", published_runs=20, decimals=1)
+    assert said.name == found.verdict == "consistent"
+    for part in ("difference", "interval90", "interval95", "published_sd", "df"):
+        assert getattr(found.judgement, part) == pytest.approx(getattr(said, part))
+
+
+def test_a_paper_that_is_silent_on_its_runs_is_judged_as_by_a_single_one():
+    (planned,) = plan_cells(Request("paper", tables=("idec2017/table2",), methods=("idec",), datasets=("usps",)))
+    losses, accs = list(range(10)), [0.70 + 0.01 * i for i in range(10)]
+    shelf, paper = Shelf(), load_paper("idec2017")
+    for spec, loss, acc in zip(planned.specs, losses, accs, strict=True):
+        shelf.held[spec.run_id] = [record(spec, loss, acc)]
+    table = assemble(paper, "table2", [planned], shelf.find, lambda r: False, ("paper",))
+    found = cell(table, "usps", method="idec").results["paper"]
+    assert found.value == pytest.approx(70.0)  # the run of lowest loss, which a table shows
+    assert found.judgement.difference == pytest.approx(74.5 - 76.05)  # the mean of single runs, which is judged
+
+
+def test_a_statistic_sees_the_records_of_its_runs_whole(monkeypatch):
+    by_replicate = CellStatistic("latest", lambda runs: max(run.record.spec.replicate for run in runs), lambda _: None)
+    monkeypatch.setattr("benchmark.analysis.assemble.STATISTICS", {"latest": by_replicate})
+    paper = load_paper("tkuco2024")
+    rule = paper.tables["table2"].model_copy(update={"statistic": "latest"})
+    shelf = Shelf(*(record(spec, 1.0, 0.5) for spec in specs()))
+    cells = plan_cells(request("cpu", datasets=("usps",)))
+    table = assemble(replace(paper, tables={"table2": rule}), "table2", cells, shelf.find, lambda r: False, ("paper",))
+    assert cell(table, "usps").results["paper"].value == 4
 
 
 def test_both_readings_stand_side_by_side_each_with_its_own_runs_and_verdict():

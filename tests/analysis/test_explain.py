@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmark.analysis.explain import _unjudged, as_text, explain_cell
+from benchmark.analysis.explain import as_text, explain_cell
+from benchmark.analysis.verdicts import unjudged
 from benchmark.cli import main as cli
 from benchmark.errors import UsageError
 from benchmark.papers.paper import load_paper
@@ -62,8 +63,8 @@ def seed(dataset: str, replicate: int, stream: str) -> int:
 def test_the_answer_has_every_part_and_is_json(tmp_path):
     cell = planned()
     facts = explain_cell(stored(tmp_path, cell), cell, "acc")
-    parts = ["cell", "published", "ours", "runs", "streams", "data", "protocol", "ledger", "environment", "command"]
-    assert list(facts) == parts
+    parts = "cell published ours verdict runs streams data protocol ledger environment command"
+    assert list(facts) == parts.split()
     assert all(facts.values())
     assert json.loads(json.dumps(facts)) == facts
 
@@ -98,8 +99,45 @@ def test_the_command_names_the_setting_and_trains_whatever_is_stored(tmp_path):
 def test_a_cell_without_verdict_says_why(tmp_path):
     asked = Request("paper", tables=("tkuco2024/table3",), methods=("ddc-uco-t",), datasets=("usps",))
     (cell,) = plan_cells(asked)
-    assert "reduced" not in _unjudged(cell, Published(1.0)) and "no number" in _unjudged(cell, None)
-    assert _unjudged(planned(), None) == "none in a reduced profile"
+    assert "reduced" not in unjudged(cell, Published(1.0)) and "no number" in unjudged(cell, None)
+    assert unjudged(planned(), None) == "none in a reduced profile"
+
+
+def judged(results: Path) -> tuple[Session, PlannedCell]:
+    """A whole cell of the paper profile: DDC-UCO_T on USPS."""
+    (cell,) = plan_cells(Request("paper", tables=("tkuco2024/table2",), methods=("ddc-uco-t",), datasets=("usps",)))
+    for i, spec in enumerate(cell.specs):
+        Store(results).save(record(spec, float(i), 0.5 + 0.01 * ((7 * i) % 20)))
+    return Session(results), cell
+
+
+def test_a_verdict_shows_what_it_rests_on_and_can_be_recomputed_from_the_line_it_prints(tmp_path):
+    facts = explain_cell(*judged(tmp_path), "acc")["verdict"]
+    code = facts["recompute"].replace("print(", "(")
+    head, _, call = code.partition("; ")
+    space: dict[str, object] = {}
+    exec(head, space)
+    again = eval(call, space)
+    assert (again.name, again.difference, again.published_sd) == (
+        *(facts["verdict"], facts["difference"], facts["published_sd"]),
+    )
+    assert (list(again.interval90), list(again.interval95)) == (facts["interval90"], facts["interval95"])
+    assert (facts["margin"], facts["published_runs"], facts["runs used"]) == (3.0, 20, 20)
+    assert "predict for the best of 20 runs, minus the published value" in facts["difference is"]
+    assert "larger of the paper's 3.1" in facts["published_sd is"]
+
+
+def test_the_text_shows_the_intervals_of_a_verdict(tmp_path):
+    facts = explain_cell(*judged(tmp_path), "acc")
+    text = as_text(facts)
+    low, high = facts["verdict"]["interval95"]
+    assert f"interval95: [{low:.6g}, {high:.6g}]" in text and "recompute: from benchmark.measure import" in text
+
+
+def test_a_cell_with_too_few_runs_says_what_a_verdict_needs(tmp_path):
+    cell = planned(profile="paper", runs=3, datasets=("usps",))
+    facts = explain_cell(stored(tmp_path, cell), cell, "acc")["verdict"]
+    assert facts["verdict"] == "incomplete" and "80%" in facts["why"] and "recompute" not in facts
 
 
 def test_a_run_that_failed_is_listed_with_its_error_and_is_not_selected(tmp_path):

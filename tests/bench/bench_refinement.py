@@ -23,7 +23,7 @@ from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Budget, Optimiser
 from benchmark.streams import Streams
 from benchmark.training import Batch, RunContext, Terms, TrainingPhase, run_phase
-from methods.baselines.k_means import KMeans
+from methods import KMeans
 
 STEPS = 10
 BATCH = 256
@@ -47,9 +47,6 @@ def phase_of(name: str, x: Tensor, number: int, optimiser: Optimiser, **paramete
     params = estimator.checked_params()
     context = RunContext(Streams("bench", 0), estimator.default_protocol)
     model = estimator.build(params, tuple(x.shape[1:]), context)
-    if estimator.parent(params) is not None:
-        weights = {key: value for key, value in model.state_dict().items() if key != "centres"}
-        context = replace(context, parent=weights)
     phases = iter(estimator.phases(model, params, x, context))
     found = [next(phases) for _ in range(number + 1)][-1]
     return replace(found, spec=found.spec.model_copy(update={"optimiser": optimiser})), context
@@ -61,10 +58,12 @@ def suite(phase: TrainingPhase, context: RunContext, x: Tensor, steps: int = STE
     budget = Budget(unit="steps", amount=steps)
     values = {"budget": budget, "evaluate_every": steps, "batch_size": BATCH, "keep": "last", "sampler": "fixed"}
 
-    def evaluate(batch: Batch) -> tuple[Terms, Tensor]:
+    def forward(model: nn.Module, batch: Batch) -> tuple[Terms, Tensor | None]:
+        if model.training:
+            return phase.forward(model, batch)
         return {term: torch.zeros(())}, torch.zeros(len(batch.x), N_CLUSTERS)
 
-    short = replace(phase, spec=phase.spec.model_copy(update=values), evaluate=evaluate)
+    short = replace(phase, spec=phase.spec.model_copy(update=values), forward=forward)
     return lambda: run_phase(short, x, context)
 
 

@@ -22,9 +22,7 @@ from benchmark.spec import Budget
 from benchmark.streams import Streams
 from benchmark.training import Batch, DeepClusterer, RunContext, Terms, TrainingPhase, run_phase
 from datasets.digits import DIGITS
-from methods.baselines.k_means import KMeans
-from methods.ddc import DDC
-from methods.ddc_uco import DDCUCOT
+from methods import DDC, DDCUCOT, KMeans
 from tests.support.plain_kernels import plain_eigh_distances
 
 STEPS = 2
@@ -72,8 +70,6 @@ def built(method: type[DeepClusterer], **parameters: Any) -> tuple[nn.Module, Tr
     params = estimator.checked_params()
     context = RunContext(Streams("digits", 0), method.default_protocol)
     model = estimator.build(params, tuple(images().shape[1:]), context)
-    if estimator.parent(params) is not None:
-        context = replace(context, parent={k: v for k, v in model.state_dict().items() if k != "centres"})
     *_, last = estimator.phases(model, params, images(), context)
     return model, last, context
 
@@ -87,10 +83,12 @@ def steps_of(method: type[DeepClusterer], **parameters: Any) -> Callable[[], obj
     budget = Budget(unit="steps", amount=STEPS)
     values = {"budget": budget, "evaluate_every": STEPS, "batch_size": BATCH, "keep": "last", "patience": None}
 
-    def evaluate(batch: Batch) -> tuple[Terms, Tensor]:
+    def forward(model: nn.Module, batch: Batch) -> tuple[Terms, Tensor | None]:
+        if model.training:
+            return phase.forward(model, batch)
         return {term: torch.zeros(())}, torch.zeros(len(batch.x), N_CLUSTERS)
 
-    short = replace(phase, spec=phase.spec.model_copy(update=values), evaluate=evaluate)
+    short = replace(phase, spec=phase.spec.model_copy(update=values), forward=forward)
     return lambda: run_phase(short, x, context)
 
 
@@ -122,7 +120,7 @@ def test_plain_ddc_step(benchmark: Any) -> None:
             x = next(batches)
             model.train()
             optimiser.zero_grad()
-            total = objective.total(objective.loss(Batch(x, torch.arange(len(x)))))
+            total = objective.total(phase.forward(model, Batch(x, torch.arange(len(x))))[0])
             total.backward()
             for parameter in model.parameters():
                 nn.utils.clip_grad_norm_(parameter, 10.0)

@@ -13,9 +13,9 @@ import pytest
 from benchmark.catalogue import answers
 from benchmark.catalogue.answers import KEPT, Catalogue, keep, read, remembered, use
 from benchmark.errors import UsageError
-from benchmark.registry import load_plugins
+from benchmark.registry import REGISTRIES, load_plugins
 
-MODULES = {"method": {"plum": "methods.plum"}, "data set": {}, "network": {}}
+MODULES: dict[str, dict[str, str]] = {registry.kind: {} for registry in REGISTRIES}
 
 
 @pytest.fixture(autouse=True)

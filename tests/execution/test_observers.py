@@ -15,7 +15,7 @@ from benchmark.analysis.derived import metric_value
 from benchmark.execution.events import Job, Place
 from benchmark.execution.execute import RunResult, execute
 from benchmark.execution.executors import serial
-from benchmark.execution.observers import OBSERVERS, matched
+from benchmark.execution.observers import matched
 from benchmark.measure import drift, pair_drifts
 from benchmark.measure.mismatch import NotMeasured, cosine, recorded_terms
 from benchmark.papers.protocol import MetricRule
@@ -27,7 +27,7 @@ from benchmark.session import Session
 from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from benchmark.store.merge import merge
-from benchmark.store.observed import recorded
+from benchmark.store.observed import OBSERVERS, recorded
 from benchmark.store.rows import evaluation_cells, evaluation_of
 from benchmark.tables.values import CellResult
 from benchmark.training import DeepClusterer, Snapshot

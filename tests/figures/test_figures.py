@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.analysis import figures
+from benchmark.analysis.stored_numbers import StoredNumbers
 from benchmark.cli import main as cli
 from benchmark.errors import UsageError
 from benchmark.figures import COLOURS, Drawing, Figure, NoNumbers, Numbers, canvas, curve
@@ -46,8 +47,8 @@ def store_runs(results: Path, method: str = "ddc", losses: tuple[float, ...] = (
         Store(results).save(RunRecord(run_id=spec.run_id, spec=spec, **values))
 
 
-def numbers(results: Path, profile: str = "quick") -> figures.StoredNumbers:
-    return figures.StoredNumbers(Session(results), "tkuco2024", profile)
+def numbers(results: Path, profile: str = "quick") -> StoredNumbers:
+    return StoredNumbers(Session(results), "tkuco2024", profile)
 
 
 def test_traces_hold_what_was_stored_and_mark_the_run_with_the_lowest_loss(tmp_path):
@@ -166,9 +167,46 @@ def test_every_declared_figure_draws_or_says_why_not(tmp_path, folder):
 
 
 @pytest.mark.parametrize("folder", figures.figure_folders())
-def test_folders_with_figures_are_packages_so_that_their_imports_are_checked(folder):
+def test_folders_with_drawings_are_packages_so_that_their_imports_are_checked(folder):
     root = ROOT / "paper_tables" / folder
-    assert (root / "__init__.py").is_file()
+    assert (root / "__init__.py").is_file() or not (root / "figures.py").is_file()
+
+
+def test_drawings_take_no_stored_numbers_and_all_else_is_data():
+    declared = {f"{folder}/{name}" for folder in figures.figure_folders() for name in figures.load_figures(folder)}
+    for folder in figures.figure_folders():
+        root = ROOT / "paper_tables" / folder
+        if (root / "figures.py").is_file():
+            source = (root / "figures.py").read_text(encoding="utf-8")
+            assert not any(f"numbers.{verb}(" in source for verb in ("traces", "rows", "scores", "embeddings"))
+    assert len(declared) == 16
+
+
+def test_figures_of_the_paper_come_first_in_their_order():
+    assert list(figures.load_figures("tkuco2024"))[:5] == [f"figure{number}" for number in range(1, 6)]
+    assert list(figures.load_figures("uco2021"))[-1] == "drift-of-pairs"
+
+
+def test_a_figure_without_numbers_is_written_and_its_panel_says_what_is_missing_and_the_command(tmp_path):
+    rule = figures.load_figures("uco2021")["figure2"]
+    drawn = figures.draw_figure(Session(tmp_path), "uco2021", rule, "cpu", "paper")
+    svg, png, text = figures.write_figure(drawn, tmp_path / "out")
+    words = " ".join("".join(node.itertext()) for node in ElementTree.parse(svg).getroot().iter(f"{SVG}text"))
+    assert "no run is stored in the cpu profile" in words
+    assert "run --table uco2021/figure2 --dataset mnist-0-3 --profile cpu" in words
+    assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert "Not drawn: no run is stored" in text.read_text(encoding="utf-8")
+
+
+def test_the_caption_says_what_is_stated_what_ours_says_of_it_and_of_which_runs(tmp_path):
+    rule = figures.load_figures("uco2021")["figure2"]
+    results = ROOT / "results"
+    drawn = figures.draw_figure(Session(tmp_path, shipped=results / "stored"), "uco2021", rule, None, "paper")
+    told = drawn.caption.partition("Ours: ")[2]
+    assert told.startswith(
+        "The mismatch of DDC-UCO lies below that of DDC-AE at every evaluation: agrees (at 101 of 101"
+    )
+    assert "5 runs)" in told and "profile cpu" in told and "reading paper" in told and "data MNIST" in told
 
 
 def test_equal_numbers_give_equal_bytes():
@@ -216,6 +254,7 @@ def test_the_command_lists_draws_and_fails_for_a_missing_figure_asked_for_by_nam
     bad = runner.invoke(cli.app, ["figures", "--figure", "tkuco2024/figure5", *results])
     assert bad.exit_code == 1
     assert "embed" in str(bad.exception)
+    assert (tmp_path / "figures" / "tkuco2024" / "figure5.svg").is_file()
     wrong = runner.invoke(cli.app, ["figures", "--figure", "tkuco2024/figur3", *results])
     assert "did you mean 'figure" in str(wrong.exception)
 

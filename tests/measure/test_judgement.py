@@ -189,6 +189,24 @@ def test_all_cases_are_honest_that_can_be_and_false_verdicts_are_5_percent_on_av
     assert np.mean([h.higher + h.lower for h in found.values()]) <= 0.05
 
 
+def test_the_mean_of_best_over_bootstrap_samples_is_judged_honestly_as_a_best():
+    found = {case: simulate(case, 1000, seed=3) for case in cases(["boot_mean"])}
+    honest = [h for case, h in found.items() if not case.undecidable]
+    assert len(found) - len(honest) == 2
+    assert all(h.coverage >= 0.92 - 0.025 for h in honest)
+    assert all(h.higher + h.lower <= 0.08 + 0.025 for h in honest)
+    assert np.mean([h.higher + h.lower for h in found.values()]) <= 0.05
+
+
+def test_a_small_printed_sd_is_taken_as_it_is_and_only_0_as_rounded():
+    """Runs without spread leave the published side alone: .3 of the sd stays .3, though the value has no decimals."""
+    same = (np.ones(5), np.full(5, 66.8))
+    found = judge_runs(*same, 67.0, 0.3, statistic="mean", published_runs=20, decimals=0)
+    assert found.published_sd == pytest.approx(math.hypot(0.3, 1 / math.sqrt(12)))
+    rounded = judge_runs(*same, 67.0, 0.0, statistic="mean", published_runs=20, decimals=0)
+    assert rounded.published_sd == pytest.approx(math.hypot(0.5, 1 / math.sqrt(12)))
+
+
 def test_the_simulation_asks_the_rule_that_people_call():
     """For some sets of runs, share by share, `judge_runs` gives what the simulation counts."""
     case, sets = Case("best", 3.0, -0.9, 20, 10, True), 300

@@ -93,6 +93,14 @@ def test_degenerate_partitions_follow_scikit_learn(y_true: list[int], y_pred: li
     assert scores["ari"] == pytest.approx(adjusted_rand_score(y_true, y_pred), abs=1e-15)
 
 
+@pytest.mark.parametrize("n", [5, 56, 63, 2999])
+def test_nmi_of_one_class_and_many_clusters_is_zero_exactly(n: int) -> None:
+    """With 56 clusters of one sample each, rounding left 7e-9 to the geometric mean."""
+    one, many = np.zeros(n, dtype=int), np.arange(n)
+    for average in ("arithmetic", "geometric"):
+        assert nmi(one, many, average) == nmi(many, one, average) == 0.0
+
+
 def test_nmi_is_arithmetic_unless_told_otherwise() -> None:
     y_true, y_pred = noisy_labels(3, 9)
     assert nmi(y_true, y_pred) == nmi(y_true, y_pred, "arithmetic") < nmi(y_true, y_pred, "geometric")

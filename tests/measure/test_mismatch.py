@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from benchmark.measure import drift, ofm, pair_drifts, purity, r_ofm
-from benchmark.measure.mismatch import NotMeasured, calinski_harabasz, cosine, davies_bouldin, gram_entries, purity_gain
+from benchmark.measure.mismatch import NotMeasured, calinski_harabasz, cosine, davies_bouldin, gram_entries
 
 RNG = np.random.default_rng(7)
 GRADIENTS = {name: RNG.standard_normal(50) for name in ("separation", "simplex", "companion_1", "companion_2")}
@@ -111,6 +111,8 @@ def test_the_slope_scales_with_the_unit_of_the_loss_and_r2_does_not(shift, unit)
         ([1.0, 2.0, 3.0], [0.1, 0.2, 0.3], "3 evaluations are too few"),
         ([1.0] * 9, np.arange(9) / 9, "never changes"),
         (np.arange(9), [0.5] * 9, "never changes"),
+        ([1.0] * 5 + [2.0] * 4, np.arange(9) / 9, "2 different losses are too few"),
+        ([0.3, 0.1 + 0.2, 0.5] * 3, np.arange(9) / 9, "2 different losses are too few"),
         ([math.nan, *range(8)], np.arange(9) / 9, "not finite"),
     ],
 )
@@ -140,14 +142,3 @@ def test_purity_is_the_share_of_points_whose_nearest_other_point_is_of_their_cla
     points = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.2, 0.0], [5.3, 0.0]])
     assert purity(points, np.array([0, 0, 1, 1, 1])) == 1.0
     assert purity(points, np.array([0, 1, 1, 1, 0])) == pytest.approx(1 / 5)
-
-
-def test_the_gain_in_purity_is_that_of_pairs_of_samples():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 100)
-    apart, mixed = labels[:, None] * 50 + rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
-    mean, low, high = purity_gain(apart, mixed, labels)
-    assert mean == pytest.approx(1 - purity(mixed, labels)) and 0 < low < mean < high
-    lost = 1 - purity(mixed, labels)  # each sample gains one or nothing
-    assert high - mean == pytest.approx(1.96 * math.sqrt(lost * (1 - lost) / 199), rel=1e-6)
-    assert purity_gain(mixed, mixed, labels) == (0, 0, 0)

@@ -17,13 +17,12 @@ from benchmark.measure import bootstrap_best
 from benchmark.measure.selection import (
     SELECTIONS,
     Distribution,
-    Estimate,
     best_distribution,
     interquartile_mean,
     max_distribution,
-    mean_estimate,
     selection_probabilities,
     selection_regret,
+    standard_error,
     summary,
 )
 
@@ -117,22 +116,11 @@ def test_the_bootstrap_maximum_follows_the_values_whatever_the_losses() -> None:
     assert found == pytest.approx({1.0: 1 / 27, 2.0: 8 / 27 - 1 / 27, 3.0: 1 - 8 / 27})
 
 
-def test_distribution_has_the_moments_and_quantiles_of_scipy() -> None:
+def test_distribution_has_the_moments_of_scipy() -> None:
     ours = Distribution((5.0, 1.0, 3.0), (0.2, 0.5, 0.3))
     oracle = stats.rv_discrete(values=([1, 3, 5], [0.5, 0.3, 0.2]))
     assert ours.mean == pytest.approx(oracle.mean())
     assert ours.sd == pytest.approx(oracle.std())
-    for level in (0.01, 0.49, 0.51, 0.79, 0.81, 1.0):
-        assert ours.quantile(level) == oracle.ppf(level)
-
-
-def test_quantiles_at_a_jump_are_the_lower_value_despite_rounding() -> None:
-    twentieths = Distribution(tuple(float(i) for i in range(20)), (0.05,) * 20)
-    assert [twentieths.quantile(k / 20) for k in range(1, 21)] == list(range(20))
-
-
-def test_quantile_zero_is_the_lowest_value_that_can_occur() -> None:
-    assert Distribution((1.0, 2.0, 3.0), (0.0, 0.5, 0.5)).quantile(0.0) == 2.0
 
 
 @pytest.mark.parametrize(
@@ -148,12 +136,6 @@ def test_quantile_zero_is_the_lowest_value_that_can_occur() -> None:
 def test_what_is_no_distribution_is_refused(values: tuple, probabilities: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Distribution(values, probabilities)
-
-
-@pytest.mark.parametrize("level", [-0.1, 1.1, math.nan])
-def test_levels_outside_0_to_1_are_refused(level: float) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        Distribution((1.0,), (1.0,)).quantile(level)
 
 
 LOSSES, VALUES = [0.3, 0.1, 0.2, 0.1, 0.9], [70.0, 60.0, 90.0, 64.0, 50.0]
@@ -174,17 +156,17 @@ def test_boot_mean_is_the_expected_best_of_a_resample() -> None:
     assert SELECTIONS["boot_mean"].value(LOSSES, VALUES) == pytest.approx(expected)
 
 
-def test_only_best_mean_max_and_boot_mean_are_judged() -> None:
-    assert {name for name, rule in SELECTIONS.items() if rule.judged} == {"best", "mean", "max", "boot_mean"}
+def test_every_selection_but_the_spread_has_a_better_direction() -> None:
+    assert {name for name, rule in SELECTIONS.items() if not rule.ranked} == {"sd"}
 
 
-def test_uncertainty_of_each_selection_is_that_of_its_statistic() -> None:
-    found = {name: rule.uncertainty(LOSSES, VALUES) for name, rule in SELECTIONS.items()}
+def test_the_sd_of_each_selection_is_that_of_its_statistic() -> None:
+    found = {name: rule.sd(LOSSES, VALUES) for name, rule in SELECTIONS.items()}
     assert found == {
-        "best": best_distribution(LOSSES, VALUES),
-        "boot_mean": best_distribution(LOSSES, VALUES),
-        "mean": mean_estimate(VALUES),
-        "max": max_distribution(VALUES),
+        "best": best_distribution(LOSSES, VALUES).sd,
+        "boot_mean": best_distribution(LOSSES, VALUES).sd,
+        "mean": pytest.approx(stats.sem(VALUES)),
+        "max": max_distribution(VALUES).sd,
         "sd": None,
     }
 
@@ -193,17 +175,15 @@ def test_uncertainty_of_each_selection_is_that_of_its_statistic() -> None:
 def test_selections_without_losses_serve_methods_without_a_loss(name: str) -> None:
     rule = SELECTIONS[name]
     assert rule.value([], VALUES) == rule.value(LOSSES, VALUES)
-    assert rule.uncertainty([], VALUES) == rule.uncertainty(LOSSES, VALUES)
+    assert rule.sd([], VALUES) == rule.sd(LOSSES, VALUES)
 
 
 def test_the_mean_has_the_standard_error_of_scipy() -> None:
-    ours = mean_estimate(VALUES)
-    assert isinstance(ours, Estimate)
-    assert (ours.mean, ours.sd, ours.df) == pytest.approx((66.8, stats.sem(VALUES), 4))
+    assert standard_error(VALUES) == pytest.approx(stats.sem(VALUES))
 
 
 def test_one_run_tells_no_spread() -> None:
-    assert mean_estimate([80.0]) is None
+    assert standard_error([80.0]) is None
     assert math.isnan(SELECTIONS["sd"].value([0.1], [80.0]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -16,8 +17,7 @@ from benchmark.spec import Phase, Protocol
 from benchmark.streams import Streams
 from benchmark.training import Batch, RunContext, Terms
 from datasets.digits import DIGITS
-from methods.ddc import DDC, DDCAE
-from methods.ddc_uco import DDCUCON, DDCUCOT
+from methods import DDC, DDCAE, DDCUCON, DDCUCOT
 from tests.support.paper_files import written_rules
 
 CLASSES = {"ddc": DDC, "ddc-ae": DDCAE, "ddc-uco-n": DDCUCON, "ddc-uco-t": DDCUCOT}
@@ -54,7 +54,7 @@ class Problem:
         [self.objective] = self.phase.objectives
 
     def terms(self) -> Terms:
-        return self.objective.loss(self.batch)
+        return self.phase.forward(self.model, self.batch)[0]
 
     def total(self) -> float:
         return self.objective.total(self.terms()).item()
@@ -258,7 +258,7 @@ EVERYWHERE = {"width", "width_rule", "width_average", "bandwidth", "divergence_f
 # The loss of one batch of maps in training mode cannot see these; they have tests of their own, here or with the
 # networks. Another number of clusters or network is another model.
 UNSEEN = {"n_clusters", "network", "batch_norm_momentum", "detach_assignments", "vector_kernel"}
-UNSEEN |= {"negligible_weight", "precision"}
+UNSEEN |= {"negligible_weight", "precision", "distance_gradient"}
 
 
 @every_method
@@ -322,3 +322,18 @@ def test_leaving_out_negligible_kernel_entries_changes_gradients_by_less_than_a_
         problem.objective.total(problem.terms()).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in problem.model.parameters()]).double())
     assert ((gradients[1] - gradients[0]).norm() / gradients[0].norm()).item() < 1e-6
+
+
+@every_method
+def test_the_authors_distance_gradient_changes_directions_but_no_loss(name):
+    """K15: the losses stay what they are; by way of its kernel the hidden layer is pushed elsewhere."""
+    exact, authors = (Problem(name, distance_gradient=rule) for rule in ("exact", "authors"))
+    assert {k: v.item() for k, v in exact.terms().items()} == {k: v.item() for k, v in authors.terms().items()}
+    pushes = []
+    for problem in (exact, authors):
+        output = problem.output()
+        kernel_only = replace(output, assignments=output.assignments.detach())
+        terms = problem.method.terms(problem.model, kernel_only, problem.batch, problem.params)
+        loss = terms["separation"] + terms["simplex"]
+        pushes.append(torch.autograd.grad(loss, output.hidden)[0].flatten())
+    assert torch.cosine_similarity(*pushes, dim=0) < 0.97

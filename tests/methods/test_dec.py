@@ -275,7 +275,9 @@ def test_a_thousandth_is_held_to_the_last_digit(moved, n):
     before = torch.zeros(n, dtype=torch.int64)
     after = before.clone()
     after[:moved] = 1
-    targets = Targets(lambda: torch.nn.functional.one_hot(after, 2).float() + 0.1, before, 140, 0.001)
+    now = [before]
+    targets = Targets(lambda: torch.nn.functional.one_hot(now[0], 2).float() + 0.1, before, 140, 0.001)
+    now[0] = after
     targets.renew(140)
     assert targets.settled(140) == (moved * 1000 < n)
     assert not targets.settled(141)  # asked between two renewals
@@ -295,7 +297,7 @@ def test_shared_and_fresh_pre_training_give_equal_children(name, pretraining):
     layer = run.phases["pretrain"].model_copy(update={"budget": Budget(unit="steps", amount=3)})
     run = Protocol(phases={"layer": layer, **run.phases})
     child = small(METHODS[name], run, pretraining=pretraining, **own)
-    parent = METHODS[child.parent(child.checked_params())]
+    parent = METHODS[child.pretrained_by]
     params = {field: getattr(child, field) for field in parent.Params.model_fields}
     streams = [RunContext(Streams("toy", 5), run) for _ in range(3)]
     weights = parent(**params).fit(x, run=streams[0]).model_.state_dict()

@@ -16,7 +16,7 @@ from benchmark.spec import Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
 from datasets import load_dataset
-from methods.baselines.k_means import KMeans
+from methods import KMeans
 
 
 @cache

@@ -48,6 +48,40 @@ def test_squared_distance_gradients_match_finite_differences():
     assert torch.autograd.gradcheck(squared_distances, (x,))
 
 
+def test_the_authors_gradient_of_distances_is_their_formula_for_an_incoming_gradient():
+    x = torch.randn(7, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    g = torch.randn(7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    d2 = squared_distances(x, gradient="authors")
+    assert torch.equal(d2, squared_distances(x))
+    (found,) = torch.autograd.grad(d2, x, g)
+    rows, given = x.detach().reshape(7, 6).numpy(), g.numpy()
+    expected = np.zeros_like(rows)
+    for i in range(7):
+        for j in range(7):
+            expected[i] += 4 * given[i, j] * (rows[i] - rows[j])
+    np.testing.assert_allclose(found.reshape(7, 6), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_authors_gradient_is_the_true_one_for_symmetric_incoming_gradients_only():
+    x = torch.randn(9, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    g = torch.randn(9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def gradients(incoming: torch.Tensor) -> list[torch.Tensor]:
+        return [
+            torch.autograd.grad(squared_distances(x, gradient=rule), x, incoming)[0] for rule in ("exact", "authors")
+        ]
+
+    exact, authors = gradients(g + g.T)
+    np.testing.assert_allclose(authors, exact, rtol=1e-9, atol=1e-9)
+    exact, authors = gradients(g.triu(1))
+    assert torch.cosine_similarity(exact.flatten(), authors.flatten(), dim=0) < 0.95
+
+
+def test_an_unknown_gradient_of_distances_is_refused():
+    with pytest.raises(ValueError, match="exact, authors"):
+        squared_distances(torch.zeros(2, 2), gradient="symmetric")
+
+
 def test_gradients_of_identical_samples_vanish():
     x = torch.full((6, 4), 0.1, requires_grad=True)
     squared_distances(x).sum().backward()

@@ -16,8 +16,8 @@ from benchmark.registry import NETWORKS
 from benchmark.spec import Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
-from methods.ddc import DDC, DDCAE, DDCNetwork
-from methods.ddc_uco import DDCUCON, DDCUCOT
+from methods import DDC, DDCAE, DDCUCON, DDCUCOT
+from methods.ddc import DDCNetwork
 from methods.parts.networks import CNN_SMALL, Backbone, BatchNorm, Decoder, initialise, network_named
 
 KERAS = BatchNorm(0.99, 1e-3)

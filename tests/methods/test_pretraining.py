@@ -87,7 +87,9 @@ def error_gradient(decoded: np.ndarray, x: np.ndarray, rule: str) -> np.ndarray:
     return factor * (decoded - x) / len(x)
 
 
-def train_layer(model: NumpyAutoencoder, number: int, streams: Streams, steps: int, noise: float, rule: str) -> None:
+def train_layer(
+    model: NumpyAutoencoder, number: int, streams: Streams, steps: int, noise: float, rule: str, places: str = "all"
+) -> None:
     """Train a denoising auto-encoder of one layer (Xie et al. 2016, section 3.2)."""
     name, model.velocities = f"layer-{number + 1}", {}
     generator = streams.torch(f"noise:{name}")
@@ -100,10 +102,11 @@ def train_layer(model: NumpyAutoencoder, number: int, streams: Streams, steps: i
         x = samples()[index].astype(np.float64)
         for before in ENCODER[:number]:
             x = np.maximum(model.linear(before, x), 0)
-        corrupted = x * mask(x.shape)
+        corrupted = x if places == "hidden" and number == 0 else x * mask(x.shape)
         linear = model.linear(encoder, corrupted)
         hidden = linear if number == len(ENCODER) - 1 else np.maximum(linear, 0)
-        kept = mask(hidden.shape)
+        last = places == "hidden" and number == len(ENCODER) - 1
+        kept = np.ones_like(hidden) if last else mask(hidden.shape)
         output = model.linear(decoder, hidden * kept)
         decoded = output if number == 0 else np.maximum(output, 0)
         upstream = error_gradient(decoded, x, rule) * (1.0 if number == 0 else output > 0)
@@ -155,6 +158,13 @@ def test_layers_one_by_one_and_the_whole_are_trained_as_in_numpy(noise, rule):
     train_whole(truth, streams, 5, rule)
     assert_close(state(model), truth.values)
     assert all(np.abs(truth.values[name] - value).max() > 1e-3 for name, value in before.items())
+
+
+def test_noise_in_hidden_places_leaves_the_samples_and_the_last_layer_alone():
+    model, truth, streams = fitted(protocol(7, 0), noise_places="hidden"), untrained(), Streams("", 3)
+    for number in range(len(ENCODER)):
+        train_layer(truth, number, streams, 7, 0.2, "mean", "hidden")
+    assert_close(state(model), truth.values)
 
 
 @pytest.mark.parametrize("replicate", [0, 1])

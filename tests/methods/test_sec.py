@@ -10,8 +10,8 @@ from sklearn.metrics import adjusted_rand_score
 from benchmark.spec import Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
-from methods.baselines.k_means import KMeans
-from methods.baselines.sec import SEC, Regression, neighbour_graph, normalised
+from methods import SEC, KMeans
+from methods.baselines.sec import Regression, neighbour_graph, normalised
 
 
 def groups(n: int = 90, d: int = 5) -> tuple[np.ndarray, np.ndarray]:

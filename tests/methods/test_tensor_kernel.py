@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets import load_dataset
-from methods.ddc import DDC
+from methods import DDC
 from methods.parts import projectors
 from methods.parts.kernels import gaussian_kernel, tensor_distances
 
@@ -354,7 +354,7 @@ def test_a_step_on_batches_of_mnist_size_takes_less_than_400_mib_above_the_libra
     program = f"""
 import torch
 torch.set_num_threads(1)
-from methods.ddc_uco import DDCUCOT
+from methods import DDCUCOT
 from datasets.digits import DIGITS
 
 def peak():

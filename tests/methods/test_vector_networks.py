@@ -10,8 +10,7 @@ from torch import nn
 
 from benchmark.measure import clustering_accuracy
 from benchmark.streams import Streams
-from methods.ddc import DDC, DDCAE
-from methods.ddc_uco import DDCUCON, DDCUCOT
+from methods import DDC, DDCAE, DDCUCON, DDCUCOT
 from methods.parts.kernels import squared_distances
 from methods.parts.networks import BatchNorm, initialise, network_named
 from methods.parts.recurrent_networks import GRU_2X32

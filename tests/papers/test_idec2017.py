@@ -336,7 +336,7 @@ def test_figure_3_names_the_command_where_runs_are_stored_and_embeddings_are_not
     stored(tmp_path)
     assert "embed idec2017/table2 idec digits" in drawn(tmp_path, "figure3").missing
     assert (
-        "--tap embedding --projection tsne --epoch 0 --epoch 15 --epoch 30 --samples 1000"
+        "--tap embedding --projection tsne --samples 1000 --epoch 0 --epoch 15 --epoch 30"
         in drawn(tmp_path, "figure3").missing
     )
 

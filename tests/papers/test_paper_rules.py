@@ -92,6 +92,27 @@ def test_the_expected_best_has_the_bootstrap_sd_of_the_paper():
     assert (found.value, found.sd) == (87.0, 3.0)
 
 
+def test_papers_say_of_how_many_runs_their_numbers_are_or_are_silent():
+    """Sections 6 of tkuco2024, 3 of uco2021 and 16 of dtkc2019 state 20 runs; idec2017 states none (I10)."""
+    said = {
+        f"{name}/{table}": rule.published_runs
+        for name in ("tkuco2024", "uco2021", "dtkc2019", "idec2017")
+        for table, rule in load_paper(name).tables.items()
+        if rule.kind == "results" and any(row["table"] == rule.published for row in load_paper(name).published)
+    }
+    silent = {"idec2017/table2", "tkuco2024/table3"}  # R-OFM is of one run, and not judged
+    assert {table for table, runs in said.items() if runs is None} == silent
+    assert {runs for table, runs in said.items() if table not in silent} == {20}
+    assert printed("acc-mean").runs == 20
+
+
+def test_a_printed_sd_of_zero_is_known_to_half_a_unit_of_its_last_digit():
+    """dtkc2019 prints two digits of fractions: an sd of .00 over 20 runs is up to .5 points, .11 of their mean."""
+    assert printed("acc-mean").least_sd == pytest.approx(0.5 / math.sqrt(20))
+    assert printed("acc-boot", table="table11").least_sd == pytest.approx(0.5)
+    assert printed("acc-best").least_sd == 0.0
+
+
 def test_a_published_number_is_shown_with_the_decimals_that_its_paper_prints():
     """idec2017 prints 76.05, tkuco2024 96.0 (6.4), dtkc2019 .83, which is 83 %; R-OFM has three decimals."""
 

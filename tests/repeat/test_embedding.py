@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.analysis.figures import StoredNumbers
+from benchmark.analysis.stored_numbers import StoredNumbers
 from benchmark.errors import UsageError, UserError
 from benchmark.execution.events import Job, Place
 from benchmark.execution.execute import RunResult, execute
@@ -70,7 +70,7 @@ def test_the_run_is_made_again_with_one_thread_as_all_runs_are(cell, results, mo
         threads.append(torch.get_num_threads())
         return execute(spec, **options)
 
-    monkeypatch.setattr("benchmark.repeat.embedding.execute", noting)
+    monkeypatch.setattr("benchmark.repeat.artefacts.execute", noting)
     torch.set_num_threads(2)
     try:
         embed_best(Session(results), cell, "block1_pool", "pca")
@@ -143,7 +143,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         amounts.append(spec.protocol.phases["train"].budget.amount)
         return execute(spec, **arguments)
 
-    monkeypatch.setattr("benchmark.repeat.embedding.execute", watched)
+    monkeypatch.setattr("benchmark.repeat.artefacts.execute", watched)
     return amounts
 
 

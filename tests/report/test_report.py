@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.measure import judge_runs
 from benchmark.papers.paper import load_paper
 from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
@@ -134,6 +136,15 @@ def test_nothing_is_loaded_from_elsewhere(built):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r'(?:src|href)="(?:https?:)?//', text), path
         assert "@import" not in text and "fetch(" not in text
+
+
+def test_the_page_of_a_cell_shows_what_its_verdict_rests_on_and_how_to_ask_again(built):
+    text = html.unescape(page(built, "cells/tkuco2024-table2-paper-paper-ddc-usps.html"))
+    call = re.search(r"<pre>from benchmark.measure import judge_runs; print\((judge_runs\(.*?\))\)</pre>", text)
+    found = eval(call[1], {"judge_runs": judge_runs})
+    low, high = found.interval95
+    assert f"<td>{found.name}</td>" in text and f"<td>{low:+.2f} to {high:+.2f}</td>" in text
+    assert "none in a reduced profile" in cell_page(built)
 
 
 def test_every_picture_has_a_name(built):

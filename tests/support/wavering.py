@@ -59,22 +59,18 @@ class Wavering(DeepClusterer):
         noise, mixing = context.streams.torch("noise"), context.streams.numpy("mixing")
         parameters = list(model.parameters())
 
-        def reconstruct(batch: Batch) -> Terms:
+        def reconstruct(model: Any, batch: Batch) -> tuple[Terms, Tensor]:
             flat = batch.x.flatten(1)
-            noisy = flat + 0.1 * torch.randn(flat.shape, generator=noise)
-            return {"reconstruction": (model["decoder"](model["encoder"](noisy)) - flat).square().mean()}
-
-        def judged(batch: Batch) -> tuple[Terms, Tensor]:
-            flat = batch.x.flatten(1)
-            hidden = model["encoder"](flat)
+            noisy = flat + 0.1 * torch.randn(flat.shape, generator=noise) if model.training else flat
+            hidden = model["encoder"](noisy)
             return {"reconstruction": (model["decoder"](hidden) - flat).square().mean()}, model["head"](hidden)
 
         yield TrainingPhase(
             "pretrain",
             context.protocol.phases["pretrain"],
             model,
-            [Objective(parameters, reconstruct, {"reconstruction": 1.0})],
-            judged,
+            [Objective(parameters, {"reconstruction": 1.0})],
+            reconstruct,
         )
         start = model["head"].weight.detach().clone()  # the second phase depends on where the first one ended
         targets = torch.zeros(len(x), 5)
@@ -85,13 +81,11 @@ class Wavering(DeepClusterer):
                 model.eval()
                 targets.mul_(share).add_((1 - share) * model["head"](model["encoder"](x.flatten(1))).softmax(1))
 
-        def distance(batch: Batch) -> Terms:
+        def distance(model: Any, batch: Batch) -> tuple[Terms, Tensor]:
             alpha = model["head"](model["encoder"](batch.x.flatten(1))).softmax(1)
             pull = (model["head"].weight - start).square().sum()
-            return {"distance": (alpha - targets[batch.index].roll(1, 1)).square().mean(), "pull": pull}
-
-        def evaluated(batch: Batch) -> tuple[Terms, Tensor]:
-            return distance(batch), model["head"](model["encoder"](batch.x.flatten(1)))
+            targets = batch.given["targets"].roll(1, 1)
+            return {"distance": (alpha - targets).square().mean(), "pull": pull}, alpha
 
         def recall(state: Mapping[str, Tensor]) -> None:
             targets.copy_(state["targets"])
@@ -100,8 +94,9 @@ class Wavering(DeepClusterer):
             "train",
             context.protocol.phases["train"],
             model,
-            [Objective(parameters, distance, {"distance": 1.0, "pull": 0.1})],
-            evaluated,
+            [Objective(parameters, {"distance": 1.0, "pull": 0.1})],
+            distance,
+            given={"targets": targets},
             hooks=(Hook(3, move),),
             carry=Carry(lambda: {"targets": targets}, recall),
         )

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from benchmark.errors import UsageError
+from benchmark.measure import Judgement
 from benchmark.papers.published import Published
 from benchmark.tables import render_table, render_tables
 from benchmark.tables.values import Cell, CellResult, Column, DataTable, Row, TableResult
@@ -21,6 +22,7 @@ STAND_IN = tuple(
     for metric in ("ACC", "NMI")
 )
 BETTER = {"acc": True, "nmi": True}
+JUDGEMENT = Judgement("equivalent", -0.5, (-2.75, 1.75), (-3.25, 2.25), 2.125, 24.0, 20)
 
 
 def ran(value: float, sd: float | None = None, verdict: str = "", n: int = 20, **more: int) -> CellResult:
@@ -37,7 +39,7 @@ def empty(verdict: str, n: int = 20) -> CellResult:
 
 
 def cell(published: tuple[float, float | None] | None, *results: CellResult, note: str = "") -> Cell:
-    number = Published(*published, note) if published else None
+    number = Published(*published, note, runs=20) if published else None
     return Cell(number, dict(zip(("paper", "code"), results, strict=False)))
 
 
@@ -45,12 +47,15 @@ def row(label: str, *cells: Cell, **more: bool) -> Row:
     return Row(label.lower().strip("*").replace("_", "-"), label, cells=cells, **more)
 
 
+JUDGED = replace(ran(87.94, 2.04, "equivalent"), judgement=JUDGEMENT)
+
+
 def full() -> TableResult:
     """A paper-profile table in both readings with every verdict, failures, stale runs and a reference row."""
     rows = (
         row(
             "DDC",
-            cell((88.2, 2.1), ran(87.94, 2.04, "equivalent"), ran(80.06, 1.0, "lower", collapsed=1)),
+            cell((88.2, 2.1), JUDGED, ran(80.06, 1.0, "lower", collapsed=1)),
             cell((87.7, 2.3), ran(91.3, 2.2, "higher"), ran(86.0, 5.1, "consistent", diverged=2, failed=1)),
             cell((67.9, 2.8), ran(71.25, 3.4, "incomplete", n=5, missing=2), empty("not run")),
             cell((70.1, None), empty("no data"), empty("not implemented")),
@@ -59,7 +64,7 @@ def full() -> TableResult:
             "DDC-UCO_T",
             cell((96.0, 6.4), ran(90.0, 2.06, "consistent", stale=3), ran(84.0, 4.0, "lower")),
             cell((91.7, 5.2), ran(90.9, 0.5, "equivalent"), ran(85.9, 0.2, "equivalent")),
-            cell((75.6, 3.1), ran(76.0, 0.0, "equivalent"), ran(75.1, None, "consistent")),
+            cell((75.6, 3.1), ran(76.0, 0.0, "equivalent"), ran(75.1, None, "not judged")),
             cell((77.4, 2.5), ran(77.0, 0.4, "equivalent"), ran(72.0, 0.4, "lower")),
         ),
         row(
@@ -316,6 +321,31 @@ def test_csv_holds_the_exact_numbers_of_every_cell_and_reading() -> None:
     first, incomplete = lines[0], lines[4]
     assert float(first["difference"]) == pytest.approx(-0.26) and first["devices"] == "cpu"
     assert (incomplete["verdict"], incomplete["missing"], incomplete["difference"]) == ("incomplete", "2", "")
+
+
+def test_csv_says_what_a_verdict_rests_on() -> None:
+    first, second, *_ = lines_of(render_table(full(), "csv"))
+    ground = ("predicted_difference", "low90", "high90", "low95", "high95", "margin", "judged_sd", "published_runs")
+    assert [float(first[name]) for name in ground] == [-0.5, -2.75, 1.75, -3.25, 2.25, 3.0, 2.125, 20]
+    assert [second[name] for name in ground] == [""] * 8
+    header = list(first)
+    start = header.index("verdict") + 1
+    assert tuple(header[start : start + 8]) == ground
+
+
+def test_a_number_that_no_rule_judges_says_so_and_the_legend_explains_it() -> None:
+    plain = one_column(row("a", cell((80.0, 1.0), ran(80.0, 1.0, "not judged"))))
+    text = render_table(plain, "md")
+    assert re.search(r"\| verdict +\| +not judged \|", text) and "Not judged: no rule" in text
+    assert "Not judged" not in render_table(one_column(row("a", cell((80.0, 1.0), ran(80.0, 1.0, "lower")))), "md")
+
+
+@pytest.mark.parametrize(("runs", "said"), [(20, "of 20 runs,"), (None, "of a single run, where the paper is silent,")])
+def test_a_table_says_of_how_many_runs_verdicts_take_its_published_values(runs: int | None, said: str) -> None:
+    judged = Cell(Published(80.0, runs=runs), {"paper": ran(80.0, 1.0, "lower")})
+    assert f"as a draw {said}" in render_table(one_column(row("a", judged)), "md")
+    unjudged = Cell(Published(80.0, runs=runs), {"paper": ran(80.0, 1.0)})
+    assert "as a draw" not in render_table(one_column(row("a", unjudged)), "md")
 
 
 def test_csv_does_not_round() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from benchmark.spec import Budget, Clip, Optimiser, Phase, Protocol
 from benchmark.streams import Streams
 from benchmark.training import Batch, Diverged, Hook, Objective, RunContext, TrainingPhase, clip_gradients, run_phase
+from benchmark.training.optimisation import build_optimiser, set_learning_rate
 
 torch.set_num_threads(1)
 
@@ -45,7 +46,7 @@ class LeastSquares:
         self.x, self.y = torch.tensor(X[:n]), torch.tensor(Y[:n])
         self.model = Weight(3)
         self.batches: list[list[int]] = []
-        self.objective = Objective(list(self.model.parameters()), self.loss, {"fit": 1.0, "size": 0.1})
+        self.objective = Objective(list(self.model.parameters()), {"fit": 1.0, "size": 0.1})
         self.spec = Phase(**{"optimiser": SGD, "batch_size": 4, "keep": "last", "evaluate_every": 1} | spec)
         self.name = name
 
@@ -54,15 +55,14 @@ class LeastSquares:
         error = batch.x @ self.model.w - self.y[batch.index]
         return {"fit": error.square().mean(), "size": self.model.w.square().sum()}
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        self.batches.append(batch.index.tolist())
-        return self.terms(batch)
-
-    def evaluate(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(self, model: Weight, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
+        assert model is self.model and model.training == torch.is_grad_enabled()
+        if model.training:
+            self.batches.append(batch.index.tolist())
         return self.terms(batch), nn.functional.one_hot(batch.index % 3, 3)
 
     def train(self, streams: Streams | None = None, hooks: Any = (), stop: Any = None, **context: Any) -> Any:
-        phase = TrainingPhase(self.name, self.spec, self.model, [self.objective], self.evaluate, hooks, stop)
+        phase = TrainingPhase(self.name, self.spec, self.model, [self.objective], self.forward, hooks=hooks, stop=stop)
         self.snapshots: list[Any] = []
         observers = (self.snapshots.append, *context.pop("observers", ()))
         return run_phase(
@@ -221,7 +221,7 @@ def test_stop_is_asked_before_every_step_and_ends_the_phase_with_an_evaluation()
 
 def test_a_phase_without_clusters_shows_losses_and_no_assignments():
     plain, blind = LeastSquares(budget=epochs(2)), LeastSquares(budget=epochs(2))
-    blind.evaluate = lambda batch: (blind.terms(batch), None)
+    blind.forward = lambda model, batch: (blind.terms(batch), None)
     kept = [task.train().kept for task in (plain, blind)]
     assert [(s.step, s.total) for s in plain.snapshots] == [(s.step, s.total) for s in blind.snapshots]
     assert [s.assignments for s in blind.snapshots] == [None] * 3 and kept[1].assignments is None
@@ -234,16 +234,16 @@ def test_objectives_are_stepped_in_order_each_with_its_own_optimiser():
         generator.w.fill_(1.0)
         critic.w.fill_(3.0)
     model = nn.ModuleList([generator, critic])
-    first = Objective(list(generator.parameters()), lambda _: {"a": (generator.w * critic.w).sum()}, {"a": 2.0})
-    second = Objective(
-        list(critic.parameters()),
-        lambda _: {"b": (critic.w - generator.w).square().sum()},
-        {"b": 1.0},
-        Optimiser(name="sgd", lr=0.25),
-    )
-    evaluation = {"a": torch.tensor(0.0)}
+    first = Objective(list(generator.parameters()), {"a": 2.0})
+    second = Objective(list(critic.parameters()), {"b": 1.0}, Optimiser(name="sgd", lr=0.25))
+
+    def forward(model: nn.ModuleList, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        generator, critic = model
+        terms = {"a": (generator.w * critic.w).sum(), "b": (critic.w - generator.w).square().sum()}
+        return terms, torch.ones(len(batch.x), 2)
+
     spec = Phase(optimiser=Optimiser(name="sgd", lr=0.1), sampler="full", budget=steps(3), keep="last")
-    phase = TrainingPhase("train", spec, model, [first, second], lambda b: (evaluation, torch.ones(len(b.x), 2)))
+    phase = TrainingPhase("train", spec, model, [first, second], forward)
     result = run_phase(phase, torch.tensor(X), RunContext(Streams("toy", 0), Protocol()))
     g, c, losses = 1.0, 3.0, []
     for _ in range(3):
@@ -257,13 +257,13 @@ def test_objectives_are_stepped_in_order_each_with_its_own_optimiser():
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_training_loss_that_is_not_finite_ends_the_run_within_the_epoch(value):
     task = LeastSquares(budget=epochs(5), drop_last=False, evaluate_every=5)
-    loss = task.objective.loss
+    forward = task.forward
 
-    def breaks(batch: Batch) -> dict[str, Tensor]:
-        terms = loss(batch)
-        return terms if len(task.batches) != 4 else {**terms, "fit": terms["fit"].detach() * value}
+    def breaks(model: Weight, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
+        terms, assignments = forward(model, batch)
+        return terms if len(task.batches) != 4 else {**terms, "fit": terms["fit"] * value}, assignments
 
-    task.objective = Objective(task.objective.parameters, breaks, task.objective.weights)
+    task.forward = breaks
     with pytest.raises(Diverged, match="by step 6 of phase 'train'"):
         task.train()
     assert len(task.batches) == 6
@@ -279,3 +279,27 @@ def test_reports_of_progress_grow_to_the_whole_budget():
         assert done[0] <= 20
         assert max(np.diff(done)) <= 20
         assert done[-1] == len(task.batches)
+
+
+def test_momentum_rises_linearly_over_the_burn_in():
+    spec = Optimiser(name="sgd", lr=0.05, momentum=0.8, momentum_burnin=4)
+    task = LeastSquares(optimiser=spec, budget=epochs(4))
+    task.train()
+    w, velocity = np.zeros(3), np.zeros(3)
+    for t, index in enumerate(task.batches):
+        gradient = 2 * X[index].T @ (X[index] @ w - Y[index]) / len(index) + 0.2 * w
+        velocity = 0.8 * min(1.0, t / 4) * velocity + gradient
+        w = w - 0.05 * velocity
+    np.testing.assert_allclose(task.model.w.detach(), w, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_parameters_of_one_dimension_have_the_rate_of_biases(name):
+    layer = nn.Linear(3, 2)
+    spec = Optimiser(name=name, lr=0.1, bias_rate=2.0, decay=0.5, decay_every=1)
+    optimiser = build_optimiser(spec, list(layer.parameters()))
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert (rates[id(layer.weight)], rates[id(layer.bias)]) == (0.1, 0.2)
+    set_learning_rate(optimiser, spec, 1)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert (rates[id(layer.weight)], rates[id(layer.bias)]) == (0.05, 0.1)

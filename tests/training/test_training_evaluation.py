@@ -35,14 +35,16 @@ def follow(script: list[dict[str, float]] | list[float], **spec: Any) -> tuple[P
     terms = iter([item if isinstance(item, dict) else {"a": item} for item in script])
     model, snapshots = Counter(), []
     weights = {"a": 1.0, "b": 0.5}
-    objective = Objective(list(model.parameters()), lambda batch: {"a": -model.steps_done}, weights)
+    objective = Objective(list(model.parameters()), weights)
 
-    def evaluate(batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(model: Counter, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        if model.training:
+            return {"a": -model.steps_done}, torch.ones(len(batch.x), 2)
         return {name: torch.tensor(value) for name, value in next(terms).items()}, torch.ones(len(batch.x), 2)
 
     values = {"sampler": "full", "optimiser": Optimiser(name="sgd", lr=1.0), "evaluate_every": 1}
     budget = Budget(unit="steps", amount=len(script) - 1)
-    phase = TrainingPhase("train", Phase(**values | {"budget": budget} | spec), model, [objective], evaluate)
+    phase = TrainingPhase("train", Phase(**values | {"budget": budget} | spec), model, [objective], forward)
     context = RunContext(Streams("toy", 0), Protocol(), observers=(snapshots.append,))
     result = run_phase(phase, X, context)
     return result, round(model.steps_done.item()), snapshots
@@ -70,14 +72,14 @@ def train_noisy(
 ) -> tuple[PhaseResult, Noisy, Tensor]:
     """Train a `Noisy` from one state of the global generator; return also the state that it is left in."""
     model = Noisy()
-    objective = Objective(list(model.parameters()), model.terms, {"error": 1.0, "mean": 0.5})
+    objective = Objective(list(model.parameters()), {"error": 1.0, "mean": 0.5})
     budget = Budget(unit="epochs", amount=amount)
     phase_spec = Phase(**{"batch_size": 4, "evaluate_every": 1, "budget": budget, "monitor": "error"} | spec)
 
-    def evaluate(batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(model: Noisy, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         return model.terms(batch), nn.functional.one_hot(batch.index % 3, 3)
 
-    phase = TrainingPhase("train", phase_spec, model, [objective], evaluate)
+    phase = TrainingPhase("train", phase_spec, model, [objective], forward)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         result = run_phase(phase, X, RunContext(Streams("toy", 0), Protocol(), observers=observers))
@@ -247,3 +249,17 @@ def test_an_evaluation_loss_that_is_not_finite_ends_the_run(value, step):
     script[step] = value
     with pytest.raises(Diverged, match=f"at step {step} of phase 'train'"):
         follow(script)
+
+
+def test_an_evaluation_that_moves_statistics_passes_every_whole_batch_in_training_mode_too():
+    def statistics(moves: bool) -> tuple[Tensor, list[tuple[bool, bool, list[int]]]]:
+        _, model, _ = train_noisy(amount=0, evaluation_moves_statistics=moves)
+        return model.layers[1].running_mean.clone(), model.calls
+
+    still, quiet = statistics(False)
+    moved, calls = statistics(True)
+    assert torch.equal(still, torch.zeros(4)) and not torch.equal(moved, still)
+    assert [training for training, _, _ in quiet] == [False] * 3
+    # Ten samples in batches of four: two whole ones, and one that is filled up and does not count.
+    assert [training for training, _, _ in calls] == [False, True, False, True, False]
+    assert all(not gradients for _, gradients, _ in calls)

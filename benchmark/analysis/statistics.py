@@ -1,0 +1,123 @@
+"""What a cell makes of its runs: statistics that see whole records, and what each asks the rule of verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from benchmark.analysis.derived import metric_value
+from benchmark.measure.judgement import Judgement, Statistic, judge_runs
+from benchmark.measure.mismatch import NotMeasured
+from benchmark.measure.selection import SELECTIONS, Selection
+from benchmark.papers.protocol import MetricRule
+from benchmark.papers.published import Published
+from benchmark.record import COUNTED, RunRecord
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A run that enters a cell: its record, its final loss, and its value of the metric in the unit of the table."""
+
+    record: RunRecord
+    loss: float
+    value: float
+
+
+Runs = Sequence[MeasuredRun]
+
+
+@dataclass(frozen=True)
+class CellStatistic:
+    """A rule that makes one number of the runs of a cell, which it sees whole: `value(runs)` may read their histories.
+
+    `sd(runs)` says how far the number would vary over new sets of runs; None where that is not known. Verdicts on it
+    are those of `judge_runs` on the statistic `judged_as`; without one the number is not judged. Of a `ranked`
+    statistic one direction is better.
+    """
+
+    name: str
+    value: Callable[[Runs], float]
+    sd: Callable[[Runs], float | None]
+    judged_as: Statistic | None = None
+    ranked: bool = True
+
+
+def _of(rule: Selection, judged_as: Statistic | None) -> CellStatistic:
+    """Return the statistic that reads only losses and values."""
+    return CellStatistic(
+        rule.name,
+        lambda runs: rule.value(*_losses_and_values(runs)),
+        lambda runs: rule.sd(*_losses_and_values(runs)),
+        judged_as,
+        rule.ranked,
+    )
+
+
+def _losses_and_values(runs: Runs) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(run.loss for run in runs), tuple(run.value for run in runs)
+
+
+# The mean of Best over bootstrap samples is judged as Best itself, with its own printed sd: docs/verdicts.md.
+_JUDGED_AS: Mapping[str, Statistic] = {"best": "best", "boot_mean": "best", "mean": "mean", "max": "max"}
+
+STATISTICS: Mapping[str, CellStatistic] = MappingProxyType(
+    {name: _of(rule, _JUDGED_AS.get(name)) for name, rule in SELECTIONS.items()}
+)
+"""The statistics of cells by name."""
+
+
+def measured(records: Iterable[RunRecord], metric: MetricRule) -> tuple[list[MeasuredRun], str]:
+    """Return the runs that enter the statistic with their values, and why the first of the others has none."""
+    runs, why = [], ""
+    for record in records:
+        if record.status in COUNTED and record.loss is not None:
+            try:
+                runs.append(MeasuredRun(record, float(record.loss), metric_value(record, metric)))
+            except NotMeasured as reason:
+                why = why or str(reason)
+    return runs, why
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is put to the rule of verdicts: the arguments of `judge_runs`, in points."""
+
+    losses: tuple[float, ...]
+    values: tuple[float, ...]
+    published_value: float
+    published_sd: float | None
+    statistic: Statistic
+    published_runs: int | None
+    decimals: int
+
+    def answer(self) -> Judgement:
+        """Return the judgement."""
+        return judge_runs(
+            *(self.losses, self.values, self.published_value, self.published_sd),
+            statistic=self.statistic,
+            published_runs=self.published_runs,
+            decimals=self.decimals,
+        )
+
+    def call(self) -> str:
+        """Return the question as a line of Python that anybody can ask again; needs `judge_runs` imported."""
+        positional = [list(self.losses), list(self.values), self.published_value, self.published_sd]
+        named = f"statistic={self.statistic!r}, published_runs={self.published_runs}, decimals={self.decimals}"
+        return f"judge_runs({', '.join(map(repr, positional))}, {named})"
+
+
+def question(runs: Runs, statistic: CellStatistic, published: Published) -> Question | None:
+    """Return what to ask of a published number, given our runs; None where the statistic is not judged."""
+    if statistic.judged_as is None:
+        return None
+    losses, values = _losses_and_values(runs)
+    return Question(
+        losses,
+        values,
+        published.value,
+        None if published.sd is None else max(published.sd, published.least_sd),
+        statistic.judged_as,
+        published.runs,
+        1 if published.decimals is None else published.decimals,
+    )

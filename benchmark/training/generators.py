@@ -1,0 +1,44 @@
+"""Torch's global generators, held for one fit: several fits in one process draw from them as if each were alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.training.phases import RunContext
+
+
+class GlobalGenerators:
+    """The states of the global generators of the CPU and of a CUDA device, as one fit left them.
+
+    Within ``with`` they are in place, seeded at first from the stream `torch`; outside, those of everybody else are.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._cuda = context.device if context.device.type == "cuda" else None
+        seed = context.streams.seed("torch")
+        outside = self._now()
+        torch.default_generator.manual_seed(seed)
+        if self._cuda is not None:
+            index = torch.cuda.current_device() if self._cuda.index is None else self._cuda.index
+            torch.cuda.default_generators[index].manual_seed(seed)
+        self._held = self._now()
+        self._put(outside)
+        self._outside: list[list[Tensor]] = []
+
+    def __enter__(self) -> None:
+        self._outside.append(self._now())
+        self._put(self._held)
+
+    def __exit__(self, *error: object) -> None:
+        self._held = self._now()
+        self._put(self._outside.pop())
+
+    def _now(self) -> list[Tensor]:
+        cuda = [] if self._cuda is None else [torch.cuda.get_rng_state(self._cuda)]
+        return [torch.default_generator.get_state(), *cuda]
+
+    def _put(self, states: list[Tensor]) -> None:
+        torch.default_generator.set_state(states[0])
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(states[1], self._cuda)
