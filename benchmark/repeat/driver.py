@@ -23,7 +23,7 @@ from typing import Any
 
 HOMES: Mapping[str, tuple[str, ...]] = {
     "execute": ("benchmark.execution.execute", "benchmark.execute"),
-    "OBSERVERS": ("benchmark.registry", "benchmark.execution.observers", "benchmark.observers"),
+    "OBSERVERS": ("benchmark.store.observed", "benchmark.execution.observers", "benchmark.observers"),
     "run_code_digest": ("benchmark.provenance.code",),
     "RunSpec": ("benchmark.spec",),
     "load_plugins": ("benchmark.registry",),
