@@ -20,7 +20,7 @@ from benchmark.record import Context, RunRecord
 from benchmark.registry import METHODS, load_plugins
 from benchmark.repeat.across import difference, renew_across
 from benchmark.repeat.beginning import excerpt
-from benchmark.repeat.driver import OnlyPath
+from benchmark.repeat.driver import HOMES, OnlyPath, named
 from benchmark.repeat.revisions import PACKAGES, Revision, Task, checked_out
 from benchmark.spec import Budget, DataSpec, Phase, Protocol, RunSpec
 from benchmark.store.renewals import Renewal, Renewals, cell_id
@@ -170,6 +170,12 @@ def test_rows_that_are_renewed_to_the_revision_s_code_are_candidates_and_others_
 def test_other_numbers_leave_the_cell_stale_with_the_reason(revision):
     found = renew_across([stored(OLD)], revision, Renewals([]), Told(answer(), answer(NEW, loss=2.0)), str)
     assert not found.entries and "loss: 1.5 and 2.0" in found.left[0]
+
+
+def test_the_driver_finds_in_today_s_code_all_that_it_asks_for():
+    found = {name: named(name) for name in HOMES}
+    assert found["RunSpec"] is RunSpec and found["load_plugins"] is load_plugins
+    assert {"drift", "validity", "randomness"} <= set(found["OBSERVERS"])
 
 
 def test_a_module_that_the_revision_lacks_is_not_taken_from_an_editable_installation(monkeypatch):
