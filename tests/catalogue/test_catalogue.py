@@ -85,7 +85,7 @@ def test_an_edited_added_or_removed_method_is_listed_as_it_is_now(checkout, tmp_
     assert listed(checkout, tmp_path) == (first, False)
     file = checkout / "methods" / "baselines" / "k_means.py"
     before = file.read_text()
-    head = 'class KMeans(Clusterer):\n    """'
+    head = 'class KMeans(Clusterer[KMeansParams]):\n    """'
     assert head in before
     file.write_text(before.replace(head, f"{head}Edited. "))
     (checkout / "methods" / "medlar.py").write_text(MEDLAR)

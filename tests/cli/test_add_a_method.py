@@ -74,7 +74,7 @@ def test_a_method_from_the_template_is_a_file_and_a_test(tmp_path):
     method, test = new_method("deep-means", home=tmp_path)
     assert method == tmp_path / "methods" / "deep_means.py"
     assert test == tmp_path / "tests" / "methods" / "test_deep_means.py"
-    assert "class DeepMeans(DeepClusterer)" in method.read_text(encoding="utf-8")
+    assert "class DeepMeans(DeepClusterer[" in method.read_text(encoding="utf-8")
     assert "from methods.deep_means import DeepMeans" in test.read_text(encoding="utf-8")
     with pytest.raises(UsageError, match="is there already"):
         new_method("deep-means", home=tmp_path)

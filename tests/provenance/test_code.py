@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.provenance.code import HARNESS, Root, code_digest, reached, run_code_digest
+from benchmark.provenance.code import HARNESS, METHOD_MEMBERS, Root, code_digest, reached, run_code_digest
 from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import DataSpec, Protocol, RunSpec
 from tests.support.checkout import ROOT
@@ -188,7 +188,7 @@ def test_the_digest_is_taken_without_loading_torch(digest: Digest) -> None:
     assert digest(ask=ask) == GOLDEN["Oak"]
 
 
-def _names(method: str, members: tuple[str, ...] = ("checked_params", "cluster")) -> set[str]:
+def _names(method: str, members: tuple[str, ...] = METHOD_MEMBERS) -> set[str]:
     cls = METHODS[method]
     found = reached([*HARNESS, Root(cls.__module__, cls.__qualname__, members)])
     return {f"{d.owner}.{d.name}".lstrip(".") for d in found}
