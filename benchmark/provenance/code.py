@@ -53,10 +53,12 @@ class Root:
 HARNESS: Final = (
     Root("benchmark.training.estimator", "taking_turns"),
     Root("benchmark.training.estimator", "as_samples"),
+    Root("benchmark.training.stepping", "Step", ("take",)),
     Root("benchmark.measure.metrics", "evaluate_clustering"),
     Root("benchmark.streams", "Streams", ("torch", "numpy", "integer", "seed")),
 )
-"""What decides numbers of every run: the generators, the samples as methods get them, and the metrics of a record."""
+"""What decides numbers of every run: the generators, the samples as methods get them, the steps of a fit, which whoever
+runs it takes, and the metrics of a record."""
 
 BASES: Final = ("Clusterer", "Source")
 """The suite's base classes of methods and data sources."""
