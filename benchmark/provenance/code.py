@@ -18,7 +18,8 @@ from typing import Any, Final
 from benchmark.errors import UsageError
 from benchmark.provenance.classes import Classes, is_class, is_function
 from benchmark.provenance.normal_form import text
-from benchmark.provenance.references import UNKNOWN, Atom, Reader, Super
+from benchmark.provenance.references import Reader
+from benchmark.provenance.scopes import UNKNOWN, Atom, Super
 from benchmark.provenance.sources import PROJECT, Definition, External, OwnModule, Sources, Statement
 from benchmark.registry import DATASETS, METHODS, NETWORKS, Registered
 
