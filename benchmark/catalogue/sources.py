@@ -48,6 +48,8 @@ def sources_key() -> str:
     for top in sorted(tops):
         for path in _sources_of(top):
             _add(digest, path, str(path))
+    for path in _installed_with_plug_ins():
+        _add(digest, path, str(path))
     return digest.hexdigest()
 
 
@@ -101,6 +103,8 @@ def _entry_points() -> list[tuple[str, str]]:
 def _sources_of(top: str) -> Iterator[Path]:
     """Yield the files of a top-level module, and the sources beside it where that is no folder of installed packages.
 
+    There `_installed_with_plug_ins` says what belongs to it.
+
     Nothing is imported. Those beside it, modules and packages, count as a plug-in's own code (`benchmark.provenance`).
     """
     try:
@@ -119,6 +123,20 @@ def _sources_of(top: str) -> Iterator[Path]:
             yield from sorted(folder.glob("*.py"))
             for package in sorted(found.parent for found in folder.glob("*/__init__.py")):
                 yield from (path for path in _files(package) if path.suffix == ".py")
+
+
+def _installed_with_plug_ins() -> Iterator[Path]:
+    """Yield the sources that the distributions of plug-ins installed, wherever they lie."""
+    found = {
+        point.dist.name: point.dist
+        for group in GROUPS
+        for point in importlib.metadata.entry_points(group=group)
+        if point.dist is not None
+    }
+    for name in sorted(found):
+        for file in sorted(found[name].files or (), key=str):
+            if file.suffix == ".py":
+                yield Path(str(found[name].locate_file(file)))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -9,12 +9,13 @@ from typing import Final
 
 import numpy as np
 
+from benchmark.plan.lineage import parent_of
 from benchmark.record import COUNTED, RunRecord
 
 
 @dataclass(frozen=True)
 class RunView:
-    """What `check` compares of a run: the fields of its record by the same names."""
+    """What `check` compares of a run: the fields of its record by the same names, and whether it was pre-trained."""
 
     run_id: str
     replicate: int
@@ -22,6 +23,7 @@ class RunView:
     first_losses: tuple[float, ...]
     metrics: Mapping[str, float]
     loss: float | None
+    pretrained: bool = False
 
 
 LOSS_TOLERANCE: Final = 1e-9
@@ -54,6 +56,7 @@ def run_view(record: RunRecord) -> RunView:
         first_losses=record.first_losses,
         metrics=record.metrics,
         loss=record.loss,
+        pretrained=parent_of(record.spec) is not None,
     )
 
 
@@ -62,10 +65,12 @@ def compare_runs(stored: Sequence[RunView], today: Sequence[RunView], same_machi
 
     Both hold runs of one specification that differ by replicate; the replicates in common are compared. Their statuses
     must be equal. On the same kind of machine every metric must be equal too, and the final loss and those of the first
-    steps to a relative 1e-9. Elsewhere the losses of steps 1 and 2 must be equal to a relative 1e-3, and the mean of
-    each metric over the replicates must lie within 3 sd of the stored mean: trajectories part, their distribution
-    should not. The sd (ddof=1, at least 0.005) is that of all `stored` runs, so give also those that were not
-    made again.
+    steps to a relative 1e-9.
+
+    Elsewhere the losses of steps 1 and 2 must be equal to a relative 1e-3, but not those of runs that were pre-trained,
+    which are at the end of a long trajectory. And the mean of each metric over the replicates must lie within 3 sd of
+    the stored mean: trajectories part, their distribution should not. The sd (ddof=1, at least 0.005) is that of all
+    `stored` runs, so give also those that were not made again.
 
     Raises
     ------
@@ -100,7 +105,8 @@ def _by_replicate(runs: Sequence[RunView], which: str) -> dict[int, RunView]:
 def _first_losses(old: RunView, new: RunView, same_machine: bool) -> Iterator[str]:
     if bool(old.first_losses) != bool(new.first_losses):
         yield f"{len(new.first_losses)} losses of first steps were recorded, but {len(old.first_losses)} are stored."
-    steps = None if same_machine else COMPARED_ELSEWHERE
+    elsewhere = 0 if new.pretrained else COMPARED_ELSEWHERE
+    steps = None if same_machine else elsewhere
     tolerance = LOSS_TOLERANCE if same_machine else FIRST_LOSSES_TOLERANCE
     pairs = zip(old.first_losses[:steps], new.first_losses[:steps], strict=False)
     for step, (was, found) in enumerate(pairs, start=1):

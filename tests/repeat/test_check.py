@@ -7,6 +7,7 @@ import gzip
 import io
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from benchmark.execution.executors import processes, serial
 from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.registry import load_plugins
+from benchmark.repeat.agreement import RunView, compare_runs
 from benchmark.repeat.check import Checked, check_cells
 from benchmark.session import Session
 from benchmark.store.merge import merge
@@ -145,6 +147,16 @@ def test_rows_of_another_machine_must_have_nearly_the_same_losses_in_the_first_s
     found = checked(results, "ddc").disagreements
     assert len(found) == (0 if agrees else 1)
     assert agrees or "the loss of step 1" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "same_machine", "agrees"), [(True, False, True), (False, False, False), (True, True, False)]
+)
+def test_first_losses_after_a_pre_training_are_compared_on_the_same_machine_only(pretrained, same_machine, agrees):
+    """They come after so many steps that the trajectories of two kinds of machine have parted."""
+    stored = RunView("r", 0, "ok", (0.4339, 0.4), {"acc": 0.7}, 0.3, pretrained)
+    today = replace(stored, first_losses=(0.8341, 0.5))
+    assert (compare_runs([stored], [today], same_machine) == []) is agrees
 
 
 def test_on_the_same_machine_first_losses_that_differ_by_one_in_a_million_are_found(results):
