@@ -14,10 +14,16 @@ from benchmark.catalogue import sources
 from benchmark.catalogue.sources import sources_key, stamps, stamps_elsewhere
 
 
+def distribution(name: str, files: tuple[Path, ...] = ()) -> SimpleNamespace:
+    """Return an installed distribution with some files."""
+    return SimpleNamespace(name=name, version="1", files=list(files), locate_file=Path)
+
+
 @pytest.fixture
-def points() -> list[SimpleNamespace]:
+def points(tmp_path: Path) -> list[SimpleNamespace]:
     """The entry points that are installed."""
-    return [SimpleNamespace(name="plum", value="orchard.trees:Plum", dist=SimpleNamespace(name="o", version="1"))]
+    files = (tmp_path / "site-packages" / "losses.py", tmp_path / "site-packages" / "o-1.dist-info" / "METADATA")
+    return [SimpleNamespace(name="plum", value="orchard.trees:Plum", dist=distribution("o", files))]
 
 
 @pytest.fixture
@@ -62,9 +68,10 @@ CHANGES = {
     "a new module of another package": append("other/orchard/deep/roots.py"),
     "a module beside another package": append("other/beside.py"),
     "a module of a package beside another": append("other/barn/hay.py"),
+    "a module that another package installed beside its own": append("site-packages/losses.py"),
     "another package removed": lambda tree, points: points.clear(),
     "another package installed": lambda tree, points: points.append(
-        SimpleNamespace(name="fig", value="beside:Fig", dist=SimpleNamespace(name="b", version="1"))
+        SimpleNamespace(name="fig", value="beside:Fig", dist=distribution("b"))
     ),
     "another version": lambda tree, points: setattr(points[0].dist, "version", "2"),
     "another place in the package": lambda tree, points: setattr(points[0], "value", "orchard.trees:Prune"),
