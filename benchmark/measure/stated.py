@@ -6,6 +6,7 @@ names mean is up to the file: figures have series by quantity and method.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -23,20 +24,20 @@ class NotStored(LookupError):
     """A statement names a series that is not stored."""
 
 
-class _Statement(BaseModel):
+class _Statement(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     says: str
     of: str = ""
 
     @property
+    @abstractmethod
     def names(self) -> tuple[str, ...]:
         """The names of all series that it is about."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judged(self, series: Mapping[str, Series]) -> Answer:
         """Return the answer of its rule."""
-        raise NotImplementedError
 
 
 class Comparison(_Statement):
