@@ -77,8 +77,10 @@ class Optimiser(Frozen):
     momentum_burnin: int = Field(0, ge=0)
     bias_rate: float = Field(1.0, gt=0)
     introduced: ClassVar[Mapping[str, Any]] = {
-        **{"decay": 1.0, "decay_every": 0},
-        **{"momentum_burnin": 0, "bias_rate": 1.0},
+        "decay": 1.0,
+        "decay_every": 0,
+        "momentum_burnin": 0,
+        "bias_rate": 1.0,
     }
 
 

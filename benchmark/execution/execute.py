@@ -121,7 +121,8 @@ def execute(
 
 def _weights(estimator: Any) -> dict[str, torch.Tensor] | None:
     """Return the weights of a method that pre-trains others, by name, on the CPU; None of any other."""
-    if all(method.pretrained_by != estimator.method_name for method in METHODS.values()):
+    # Others' plug-ins are asked here at the end of every run: one that is no `Clusterer` must not cost its record.
+    if all(getattr(method, "pretrained_by", "") != estimator.method_name for method in METHODS.values()):
         return None
     state: Mapping[str, torch.Tensor] = estimator.model_.state_dict()
     return {name: value.detach().cpu().contiguous() for name, value in state.items()}

@@ -77,7 +77,7 @@ def run_code_digest(spec: Any) -> str:
 
 def _run_digest(method: str, dataset: str, network: str) -> str:
     roots = [
-        Root(*_class(METHODS[method]), METHOD_MEMBERS, replaced=("fit",)),
+        Root(*_class(METHODS[method]), METHOD_MEMBERS, replaced=("fit", "fitting")),
         _root(DATASETS.origin(dataset), DATA_MEMBERS),
     ]
     if before := METHODS[method].pretrained_by:

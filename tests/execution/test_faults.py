@@ -72,6 +72,12 @@ def test_what_a_method_does_wrong_is_a_status_with_a_reason_and_the_plan_goes_on
     assert Store(tmp_path, use_stored=False).get(bad.run_id) == bad
 
 
+def test_a_plug_in_that_is_no_clusterer_costs_no_other_method_its_record(tmp_path, behave, monkeypatch):
+    entries = {**{name: METHODS[name] for name in METHODS}, "no-clusterer": object()}
+    monkeypatch.setattr(METHODS, "_entries", entries)
+    assert [end.record is not None and end.record.status for end in ends(1, tmp_path)] == ["ok"]
+
+
 @pytest.mark.parametrize(
     "error",
     [

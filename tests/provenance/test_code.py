@@ -198,6 +198,7 @@ def test_a_run_of_ddc_reaches_its_losses_the_loop_and_the_metrics_but_no_conveni
     found = _names("ddc")
     assert {"cauchy_schwarz", "orthogonality", "DDC.terms", "DDCNetwork.forward", "clip_gradients"} <= found
     assert {"evaluate_clustering", "as_samples", "Streams.seed", "DDCParams.orthogonality"} <= found
+    assert {"Step.take", "Stepper.take", "Evaluator.evaluate", "taking_turns", "set_learning_rate"} <= found
     assert not found & {"Clusterer.predict", "DeepClusterer.predict", "DeepClusterer.transform", "Frozen.canonical"}
     assert not found & {"DDCAE.terms", "target_distribution", "tensor_distances", "KMeans"}
 
