@@ -185,6 +185,7 @@ def tables(
     sets: Sets = None,
     runs: Runs = None,
     fmt: Annotated[str, typer.Option("--format", help="md, tex or csv")] = "md",
+    style: Annotated[str, typer.Option(help="Of tex: full, or paper (values, caption, label, to be pasted).")] = "full",
     to: Annotated[Path | None, typer.Option("--out", help="Write to this file.")] = None,
     results: Results = Path("results"),
 ) -> None:
@@ -200,7 +201,7 @@ def tables(
     drawn = stored_tables(session, asked, profile=profile)
     if not drawn:
         raise UsageError("no table has cells for these options: see `python -m benchmark ls tables`.")
-    text = render_tables(drawn, fmt)  # type: ignore[arg-type]
+    text = render_tables(drawn, fmt, style=style)  # type: ignore[arg-type]
     if to is None:
         sys.stdout.write(text)
     else:

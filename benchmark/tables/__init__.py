@@ -6,12 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmark.tables.render import FORMATS, TableFormat, render_table, render_tables
+    from benchmark.tables.render import FORMATS, STYLES, Style, TableFormat, render_table, render_tables
 
-__all__ = ["FORMATS", "TableFormat", "render_table", "render_tables"]
+__all__ = ["FORMATS", "STYLES", "Style", "TableFormat", "render_table", "render_tables"]
 
 _HOMES = {
     "FORMATS": "benchmark.tables.render",
+    "STYLES": "benchmark.tables.render",
+    "Style": "benchmark.tables.render",
     "TableFormat": "benchmark.tables.render",
     "render_table": "benchmark.tables.render",
     "render_tables": "benchmark.tables.render",

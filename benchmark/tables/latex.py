@@ -1,54 +1,42 @@
 """LaTeX tables: fragments for booktabs, to be pasted into a paper.
 
-Each block of columns is a `table` environment with the whole caption, so that no part looks like more than it is.
+Each block of columns is a float over the whole width of the page, with the whole caption, so that no part looks like
+more than it is; in a class with one column `table*` is `table`.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from benchmark.tables import notes
-from benchmark.tables.layout import Block, Ink, LaidRow, lay_out
+from benchmark.tables.latex_text import escape
+from benchmark.tables.layout import Block, Ink, LaidRow, lay_out, split_rows
 from benchmark.tables.values import DataTable, TableResult
 
-NEEDS = "% Needs \\usepackage{booktabs}."
+NEEDS = "% Needs \\usepackage{booktabs,graphicx}."
 
+MAX_FLOATS = 12
+"""So many floats in a row are printed before others come: LaTeX can hold only some dozens back."""
 
-def _greek(letter: str) -> str:
-    *_, case, _, name = unicodedata.name(letter).replace("LAMDA", "LAMBDA").split()
-    return name.lower() if case == "SMALL" else name.capitalize()
+MAX_LINES = 21
+"""A float has at most so many lines of rows: with header and notes they fill a page."""
 
-
-GREEK = {letter: _greek(letter) for letter in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"}
-MATHS = {"×": "times", "·": "cdot", "±": "pm", "≤": "leq", "≥": "geq", "≈": "approx", "∈": "in", "∞": "infty"}
-MATHS |= {"→": "rightarrow", "†": "dagger", "−": "-", "²": "^2", "³": "^3", "≠": "neq", "∑": "sum", "√": "surd"}
-
-ESCAPES = str.maketrans(
-    {
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-        **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "–": "--", "—": "---", "…": r"\ldots{}"},
-        # A row that begins with a bracket or a star would be read as an argument of the line break before it.
-        **{character: f"{{{character}}}" for character in "[]*"},
-        **{symbol: f"$\\{name}$" for symbol, name in GREEK.items()},
-        **{symbol: f"${name if name[0] in '^-' else chr(92) + name}$" for symbol, name in MATHS.items()},
-    }
-)
+FIT = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+"""Draws the box 0, shrunk to the width of the text where it is wider."""
 
 
 def draw_results(table: TableResult, decimals: int) -> str:
     """Return a table of results as one `table` environment per block, and one for numbers published apart."""
     marks = notes.published_marks(table)
-    blocks = lay_out(table, marks, decimals)
+    blocks = [page for block in lay_out(table, marks, decimals) for page in split_rows(block, MAX_LINES)]
     label = f"{table.paper}-{table.table}-{table.profile}"
     bodies = [f"{_block(table, block)}\n{_below(_notes(table, block, marks))}" for block in blocks]
-    text = _floats(notes.title(table), _circumstances(table), label, bodies)
+    text = _floats(notes.caption(table), _circumstances(table), label, bodies)
     if table.published_apart:
         bodies = [_grid(rows[0], rows[1:]) for rows in notes.text_blocks(table.published_apart)]
-        heading = f"{notes.APART}: {table.paper}/{table.table}"
+        heading = f"{notes.APART}: {notes.caption(table)}"
         text += "\n" + _floats(heading, "", f"{label}-published", bodies)
     return f"{NEEDS}\n{text}"
 
@@ -57,17 +45,8 @@ def draw_data(table: DataTable) -> str:
     """Return a table of plain facts as a `table` environment."""
     below = [_below([escape(text) for text in table.footnotes])] if table.footnotes else []
     body = "\n".join((_grid(table.header, table.rows), *below))
-    text = _floats(notes.title(table), "", f"{table.paper}-{table.table}", [body])
+    text = _floats(notes.caption(table), "", f"{table.paper}-{table.table}", [body])
     return f"{NEEDS}\n{text}"
-
-
-def escape(text: str) -> str:
-    r"""Return `text` on one line with LaTeX's special characters escaped and Greek and maths symbols translated.
-
-    >>> print(escape("λ = 10 % of DDC-UCO_N"))
-    $\lambda$ = 10 \% of DDC-UCO\_N
-    """
-    return " ".join(text.split()).translate(ESCAPES)
 
 
 def _circumstances(table: TableResult) -> str:
@@ -80,9 +59,10 @@ def _floats(title: str, more: str, label: str, bodies: Sequence[str]) -> str:
     for i, body in enumerate(bodies, 1):
         part = f" Part {i} of {len(bodies)}." if len(bodies) > 1 else ""
         name = re.sub("[^A-Za-z0-9-]+", "-", label if i == 1 else f"{label}-part{i}")
-        lines = [r"\begin{table}[htbp]", r"\centering"]
+        lines = [r"\begin{table*}[tp]", r"\centering", r"\setlength{\belowcaptionskip}{4pt}"]
         lines += [f"\\caption[{escape(title)}]{{{escape(title)}.{more}{part}}}", f"\\label{{tab:{name}}}"]
-        lines += [r"\small", r"\setlength{\tabcolsep}{4pt}", body, r"\end{table}", ""]
+        lines += [r"\small", r"\setlength{\tabcolsep}{4pt}", body, r"\end{table*}", ""]
+        lines += ["\\clearpage", ""] if i % MAX_FLOATS == 0 and i < len(bodies) else []
         texts.append("\n".join(lines))
     return "\n".join(texts)
 
@@ -102,16 +82,22 @@ def _block(table: TableResult, block: Block) -> str:
     labels = ["Method", "Setting"] if settings else ["Method"]
     n_values = len(block.columns) * len(table.readings)
     lines = [f"\\begin{{tabular}}{{@{{}}{'l' * len(labels)}{'c' * n_values}@{{}}}}", r"\toprule"]
-    lines += [*_header(table, block, labels), r"\midrule"]
-    lines += _rows(block.rows, settings)
+    lines += [*header_rows(table, block, labels), r"\midrule"]
+    lines += body_rows(block.rows, settings)
     if block.references:
         lines += [r"\midrule"] if block.rows else []
         lines.append(f"\\multicolumn{{{len(labels) + n_values}}}{{@{{}}l}}{{\\emph{{{notes.REFERENCE}}}}} \\\\")
-        lines += _rows(block.references, settings)
-    return "\n".join((*lines, r"\bottomrule", r"\end{tabular}"))
+        lines += body_rows(block.references, settings)
+    return fitted((*lines, r"\bottomrule", r"\end{tabular}"))
 
 
-def _header(table: TableResult, block: Block, labels: Sequence[str]) -> list[str]:
+def fitted(tabular: Sequence[str]) -> str:
+    """Return the lines of a `tabular` so that it is shrunk where it is wider than the text."""
+    return "\n".join((r"\sbox0{%", *tabular[:-1], f"{tabular[-1]}}}%", FIT))
+
+
+def header_rows(table: TableResult, block: Block, labels: Sequence[str]) -> list[str]:
+    """Return the rows of LaTeX that name the columns of a block: data sets, metrics, and readings where several."""
     width, n_labels = len(table.readings), len(labels)
     datasets = [(name, width * len(list(group))) for name, group in groupby(map(notes.dataset_label, block.columns))]
     metrics = [(column.metric_label, width) for column in block.columns]
@@ -131,10 +117,12 @@ def _spanning(names: Sequence[tuple[str, int]], n_labels: int) -> list[str]:
     return [_joined([""] * n_labels + cells), "".join(rules)]
 
 
-def _rows(rows: Sequence[LaidRow], settings: bool) -> list[str]:
+def body_rows(rows: Sequence[LaidRow], settings: bool) -> list[str]:
+    """Return rows of a block as rows of LaTeX, a line each; `settings` says whether they have a column of settings."""
     lines: list[str] = []
+    apart = any(len(row.lines) > 1 for row in rows)
     for row in rows:
-        lines += [r"\addlinespace"] if lines else []
+        lines += [r"\addlinespace"] if lines and apart else []
         for line in row.lines:
             if line.name == "ours":
                 labels = [escape(row.label), *([escape(row.setting)] if settings else [])]
@@ -163,7 +151,7 @@ def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     aligned = "".join("r" if notes.is_numeric(column) else "l" for column in columns) or "l" * len(header)
     lines = [f"\\begin{{tabular}}{{@{{}}{aligned}@{{}}}}", r"\toprule", _joined([escape(text) for text in header])]
     lines += [r"\midrule", *(_joined([escape(text) for text in row]) for row in rows)]
-    return "\n".join((*lines, r"\bottomrule", r"\end{tabular}"))
+    return fitted((*lines, r"\bottomrule", r"\end{tabular}"))
 
 
 def _joined(cells: Sequence[str]) -> str:

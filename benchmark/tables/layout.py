@@ -27,6 +27,9 @@ DAGGER = "†"
 ABSENT = "–"
 """Stands for a number that the paper does not give."""
 
+LINES = ("ours", "so far", "published", "verdict", "runs")
+"""The lines of a row, from above."""
+
 Style = Literal["plain", "best", "near", "partial", "reason"]
 Position = tuple[int, int, str]
 """The index of a row, the index of a column, and a reading."""
@@ -83,25 +86,46 @@ class Block:
 
 def lay_out(table: TableResult, notes: Mapping[str, str], decimals: int) -> tuple[Block, ...]:
     """Return the blocks of `table`; `notes` maps the notes of published values to their footnote marks."""
+    places = column_blocks(table.columns, len(table.readings))
+    return tuple(laid_block(table, block, notes, decimals) for block in places)
+
+
+def laid_block(
+    table: TableResult, places: Sequence[int], notes: Mapping[str, str], decimals: int, names: Sequence[str] = LINES
+) -> Block:
+    """Return the block of the columns at `places`, with those lines of each row that are in `names`."""
     styles = highlights(table)
-    blocks = []
-    for places in column_blocks(table.columns, len(table.readings)):
-        laid = [
-            (row.reference, LaidRow(row.label, row.setting, _lines(table, index, places, styles, notes, decimals)))
-            for index, row in enumerate(table.rows)
-        ]
-        rows, references = (tuple(row for is_reference, row in laid if is_reference is kind) for kind in (False, True))
-        blocks.append(Block(tuple(table.columns[place] for place in places), rows, references))
-    return tuple(blocks)
+    laid = []
+    for index, row in enumerate(table.rows):
+        lines = _lines(table, index, places, styles, notes, decimals)
+        kept = LaidRow(row.label, row.setting, tuple(line for line in lines if line.name in names))
+        laid.append((row.reference, kept))
+    rows, references = (tuple(row for is_reference, row in laid if is_reference is kind) for kind in (False, True))
+    return Block(tuple(table.columns[place] for place in places), rows, references)
 
 
-def column_blocks(columns: Sequence[Column], n_readings: int) -> list[tuple[int, ...]]:
-    """Split columns into blocks of at most `MAX_VALUE_COLUMNS` value columns, given as indices.
+def split_rows(block: Block, most: int) -> list[Block]:
+    """Split a block into blocks of at most `most` lines of rows, of whole rows; reference rows come last."""
+    blocks: list[Block] = []
+    kinds = [(row, False) for row in block.rows] + [(row, True) for row in block.references]
+    page: list[tuple[LaidRow, bool]] = []
+    for place in range(len(kinds)):
+        page.append(kinds[place])
+        after = kinds[place + 1][0].lines if place + 1 < len(kinds) else None
+        if after is None or sum(len(laid.lines) for laid, _ in page) + len(after) > most:
+            rows, references = (tuple(laid for laid, kind in page if kind is wanted) for wanted in (False, True))
+            blocks.append(Block(block.columns, rows, references))
+            page = []
+    return blocks
+
+
+def column_blocks(columns: Sequence[Column], n_readings: int, most: int = MAX_VALUE_COLUMNS) -> list[tuple[int, ...]]:
+    """Split columns into blocks of at most `most` value columns, given as indices.
 
     A column takes one value column per reading, and its readings stay together. Data sets that fit stay whole; one that
     is too wide is split by metric.
     """
-    room = max(1, MAX_VALUE_COLUMNS // max(1, n_readings))
+    room = max(1, most // max(1, n_readings))
     blocks: list[tuple[int, ...]] = []
     for _, group in groupby(range(len(columns)), key=lambda place: columns[place].dataset):
         places = tuple(group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
@@ -10,11 +11,16 @@ from benchmark.measure.verdict import JUDGED, MARGIN, NOT_JUDGED
 from benchmark.tables.layout import DAGGER, MAX_VALUE_COLUMNS, Block
 from benchmark.tables.values import Column, DataTable, TableResult
 
+NUMBERED = re.compile(r"(?P<number>(?:Tab(?:le|\.)|Fig(?:ure|\.))s? [^.]*)\. (?P<text>.+)", re.S)
+
 FULL_PROFILE = "paper"
 REDUCED = "reduced profile: no verdict on the published numbers"
 APART = "Published (other data and budget; not comparable)"
 REFERENCE = "Reference rows"
 VERDICT = f"equivalent = same within {MARGIN:g} points; higher, lower = ours differs; consistent = neither shown"
+VALUE = "Value:"
+"""A footnote of a table that begins so says what its values are: of which run, or of how many."""
+
 OURS = "Cell: our value (sd over new sets of runs)"
 
 
@@ -29,6 +35,17 @@ class Footnote:
 def title(table: TableResult | DataTable) -> str:
     """Return the identity and the title of a table, without a full stop."""
     return f"{table.paper}/{table.table}: {table.title.rstrip('.')}"
+
+
+def caption(table: TableResult | DataTable) -> str:
+    """Return what a table shows and where it is from, as a caption begins, without a full stop.
+
+    A title that names the paper's own table ("Table 2. Results") is turned round, for a document numbers its own.
+    """
+    numbered = NUMBERED.fullmatch(table.title.rstrip("."))
+    if numbered is None:
+        return f"{table.title.rstrip('.')} ({table.paper}/{table.table})"
+    return f"{numbered['text']} ({table.paper}, {numbered['number']})"
 
 
 def circumstances(table: TableResult) -> str:

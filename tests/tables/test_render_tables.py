@@ -12,7 +12,7 @@ import pytest
 from benchmark.errors import UsageError
 from benchmark.measure import Judgement
 from benchmark.papers.published import Published
-from benchmark.tables import render_table, render_tables
+from benchmark.tables import Style, render_table, render_tables
 from benchmark.tables.values import Cell, CellResult, Column, DataTable, Row, TableResult
 
 MNIST = (Column("mnist", "acc", "MNIST", "ACC"), Column("mnist", "nmi", "MNIST", "NMI"))
@@ -273,11 +273,12 @@ def test_a_table_of_seven_data_sets_stays_narrow_and_complete() -> None:
         assert f"{i + 20.5} (1.0)" in text and f"{i + 50.5}" in text and f"{i + 0.5} (1.0)" in text
 
 
+@pytest.mark.parametrize("style", ["full", "paper"])
 @pytest.mark.parametrize("name", TABLES)
-def test_latex_is_balanced_and_every_row_fills_its_columns(name: str) -> None:
-    text = render_table(TABLES[name](), "tex")
+def test_latex_is_balanced_and_every_row_fills_its_columns(name: str, style: Style) -> None:
+    text = render_table(TABLES[name](), "tex", style=style)
     stack: list[str] = []
-    for kind, environment in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+    for kind, environment in re.findall(r"\\(begin|end)\{(\w+\*?)\}", text):
         assert kind == "begin" or stack.pop() == environment
         stack += [environment] if kind == "begin" else []
     assert not stack
