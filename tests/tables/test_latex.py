@@ -23,8 +23,8 @@ CLASSES = (r"\documentclass{article}", r"\documentclass[twocolumn]{article}")
 
 HOSTILE = (
     r"\input{/etc/passwd}", r"\end{table*}", "%", "$", "^^M", "a & b \\\\ c", "#1", "{", "}", "~", "[2pt] x", "*",
-    "`x`", '"q"', "\x1b[31mred", "line\nbreak", "tab\there", "漢字", "Ä ß ł ő ñ", "α→β ≤ ½ ≈ 10⁻³ × ∑√∞", "''", "``", "-- ---",
-    "\u202e", "\u0301",
+    "`x`", '"q"', "\x1b[31mred", "line\nbreak", "tab\there", "漢字", "Ä ß ł ő ñ", "α→β ≤ ½ ≈ 10⁻³ × ∑√∞", "''", "``",
+    "-- ---", "\u202e", "\u0301",
 )  # fmt: skip
 
 
