@@ -6,10 +6,20 @@ import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
+from benchmark.errors import UsageError
 from benchmark.measure import bootstrap_best
+from benchmark.papers.paper import load_paper
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.lineage import parent_of
+from benchmark.plan.request import Request
+from benchmark.registry import load_plugins
+
+BEFORE = (("K15=paper",), ("C20=paper",), ("K15=paper", "C20=paper"), ("D6=arm",))
+"""Under which ``--set`` runs are found that were made before a reading was corrected, in the order tried."""
 
 HERE = Path(__file__).resolve().parent
 COUNTED = ("ok", "collapsed")
@@ -18,9 +28,41 @@ Row = dict[str, str]
 
 
 def rows() -> list[Row]:
-    """Return all tracked rows, in the order of the files."""
+    """Return all tracked rows, in the order of the files; those made before a reading was corrected say so."""
+    load_plugins()
     files = sorted((HERE / "stored").glob("*/*/runs.csv"))
-    return [row for file in files for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines())]
+    found = [row for file in files for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines())]
+    return [row | {"setting": named(row)} for row in found]
+
+
+def named(row: Row) -> str:
+    """Return the setting of a row, with the entries that have to be put elsewhere today for the same run.
+
+    A row tells how it was labelled when it was made; since then a reading may have been corrected. The label stays where
+    no such entry is known.
+    """
+    paper = load_paper(row["paper"])
+    axes = {axis.name for table in paper.tables.values() for axis in table.grid}
+    parts = [part for part in row["setting"].split(";") if part]
+    sets = tuple(part for part in parts if part.partition("=")[0] not in axes)
+    for more in ((), *BEFORE):
+        if row["run_id"] in planned(row["paper"], row["profile"], row["reading"], (*sets, *more)):
+            return ";".join((*parts, *more))
+    return row["setting"]
+
+
+@cache
+def planned(paper: str, profile: str, reading: str, sets: tuple[str, ...]) -> frozenset[str]:
+    """Return the ids of all runs that today's tables of a paper ask for, and of those that they start from."""
+    columns = tuple(load_paper(paper).protocol.columns)  # named, so that those shown on request are among them
+    asked = Request(profile, (paper,), datasets=columns, readings=(reading,), sets=sets, runs=20)  # type: ignore[arg-type]
+    try:
+        cells = plan_cells(asked)
+    except UsageError:  # an entry that this paper lacks, or that has no arm in it
+        return frozenset()
+    specs = [spec for cell in cells for spec in cell.specs]
+    parents = [parent_of(spec) for spec in specs]
+    return frozenset(spec.run_id for spec in (*specs, *parents) if spec)
 
 
 def stored(found: Sequence[Row]) -> Iterator[str]:

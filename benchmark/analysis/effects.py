@@ -15,10 +15,10 @@ from benchmark.figures.kit import COLOURS, canvas
 from benchmark.measure.comparison import Comparison
 from benchmark.papers.ledger import LedgerEntry
 from benchmark.papers.paper import load_paper
-from benchmark.papers.protocol import MetricRule
+from benchmark.papers.protocol import READINGS, MetricRule
 from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
-from benchmark.plan.resolve import parse_overrides
+from benchmark.plan.resolve import ARM, parse_overrides
 from benchmark.session import Session
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Effect:
-    """What the code's value of one ledger entry does, against the paper reading.
+    """What one ledger entry does, put to the other reading's value or to its arm (`put`), against a reading.
 
     `cell` is the flipped cell, None where the entry changes nothing of the method: `why` says so, and `field` names
-    the field that can be set by hand where both readings have one value, if any. `scores` and `losses` compare flipped
-    minus base; None where runs are `missing` or have no such metric. `same_loss` says that the flip leaves the loss
-    function as it was, so that its values compare. `unmeasured` are sentences about runs without the metric.
+    the field that can be set by hand where both readings have one value, if any. `scores` and `losses` compare the
+    code's value minus the paper's, or the arm minus the reading; None where runs are `missing` or have no such metric.
+    `same_loss` says that the flip leaves the loss function as it was, so that its values compare. `unmeasured` are
+    sentences about runs without the metric.
     """
 
     entry: LedgerEntry
@@ -45,16 +46,23 @@ class Effect:
     field: str = ""
     missing: bool = False
     unmeasured: tuple[str, ...] = ()
+    put: str = "code"
+
+    @property
+    def name(self) -> str:
+        """The id of the entry, and that it is put to its arm if it is."""
+        return f"{self.entry.id}={ARM}" if self.put == ARM else self.entry.id
 
 
 def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, list[Effect]]:
-    """Return the base cell of the paper reading, and for each entry of `severity` its flipped cell, without numbers.
+    """Return the base cell, and for each entry of `severity` the cell with the other reading's value, without numbers.
 
-    `request` names one table, method and data set, and one setting of the table where it has several.
+    An entry with an arm that concerns the cell has a second one. The base is the paper reading, or that of `request`,
+    which names one table, method and data set, and one setting of the table where it has several.
     """
     paper = load_paper(request.papers[0])
-    base = _cell(request)
-    effects = []
+    base, effects = _cell(request), []
+    other = next(reading for reading in READINGS if reading != base.reading)
     for entry in paper.ledger.values():
         if entry.severity != severity:
             continue
@@ -62,14 +70,15 @@ def plan_effects(request: Request, severity: str = "A") -> tuple[PlannedCell, li
             why = "the readings do not differ in its field yet" if entry.awaits else "no effect on our numbers"
             effects.append(Effect(entry, None, why, 0))
             continue
-        cell = _cell(replace(request, sets=(*request.sets, f"{entry.id}=code")))
-        same = [a.run_id == b.run_id for a, b in zip(base.specs, cell.specs, strict=True)]
-        if all(same):
+        flipped = {put: _put(request, base, entry, put) for put in (other, *([ARM] if entry.arm else []))}
+        changed = {put: cell for put, cell in flipped.items() if cell}
+        for put, cell in changed.items():
+            same = entry.keeps_loss or _keeps_loss(base, cell)
+            effects.append(Effect(entry, cell, "", 0, same_loss=same, put=put))
+        if not changed:
             own = [item.path for item in base.resolved.fields if entry.id in item.ledger] if base.resolved else []
             why = "both readings have the same value" if own else "no field of this method and data set"
             effects.append(Effect(entry, None, why, 0, field=_by_hand(entry, base, own)))
-        else:
-            effects.append(Effect(entry, cell, "", 0, same_loss=_keeps_loss(base, cell)))
     return base, effects
 
 
@@ -87,6 +96,7 @@ def draw_effects(effects: Sequence[Effect], label: str) -> Figure:
     `label` names the metric with its unit.
     """
     shown = [effect for effect in effects if effect.scores]
+    arms = any(effect.put == ARM for effect in shown)
     figure, panels = canvas(1, 2, width=7.6, height=1.4 + 0.38 * max(1, len(shown)))
     for place, (axes, name) in enumerate(zip(panels, (label, "loss"), strict=True)):
         axes.axvline(0, color="#000000", linewidth=0.8)
@@ -100,9 +110,9 @@ def draw_effects(effects: Sequence[Effect], label: str) -> Figure:
             if found.interval:
                 axes.plot(found.interval, (row, row), color=COLOURS[place], linewidth=2)
             axes.plot(found.difference, row, marker="os"[place], color=COLOURS[place])
-        axes.set_yticks(range(len(shown)), [f"{e.entry.id} {e.entry.title}" for e in reversed(shown)])
+        axes.set_yticks(range(len(shown)), [f"{e.name} {e.entry.title}" for e in reversed(shown)])
         axes.set_ylim(-0.6, len(shown) - 0.4)
-        axes.set_xlabel(f"code minus paper, {name}")
+        axes.set_xlabel(f"code (or arm) minus paper, {name}" if arms else f"code minus paper, {name}")
     panels[1].set_yticklabels([])
     return figure
 
@@ -115,6 +125,12 @@ def _cell(request: Request) -> PlannedCell:
             f"{request.profile} profile: see `python -m benchmark status --profile {request.profile}`."
         )
     return cells[0]
+
+
+def _put(request: Request, base: PlannedCell, entry: LedgerEntry, put: str) -> PlannedCell | None:
+    """Return the cell with an entry put to a reading or to its arm; None where that changes no run of `base`."""
+    cell = _cell(replace(request, sets=(*request.sets, f"{entry.id}={put}")))
+    return None if [a.run_id for a in base.specs] == [b.run_id for b in cell.specs] else cell
 
 
 def _by_hand(entry: LedgerEntry, base: PlannedCell, own: Sequence[str]) -> str:
@@ -140,15 +156,16 @@ def _keeps_loss(base: PlannedCell, flipped: PlannedCell) -> bool:
 
 def _measure(session: Session, before: RunsByReplicate, without: str, effect: Effect, metric: MetricRule) -> Effect:
     assert effect.cell is not None
-    what = f"{effect.cell.row} on {effect.cell.column} with {effect.entry.id}=code"
+    what = f"{effect.cell.row} on {effect.cell.column} with {effect.entry.id}={effect.put}"
     after, lacking = measured_runs(session, effect.cell, metric, what)
     missing = not before or not (after or lacking)
     unmeasured = tuple(text for text in (without, lacking) if text)
     effect = replace(effect, stored=len(after), missing=missing, unmeasured=unmeasured)
     if not before or not after:
         return effect
-    losses = [{r: (float(x.loss or 0.0), x) for r, (_, x) in part.items()} for part in (after, before)]
-    return replace(effect, scores=compare_measured(after, before), losses=compare_measured(losses[0], losses[1]))
+    pair = (before, after) if effect.put == READINGS[0] else (after, before)
+    losses = [{r: (float(x.loss or 0.0), x) for r, (_, x) in part.items()} for part in pair]
+    return replace(effect, scores=compare_measured(*pair), losses=compare_measured(losses[0], losses[1]))
 
 
 def checked_severity(name: str) -> str:

@@ -37,7 +37,7 @@ Tables = Annotated[list[str] | None, typer.Option("--table", help="Only this tab
 Methods = Annotated[list[str] | None, typer.Option("--method", help="Only this method; repeatable.")]
 Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this data set; repeatable.")]
 Readings = Annotated[ReadingChoice | None, typer.Option("--reading", help="What the text says, or what the code does.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE, or LEDGER-ID=paper|code; repeatable.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE, or LEDGER-ID=paper|code|arm; repeatable.")]
 Runs = Annotated[int | None, typer.Option("--runs", min=1, help="Runs per cell, in place of the profile's number.")]
 Record = Annotated[
     list[str] | None, typer.Option("--record", help="Record also: drift, validity, randomness; repeatable.")

@@ -84,6 +84,9 @@ def ledger(
     table: Annotated[str | None, typer.Option("--table", help="With --effects: as in this table.")] = None,
     setting: OneSetting = None,
     profile: Annotated[str, typer.Option("--profile", help="With --effects: quick, cpu or paper.")] = "quick",
+    reading: Annotated[
+        ReadingChoice, typer.Option("--reading", help="With --effects: where all other entries stand, paper or code.")
+    ] = ReadingChoice.paper,
     severity: Annotated[str | None, typer.Option("--severity", help="Only entries A, B or C.")] = None,
     metric: Annotated[str, typer.Option("--metric", help="With --effects: this metric.")] = "acc",
     runs: Runs = None,
@@ -108,7 +111,9 @@ def ledger(
     wanted = table or _home(metric=metric, papers=[effects])
     wanted = wanted if "/" in wanted else f"{effects}/{wanted}"
     rule, point = metric_of(wanted, metric), setting_of(wanted, setting)
-    filters = (profile, [effects], [wanted], [method], [dataset], ReadingChoice.paper)
+    if reading is ReadingChoice.both:
+        raise UsageError("effects are measured in one reading: --reading paper or --reading code.")
+    filters = (profile, [effects], [wanted], [method], [dataset], reading)
     asked = request(*filters, None, runs, setting=_listed(point or None))
     base, planned = plan_effects(asked, checked_severity(severity or "A"))
     session = Session(results, data_dir=data_dir)
@@ -206,6 +211,9 @@ def _entry_text(facts: dict[str, Any]) -> str:
     lines.append(f"  fields: {', '.join(facts['fields']) or facts['effect']}")
     lines += [f"  waits for: {', '.join(facts['awaits'])}"] if facts["fields"] and facts["awaits"] else []
     lines += ["  labels: a choice of the authors used the labels"] if facts["labels"] else []
+    if facts["arm"]:
+        arm = ", ".join(f"{path} = {json.dumps(value)}" for path, value in facts["arm"].items())
+        lines.append(f"  arm, in neither reading (--set {facts['id']}=arm): {arm}")
     lines += [f"  try it: python -m benchmark run ... --set {facts['id']}=code"] if facts["fields"] else []
     return "\n".join(lines)
 
@@ -225,7 +233,7 @@ def _train(session: Session, base: PlannedCell, planned: list[Effect], workers: 
 def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
     from benchmark.analysis.compare import interval_text
 
-    line = {"entry": effect.entry.id, "title": effect.entry.title}
+    line = {"entry": effect.name, "title": effect.entry.title}
     if effect.scores is None or effect.losses is None:
         stored = f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"
         state = effect.why or (stored if effect.missing else " ".join(effect.unmeasured))
@@ -247,16 +255,19 @@ def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
 
 def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
     place = f"{base.column} at {base.setting}" if base.setting else base.column
+    code = base.reading == "code"
+    value, rest = ("paper's", "code has it") if code else ("code's", "paper reads")
+    arms = " or, where that is said, to its arm" if any(effect.name != effect.entry.id for effect in found) else ""
     typer.echo(
-        f"\nEach entry alone put to the code's value, all others as the paper reads; means over runs of {base.row} on "
-        f"{place}, profile {base.profile}, 95 % intervals (Student's). No default follows."
+        f"\nEach entry alone put to the {value} value{arms}, all others as the {rest}; means over runs of "
+        f"{base.row} on {place}, profile {base.profile}, 95 % intervals (Student's). No default follows."
     )
     for sentence in dict.fromkeys(text for effect in found for text in effect.unmeasured):
         typer.echo(sentence)
     missing = [effect for effect in found if effect.missing]
     if missing:
         typer.echo(
-            f"Runs are missing for {' '.join(effect.entry.id for effect in missing)} (or for the base): "
+            f"Runs are missing for {' '.join(effect.name for effect in missing)} (or for the base): "
             "the same command with --run makes them."
         )
     reasons: dict[str, list[str]] = {}

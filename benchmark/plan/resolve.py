@@ -16,18 +16,22 @@ from benchmark.papers.tables import Setting
 from benchmark.registry import METHODS
 from benchmark.spec import DataSpec, Protocol, RunSpec, validated, with_values
 
+ARM = "arm"
+"""What ``--set`` says, in place of a reading, for the values of an entry that neither reading has."""
+
 
 @dataclass(frozen=True)
 class Overrides:
-    """What ``--set`` asks for: values of dotted paths, and ledger entries put to one reading."""
+    """What ``--set`` asks for: values of dotted paths, ledger entries put to one reading, and the arms of others."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     flips: Mapping[str, Reading] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """How the overrides are named in stored rows: ``path=value`` joined by semicolons, empty without any."""
-        parts = {**self.values, **self.flips}
+        parts = {**self.values, **self.flips, **dict.fromkeys(self.arms, ARM)}
         return ";".join(
             f"{key}={json.dumps(value) if not isinstance(value, str) else value}" for key, value in parts.items()
         )
@@ -56,7 +60,7 @@ class Resolved:
 
 
 def parse_overrides(texts: Sequence[str], paper: Paper, elsewhere: Collection[str] = ()) -> Overrides:
-    """Read ``--set`` options: ``PATH=VALUE``, ``FIELD=VALUE`` by its last part, or ``LEDGER-ID=paper|code``.
+    """Read ``--set`` options: ``PATH=VALUE``, ``FIELD=VALUE`` by its last part, or ``LEDGER-ID=paper|code|arm``.
 
     Entries of other papers' ledgers that are asked for too, `elsewhere`, change nothing here.
 
@@ -67,17 +71,23 @@ def parse_overrides(texts: Sequence[str], paper: Paper, elsewhere: Collection[st
     """
     values: dict[str, Any] = {}
     flips: dict[str, Reading] = {}
+    arms: dict[str, Mapping[str, Any]] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise UsageError(f"--set {text!r} is not of the form FIELD=VALUE or LEDGER-ID=paper|code.")
         if key in paper.ledger or key in elsewhere:
-            if value not in READINGS:
-                raise UsageError(f"--set {key}={value}: a ledger entry is put to 'paper' or to 'code'.")
-            flips |= {key: value} if key in paper.ledger else {}
+            entry = paper.ledger.get(key)
+            if value == ARM and (entry is None or entry.arm):
+                arms |= {key: entry.arm} if entry else {}
+            elif value in READINGS:
+                flips |= {key: value} if entry else {}
+            else:
+                arm = ", or to its 'arm'" if entry and entry.arm else ""
+                raise UsageError(f"--set {key}={value}: a ledger entry is put to 'paper' or to 'code'{arm}.")
         else:
             values[_full_path(key, paper)] = _literal(value)
-    return Overrides(values, flips)
+    return Overrides(values, flips, arms)
 
 
 def resolve(
@@ -92,7 +102,7 @@ def resolve(
     """Return the run specification of a cell.
 
     Later origins win: the method's defaults, the paper's rules, the column, the paper's rules for its data set, the
-    profile, the setting, the overrides.
+    profile, the setting, the arms of ledger entries, the other overrides.
     """
     method = method_facts(row.method)
     data = column_data(column, reading, overrides)
@@ -102,6 +112,7 @@ def resolve(
     layers = (
         ("profile", {path: _read(value, reading) for path, value in profile.set.items()}),
         ("setting", dict(setting.values)),
+        *((f"--set {entry}={ARM}", dict(values)) for entry, values in overrides.arms.items()),
         ("--set", _of_method(overrides.values, method)),
     )
     for origin, replaced in layers:

@@ -40,9 +40,13 @@ def keep(
     streams: Any = ("init:a",),
     place: tuple[str, ...] = ("tkuco2024/table2",),
     auxiliary: tuple[float, ...] = (),
+    reading: Any = "paper",
+    profile: str = "quick",
+    column: str = "",
 ) -> None:
     """Store a run for each of `accs`; `place` is a table and a setting, `auxiliary` the course of the companions."""
-    asked = Request(tables=place[:1], settings=place[1:], methods=(method,), runs=len(accs), sets=sets)
+    spent = {"profile": profile, "readings": (reading,), "datasets": (column,) if column else ()}
+    asked = Request(tables=place[:1], settings=place[1:], methods=(method,), runs=len(accs), sets=sets, **spent)
     (cell,) = plan_cells(asked)
     for spec, acc in zip(cell.specs, accs, strict=True):
         history = [
@@ -225,6 +229,32 @@ def test_an_effect_is_the_flipped_runs_minus_those_of_the_paper_reading(tmp_path
     assert found["K1"]["loss"] == "another loss function"
 
 
+def test_effects_in_the_code_reading_are_still_the_code_s_value_minus_the_paper_s(tmp_path):
+    """The base is the code reading, and one entry at a time is put to the paper's value."""
+    code = {"reading": "code", "profile": "cpu", "column": "usps"}
+    keep(tmp_path, "ddc", [0.5, 0.6, 0.7], **code)
+    keep(tmp_path, "ddc", [0.55, 0.65, 0.75], sets=("K15=paper",), **code)
+    words = (*EFFECTS[:5], "--dataset", "usps", "--runs", "3", "--profile", "cpu", "--reading", "code")
+    found = {line["entry"]: line for line in json.loads(call(tmp_path, *words, "--json").output)}
+    assert found["K15"]["ACC code - paper"] == "-5.00" and found["K15"]["runs"] == "3 pairs"
+    assert found["K15"]["loss"] == "+0.0500", "the loss function is the same"
+    assert "put to the paper's value, all others as the code has it" in call(tmp_path, *words).output
+    with pytest.raises(UserError, match="effects are measured in one reading"):
+        call(tmp_path, *words[:-1], "both")
+
+
+def test_an_arm_that_neither_reading_has_is_an_effect_of_its_own(tmp_path):
+    place = {"place": ("tkuco2024/table5",), "column": "digits"}
+    keep(tmp_path, "dec-conv", [0.5, 0.6, 0.7], **place)
+    keep(tmp_path, "dec-conv", [0.45, 0.55, 0.65], sets=("D6=arm",), **place)
+    words = (*EFFECTS[:4], "dec-conv", *EFFECTS[5:], "--table", "table5", "--severity", "C")
+    found = {line["entry"]: line for line in json.loads(call(tmp_path, *words, "--json").output)}
+    assert "D6" not in found and found["D6=arm"]["ACC code - paper"] == "-5.00"
+    assert found["D6=arm"]["loss"] == "+0.0500"
+    assert "value or, where that is said, to its arm, all others as the paper reads" in call(tmp_path, *words).output
+    assert "(--set D6=arm): phases.layer.drop_last = true" in call(tmp_path, "ledger", "D6").output
+
+
 def test_an_entry_that_leaves_the_loss_alone_has_an_effect_on_it(tmp_path):
     keep(tmp_path, "ddc-uco-t", [0.5, 0.6, 0.7])
     # The value of the code, written out: the run is the same.
@@ -246,7 +276,7 @@ def test_entries_without_runs_or_without_effect_say_so(tmp_path):
 def test_entries_without_effect_stand_below_the_effects(tmp_path):
     keep(tmp_path, "ddc", [0.5, 0.6, 0.7])
     lines = call(tmp_path, *EFFECTS).output.splitlines()
-    assert [line.split()[0] for line in lines[: lines.index("")]] == ["entry", "K1"]
+    assert [line.split()[0] for line in lines[: lines.index("")]] == ["entry", "K1", "K15"]
     below = lines[lines.index("Without an effect to measure:") :]
     assert any("the same value: K9 (--set params.orthogonality=...)" in line for line in below)
     assert any("  no field of this method and data set: K3, " in line for line in below)
@@ -264,7 +294,7 @@ def test_an_effect_on_a_metric_that_is_computed_from_the_history_is_shown(tmp_pa
     reason = "R-OFM slope of 3 of 3 runs of ddc-uco-t on digits with C1=code is not measured: history has no auxiliary"
     assert found["C1"]["R-OFM slope code - paper"].startswith(reason)
     text = call(tmp_path, *words).output
-    assert f"\n{reason}" in text and "Runs are missing for K3 (or for the base)" in text
+    assert f"\n{reason}" in text and "Runs are missing for K3 K15 (or for the base)" in text
 
 
 def test_effects_on_a_metric_that_the_method_lacks_end_in_one_sentence(tmp_path):

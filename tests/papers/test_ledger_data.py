@@ -47,7 +47,7 @@ def test_ledger_holds_every_entry_that_concerns_the_paper(entries):
 def test_every_ledger_entry_is_complete(entries):
     for entry in entries:
         keys = {"id", "severity", "evidence", "fields", "labels", *TEXTS}
-        assert set(entry) - {"awaits"} == keys, entry["id"]
+        assert set(entry) - {"awaits", "arm", "keeps_loss"} == keys, entry["id"]
         assert entry["severity"] in {"A", "B", "C"}, entry["id"]
         assert isinstance(entry["labels"], bool), entry["id"]
         for key in TEXTS:
@@ -117,6 +117,16 @@ def test_an_entry_waits_only_for_fields_that_the_protocol_does_not_set(paper):
     for entry in load_ledger(paper).values():
         assert not set(entry.awaits) & (set_by_it | set(entry.fields)), entry.id
         assert all(path.startswith(("params.", "phases.")) for path in entry.awaits), entry.id
+
+
+@pytest.mark.parametrize("paper", ledger_ids())
+def test_an_arm_has_values_of_the_fields_of_its_entry_that_neither_reading_has(paper):
+    rules = written_rules(paper) if paper in paper_ids() else []
+    for entry in load_ledger(paper).values():
+        assert set(entry.arm) <= set(entry.fields), entry.id
+        for path, value in entry.arm.items():
+            carried = [rule for rule in rules if rule["path"] == path and entry.id in rule.get("ledger", ())]
+            assert carried and all(value not in (rule["paper"], rule["code"]) for rule in carried), (entry.id, path)
 
 
 def fields_of(method: Any) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 import shlex
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
+from benchmark.registry import load_plugins
 from tests.support.checkout import ROOT
 
 RESULTS = ROOT / "results"
@@ -27,6 +31,29 @@ def test_the_tables_are_those_of_the_tracked_rows(readme: Any) -> None:
     text, rows = (RESULTS / "README.md").read_text(encoding="utf-8"), readme.rows()
     assert "\n".join(readme.stored(rows)) in text, "write them anew: python results/readme.py"
     assert "\n".join(readme.numbers(rows)) in text, "write them anew: python results/readme.py"
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "reading", "sets", "label", "expected"),
+    [
+        ("table2", "ddc", "code", (), "", ""),
+        ("table2", "ddc", "code", ("K15=paper",), "", "K15=paper"),
+        ("table2", "ddc-uco-t", "code", ("K15=paper", "C20=paper"), "", "K15=paper;C20=paper"),
+        ("table5", "dcec", "paper", (), "", ""),
+        ("table5", "dcec", "paper", ("D6=arm",), "", "D6=arm"),
+        ("table2", "ddc", "paper", ("K1=code",), "K1=code", "K1=code"),
+        ("table2", "ddc", "paper", ("width=0.3",), "", ""),  # of no cell, with no entry that explains it
+    ],
+)
+def test_a_row_says_which_corrected_entries_lead_to_it_today(
+    readme: Any, table: str, method: str, reading: Any, sets: Any, label: str, expected: str
+) -> None:
+    """Rows keep the label that they were made under, and a reading may have been corrected since."""
+    load_plugins()
+    asked = Request("cpu", tables=(f"tkuco2024/{table}",), methods=(method,), datasets=("usps",), readings=(reading,))
+    (cell,) = plan_cells(dataclasses.replace(asked, sets=sets))
+    common = {"paper": "tkuco2024", "profile": "cpu", "reading": reading, "setting": label}
+    assert {readme.named({**common, "run_id": spec.run_id}) for spec in cell.specs} == {expected}
 
 
 def test_numbers_count_runs_without_a_result_apart(readme: Any) -> None:

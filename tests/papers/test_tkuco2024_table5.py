@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from benchmark.registry import load_plugins
 from benchmark.spec import RunSpec
 from benchmark.tables import render_table
 from benchmark.tables.values import BLANK
+from tests.support.checkout import ROOT
 
+READINGS = ("paper", "code")
 IMAGES = ("dec-conv", "dcec", "dec-conv-uco-n", "dec-conv-uco-t")
 VECTORS = ("dec", "idec", "dec-uco-n", "dec-uco-t")
 COMPANIONS = ("dec-conv-uco-n", "dec-conv-uco-t", "dec-uco-n", "dec-uco-t")
@@ -42,11 +45,48 @@ def test_refinement_is_the_code_s_but_for_what_the_readings_disagree_on(method, 
     slow = reading == "code" and method in COMPANIONS
     assert (phase.optimiser.name, phase.optimiser.lr) == ("adam", 1e-4 if slow else 1e-3)
     assert (phase.budget.unit, phase.budget.amount, phase.evaluate_every, phase.keep) == ("epochs", 400, 5, "best")
-    assert (phase.batch_size, phase.sampler, phase.drop_last) == (256, "shuffled", True)
+    assert (phase.batch_size, phase.sampler, phase.drop_last) == (256, "shuffled", False)
     assert (phase.clip.kind, phase.clip.norm) == ("tensor", 10.0)
+    assert not any(phase.drop_last for phase in found.protocol.phases.values()), "D6"
     assert found.params["update_interval"] == 140
     assert found.params["update_unit"] == ("steps" if reading == "paper" else "epochs")
     assert (found.params["tolerance"], found.params["starts"]) == (0.0, 20)
+
+
+@pytest.mark.parametrize("method", [*IMAGES, *VECTORS])
+def test_only_the_code_moves_statistics_in_evaluations_and_not_those_of_dec_and_dec_conv(method):
+    """C20: `calc_ofm` of tk-uco's config/dec/experiments."""
+    moves = [spec(method, reading).protocol.phases["cluster"].evaluation_moves_statistics for reading in READINGS]
+    assert moves == [False, method not in ("dec", "dec-conv")]
+
+
+def test_only_the_code_has_the_authors_gradient_and_for_naive_companions_alone():
+    """K15: tensor kernels are differentiated automatically; DEC and DCEC have no kernel."""
+    found = {method: spec(method, "code").params.get("distance_gradient") for method in (*IMAGES, *VECTORS)}
+    assert {method for method, kind in found.items() if kind == "authors"} == {"dec-conv-uco-n", "dec-uco-n"}
+    assert all(spec(method, "paper").params.get("distance_gradient") in (None, "exact") for method in found)
+
+
+def tracked(profile: str) -> dict[str, set[str]]:
+    """Return the ids of tracked runs of tkuco2024 by method."""
+    rows = (ROOT / "results" / "stored" / profile / "tkuco2024" / "runs.csv").read_text(encoding="utf-8")
+    found: dict[str, set[str]] = {}
+    for row in csv.DictReader(rows.splitlines()):
+        found.setdefault(row["method"], set()).add(row["run_id"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("profile", "methods", "columns", "runs"),
+    [("quick", (*IMAGES, *VECTORS), ("digits", "digits-vectors"), 24), ("cpu", IMAGES, ("usps",), 20)],
+)
+def test_runs_that_dropped_the_last_batch_are_found_as_the_arm_of_d6(profile, methods, columns, runs):
+    asked = Request(profile, tables=("tkuco2024/table5",), methods=methods, datasets=columns, sets=("D6=arm",))
+    specs = [found for cell in plan_cells(asked) for found in cell.specs]
+    held = tracked(profile)
+    assert len(specs) == runs
+    assert all(found.run_id in held[found.method] for found in specs)
+    assert all(parent_of(found).run_id in held["ae-k-means"] for found in specs)
 
 
 @pytest.mark.parametrize("method", ["dcec", "idec"])

@@ -15,7 +15,7 @@ from benchmark.papers.tables import Setting
 from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
 from benchmark.plan.resolve import Overrides, Resolved, applies, parse_overrides, resolve
-from benchmark.registry import DATASETS, load_plugins
+from benchmark.registry import DATASETS, METHODS, load_plugins
 from tests.support.paper_files import written_rules
 
 load_plugins()
@@ -39,9 +39,15 @@ def resolved(
     return resolve(PAPER, protocol.methods[row], protocol.columns[column], reading, spent, setting, overrides)
 
 
+def whole(found: Resolved) -> dict[str, Any]:
+    """Return the specification with every field, those too that canonical JSON leaves out as introduced later."""
+    params = METHODS[found.spec.method].Params(**found.spec.params).model_dump(mode="json")
+    return found.spec.model_dump(mode="json") | {"params": params}
+
+
 def value(found: Resolved, path: str) -> Any:
     """Return what stands at a dotted path of the specification."""
-    plain: Any = found.spec.canonical()
+    plain: Any = whole(found)
     for part in (path if not path.startswith("phases.") else f"protocol.{path}").split("."):
         plain = plain[part]
     return plain
@@ -56,7 +62,7 @@ def flat(found: Resolved) -> dict[str, Any]:
             leaves |= walk(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
         return leaves
 
-    return {path.removeprefix("protocol."): item for path, item in walk(found.spec.canonical(), "").items()}
+    return {path.removeprefix("protocol."): item for path, item in walk(whole(found), "").items()}
 
 
 def changes(before: Resolved, after: Resolved) -> set[str]:
@@ -91,6 +97,9 @@ READINGS_TABLE = [  # methods, path, paper, code: the table of readings
     (("ddc-uco-n", "ddc-uco-t"), "params.companion_weight", 0.01, 0.01),
     (("ddc-uco-n", "ddc-uco-t"), "params.omega", "constant", "constant"),
     (("ddc-uco-n", "ddc-uco-t"), "params.taps", ["block1_pool", "block2_pool"], ["block1_conv2", "block2_pool"]),
+    (DDC_FAMILY, "params.distance_gradient", "exact", "authors"),
+    (("ddc",), "phases.train.evaluation_moves_statistics", False, False),
+    (("ddc-ae", "ddc-uco-n", "ddc-uco-t"), "phases.train.evaluation_moves_statistics", False, True),
     (("ddc-uco-t",), "params.transpose", True, False),
     (("ddc-uco-t",), "params.projector_form", "projector", "trace"),
     (("ddc-uco-t",), "params.kernel_solver", "exact", "exact"),
@@ -131,7 +140,10 @@ def test_the_two_readings_differ_in_nothing_but_what_the_table_of_readings_says(
     fields = {path for methods, path, paper, code in READINGS_TABLE if paper != code and "ddc-uco-t" in methods}
     before, after = (resolved("ddc-uco-t", "mnist", reading) for reading in ("paper", "code"))
     assert changes(before, after) == fields | {"data.name", "data.digest"}
-    assert changes(resolved("ddc", "usps", "paper"), resolved("ddc", "usps", "code")) == {"params.width_rule"}
+    assert changes(resolved("ddc", "usps", "paper"), resolved("ddc", "usps", "code")) == {
+        "params.width_rule",
+        "params.distance_gradient",
+    }
 
 
 def test_later_origins_win():
@@ -196,6 +208,16 @@ def test_a_ledger_entry_flips_exactly_the_fields_that_carry_it(entry, reading):
     assert changes(before, resolved("ddc-uco-t", "usps", reading, sets=(f"{entry}={reading}",))) == set()
 
 
+def test_an_arm_sets_the_values_that_neither_reading_has_and_gives_way_to_other_sets():
+    dec = {name: resolved("dec-conv", "usps", sets=sets) for name, sets in (("paper", ()), ("arm", ("D6=arm",)))}
+    assert changes(dec["paper"], dec["arm"]) == {"phases.pretrain.drop_last", "phases.cluster.drop_last"}
+    both = resolved("dec-conv", "usps", sets=("phases.cluster.drop_last=false", "D6=arm"))
+    assert changes(dec["paper"], both) == {"phases.pretrain.drop_last"}
+    (origin,) = [(f.origin, f.ledger) for f in dec["arm"].fields if f.path == "phases.cluster.drop_last"]
+    assert origin == ("--set D6=arm", ("D6",))
+    assert changes(resolved("ddc", "usps"), resolved("ddc", "usps", sets=("D6=arm",))) == set(), "no field of its own"
+
+
 def test_a_ledger_entry_of_a_column_flips_the_data():
     before, after = resolved("ddc", "mnist"), resolved("ddc", "mnist", sets=("C5=code",))
     assert changes(before, after) == {"data.name", "data.digest"}
@@ -236,6 +258,8 @@ def test_a_field_that_a_method_lacks_is_not_set():
         ("width", ["'width'", "FIELD=VALUE"]),
         ("=3", ["'=3'", "FIELD=VALUE"]),
         ("K1=both", ["K1=both", "'paper'", "'code'"]),
+        ("K1=arm", ["K1=arm", "'paper'", "'code'."]),
+        ("D6=armm", ["D6=armm", "'paper'", "'code'", "or to its 'arm'"]),
         ("width_rule=papper", ["width_rule", "'papper'"]),
         ("width=-1", ["width", "-1"]),
         ("lr=NaN", ["lr", "nan"]),
@@ -267,6 +291,7 @@ def test_a_last_part_is_that_of_each_methods_own_phase():
 def test_overrides_are_labelled_as_they_are_given():
     overrides = parse_overrides(("width=0.3", "K1=code", 'taps=["block1_pool"]'), PAPER)
     assert overrides.label == 'params.width=0.3;params.taps=["block1_pool"];K1=code'
+    assert parse_overrides(("D6=arm", "K1=code"), PAPER).label == "K1=code;D6=arm"
     assert Overrides().label == ""
 
 

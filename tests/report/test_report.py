@@ -229,6 +229,7 @@ def test_a_method_page_has_equations_parameters_numbers_and_cost(built):
 
 def test_the_ledger_page_has_every_entry_with_its_sources(built):
     text = page(built, "ledger.html")
+    assert "<code>--set D6=arm</code>" in text and "phases.cluster.drop_last=true" in text
     assert 'id="tkuco2024-K1"' in text and 'id="uco2021-W2"' in text and "tf_lib/loss.py:42-43,84" in text
 
 
