@@ -42,6 +42,7 @@ from benchmark.cli.options import (
     check_executor,
     cores,
     frequency,
+    gpus_for,
     request,
     until,
 )
@@ -110,9 +111,10 @@ def run(
         typer.echo(f"warning: {text}", err=True)
     plan = session.plan(cells)
     refuse_impossible(plan, cells)
-    crew = 1 if executor == "serial" else workers or (1 if session.device != "cpu" else cores())
+    gpus = gpus_for(session.device)
+    crew = 1 if executor == "serial" else workers or len(gpus) or (1 if session.device != "cpu" else cores())
     announce(plan, crew)
-    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run)
+    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run, gpus)
     if plan.runs:
         refuse_unwritable(results)
     code = carry_out(plan, session, how) if plan.runs else 0

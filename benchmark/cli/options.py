@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXECUTORS = ("serial", "processes", "ray")
 
-_TIME = r"(\d+(?:\.\d+)?)([smhd])"
+_TIME = r"(?:\d+(?:\.\d+)?[smhd])+"
 
 
 class ReadingChoice(StrEnum):
@@ -49,7 +49,9 @@ SomeProfile = Annotated[
 Results = Annotated[Path, typer.Option("--results", help="The folder to which results are written.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of data sets; or set RECLUST_DATA.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core, on CUDA per GPU.")
+]
 Executor = Annotated[str, typer.Option("--executor", help="Who makes the runs: serial, processes or ray.")]
 Address = Annotated[str, typer.Option("--address", help="The Ray cluster, for --executor ray: auto or HOST:PORT.")]
 GpuShare = Annotated[
@@ -106,12 +108,13 @@ def time_span(option: str, text: str) -> float:
     """Return the seconds of a text such as 20m; UsageError, which names the option, for what is no time."""
     match = re.fullmatch(_TIME, text)
     if match is None:
-        raise UsageError(f"{option} {text!r} is no time: write 90s, 20m, 2h or 7d.")
+        raise UsageError(f"{option} {text!r} is no time: write 90s, 20m, 5h30m or 7d.")
     return _seconds(match)
 
 
 def _seconds(match: re.Match[str]) -> float:
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", match[0]))
 
 
 def frequency(text: str) -> Frequency | None:
@@ -131,6 +134,17 @@ def check_executor(name: str) -> None:
     """Raise UsageError for an executor that there is not."""
     if name not in EXECUTORS:
         raise UsageError(did_you_mean("executor", name, EXECUTORS))
+
+
+def gpus_for(device: str) -> tuple[str, ...]:
+    """Return the value of CUDA_VISIBLE_DEVICES for each GPU that `device` means: for cuda all visible ones."""
+    if device != "cuda":
+        return ()
+    import torch
+
+    from benchmark.execution.gpus import visible_gpus
+
+    return visible_gpus([torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())], os.environ)
 
 
 def check_device(name: str | None) -> None:

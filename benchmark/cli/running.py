@@ -70,7 +70,8 @@ def announce(plan: Plan, workers: int) -> None:
 class How:
     """How runs are made: by which executor, with how many workers, until when, and how often checkpoints are saved.
 
-    `address` and `gpus` are for a Ray cluster: where it is, and the share of a GPU that a run takes.
+    `address` and `gpus` are for a Ray cluster: where it is, and the share of a GPU that a run takes. `visible` has the
+    value of CUDA_VISIBLE_DEVICES for each GPU over which worker processes are spread.
     """
 
     executor: str = "processes"
@@ -80,6 +81,7 @@ class How:
     replace: bool = False
     address: str = "auto"
     gpus: float = 1.0
+    visible: tuple[str, ...] = ()
 
 
 def carry_out(plan: Plan, session: Session, how: How) -> int:
@@ -119,4 +121,4 @@ def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iter
         from benchmark.execution.ray_executor import on_ray
 
         return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked)
-    return processes(jobs, place, how.workers, how.until, stopping.asked)
+    return processes(jobs, place, how.workers, how.until, stopping.asked, how.visible)

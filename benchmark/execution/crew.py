@@ -12,13 +12,14 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from benchmark.execution.events import Event, Finished, Job, Paused, Place
+from benchmark.execution.gpus import VARIABLE, least_used
 from benchmark.execution.jobs import make_run
 from benchmark.registry import load_plugins
 
@@ -35,13 +36,14 @@ class Died:
 
 
 class _Worker:
-    """A process and what it is at."""
+    """A process and what it is at; `gpu` is all that it sees of CUDA, where given."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, gpu: str | None = None) -> None:
         context = multiprocessing.get_context("spawn")
+        self.gpu = gpu
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, place))
-        with _signals_wait():
+        with _signals_wait(), _seen(gpu):
             self.process.start()
         theirs.close()
         self.job: Job | None = None
@@ -61,10 +63,13 @@ class _Worker:
 
 
 class Crew:
-    """Up to `workers` processes, started when they are first needed; a context that ends them."""
+    """Up to `workers` processes, started when they are first needed; a context that ends them.
 
-    def __init__(self, place: Place, workers: int) -> None:
-        self.place, self.workers = place, workers
+    They are spread over `gpus`, values of CUDA_VISIBLE_DEVICES of one GPU each, where there are any.
+    """
+
+    def __init__(self, place: Place, workers: int, gpus: Sequence[str] = ()) -> None:
+        self.place, self.workers, self.gpus = place, workers, gpus
         self._crew: list[_Worker] = []
 
     def __enter__(self) -> Crew:
@@ -94,7 +99,8 @@ class Crew:
         """Give a run to a worker that has none."""
         idle = [worker for worker in self._crew if worker.job is None]
         if not idle:
-            idle.append(_Worker(self.place))
+            gpu = least_used(self.gpus, [worker.gpu or "" for worker in self._crew]) if self.gpus else None
+            idle.append(_Worker(self.place, gpu))
             self._crew += idle
         idle[0].job = job
         idle[0].send(job)
@@ -119,6 +125,20 @@ class Crew:
             if isinstance(event, Finished | Paused):
                 worker.job = None
             yield event
+
+
+@contextlib.contextmanager
+def _seen(gpu: str | None) -> Iterator[None]:
+    """Let a process that is started here see one GPU only: it inherits the environment of this moment."""
+    before = os.environ.get(VARIABLE)
+    if gpu is not None:
+        os.environ[VARIABLE] = gpu
+    try:
+        yield
+    finally:
+        if gpu is not None:
+            os.environ.pop(VARIABLE, None)
+            os.environ.update({} if before is None else {VARIABLE: before})
 
 
 @contextlib.contextmanager

@@ -52,8 +52,9 @@ def processes(
     workers: int,
     until: float | None = None,
     asked: Callable[[], bool] = never,
+    gpus: Sequence[str] = (),
 ) -> Iterator[Event]:
-    """Make the runs in `workers` processes; start none after the monotonic time `until`.
+    """Make the runs in `workers` processes, spread over `gpus`; start none after the monotonic time `until`.
 
     When a worker dies (as when the system kills it for memory), its run is made again, alone, from its last checkpoint;
     after `ATTEMPTS` more deaths it is given up with an error. When it is `asked` to stop, the workers stop at a
@@ -62,7 +63,7 @@ def processes(
     with (
         Claims(place.results) as claims,
         shared_folder() as shared,
-        Crew(replace(place, shared=shared), workers) as crew,
+        Crew(replace(place, shared=shared), workers, gpus) as crew,
     ):
         agenda = Agenda(jobs, place, claims, until, asked)
         grace: float | None = None
