@@ -15,6 +15,7 @@ from benchmark.execution.gpus import least_used, visible_gpus
 from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
 from benchmark.record import Context
+from benchmark.registry import load_plugins
 
 
 @pytest.mark.parametrize(("names", "variables", "expected"), [
@@ -45,6 +46,7 @@ def test_each_worker_process_sees_one_gpu_and_the_command_keeps_its_own_view(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-5f")
+    load_plugins()
     cells = [cell for cell in plan_cells(Request(methods=("k-means",))) if cell.specs]
     jobs = [Job(spec, Context()) for spec in cells[0].specs[:3]]
     with Crew(Place(tmp_path / "results"), 3, ("4", "GPU-5f")) as crew:
