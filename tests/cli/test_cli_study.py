@@ -149,7 +149,7 @@ def test_the_command_for_missing_runs_has_all_that_was_set(tmp_path):
         call(tmp_path, "compare", "ddc", "ddc-uco-t", "--set", "K1=code")
 
 
-GRID, LOW, HIGH = "tkuco2024/table4", "lambda=0.001;omega=constant", "lambda=0.010;omega=constant"
+GRID, LOW, HIGH = "tkuco2024/table4", "lambda=0.010;omega=constant", "lambda=0.100;omega=constant"
 IN_GRID = ("compare", "ddc-uco-n", "ddc-uco-t", "--table", GRID)
 
 
@@ -168,7 +168,7 @@ def test_a_setting_is_asked_for_where_there_are_several(tmp_path):
     with pytest.raises(UserError, match=f"name one with --setting: '{LOW}', .*'{HIGH}'"):
         call(tmp_path, *IN_GRID)
     with pytest.raises(UserError, match=f"did you mean .*'{LOW}'"):
-        call(tmp_path, *IN_GRID, "--setting", "lambda=.001;omega=constant")
+        call(tmp_path, *IN_GRID, "--setting", "lambda=.010;omega=constant")
     with pytest.raises(UserError, match=f"ddc-uco-t on digits at {HIGH} is stored .* --setting '{HIGH}' --profile"):
         call(tmp_path, *IN_GRID, "--setting", HIGH)
     with pytest.raises(UserError, match="no table asked for has settings"):
