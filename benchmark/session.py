@@ -18,6 +18,7 @@ from benchmark.registry import DATASETS
 from benchmark.spec import RunSpec
 from benchmark.store.observed import recorded
 from benchmark.store.renewals import Renewals
+from benchmark.store.rows import Kind
 from benchmark.store.store import Store
 from benchmark.store.tracked import stored_folders
 
@@ -50,20 +51,20 @@ class Session:
         self._digests: dict[tuple[str, str, str], str] = {}
 
     @cached_property
-    def records(self) -> dict[str, dict[str, RunRecord]]:
-        """All records by run id and device, as they are now."""
-        found = {run_id: self.store.devices(run_id) for run_id in self.store.ids()}
-        pairs = {run_id: {d: self.store.get(run_id, d) for d in devices} for run_id, devices in found.items()}
-        return {run_id: {d: r for d, r in by_device.items() if r is not None} for run_id, by_device in pairs.items()}
+    def records(self) -> dict[str, dict[Kind, RunRecord]]:
+        """All records by run id and kind of machine, as they are now; of those with a device the first is first."""
+        found = {run_id: self.store.kinds(run_id) for run_id in self.store.ids()}
+        pairs = {run_id: {k: self.store.get(run_id, k) for k in kinds} for run_id, kinds in found.items()}
+        return {run_id: {k: r for k, r in by_kind.items() if r is not None} for run_id, by_kind in pairs.items()}
 
     @cached_property
-    def tracked(self) -> dict[str, dict[str, RunRecord]]:
-        """The tracked records by run id and device: those of the results folder before those of the package."""
-        found: dict[str, dict[str, RunRecord]] = {}
+    def tracked(self) -> dict[str, dict[Kind, RunRecord]]:
+        """The tracked records by run id and kind: those of the results folder before those of the package."""
+        found: dict[str, dict[Kind, RunRecord]] = {}
         for root in self._tracked_roots():
             for folder in stored_folders(root):
-                for run_id, device in folder.held():
-                    found.setdefault(run_id, {})[device] = folder.record((run_id, device))
+                for run_id, kind in folder.held():
+                    found.setdefault(run_id, {})[kind] = folder.record((run_id, kind))
         return found
 
     def _tracked_roots(self) -> tuple[Path, ...]:
@@ -73,8 +74,8 @@ class Session:
     def times(self) -> RunTimes:
         """What runs on the session's device took: a GPU's seconds say nothing of a CPU's."""
         device = self._wanted or device_name(self.device)
-        held = (by_device.get(device) for by_device in self.records.values())
-        return RunTimes(record for record in held if record is not None)
+        held = (pair for by_kind in self.records.values() for pair in by_kind.items())
+        return RunTimes(record for kind, record in held if kind.device == device)
 
     def refresh(self) -> None:
         """Forget the records read so far."""
@@ -82,13 +83,25 @@ class Session:
             self.__dict__.pop(name, None)
 
     def find(self, spec: RunSpec) -> Sequence[RunRecord]:
-        """Return the records of a run, one for each device."""
+        """Return the records of a run, one for each kind of machine, that cells may be made of.
+
+        A stale one is not among them where another kind of machine with its device made the run with today's code.
+        """
+        held = self.records.get(spec.run_id, {})
+        if len(held) < 2:
+            return tuple(held.values())
+        current = {kind.device for kind, record in held.items() if not self.stale(record)}
+        return tuple(r for kind, r in held.items() if kind.device not in current or not self.stale(r))
+
+    def held(self, spec: RunSpec) -> Sequence[RunRecord]:
+        """Return all records of a run, one for each kind of machine."""
         return tuple(self.records.get(spec.run_id, {}).values())
 
     def done(self, spec: RunSpec, record: Collection[str] = ()) -> bool:
         """Whether a run needs not be made; one whose history lacks what the observers `record` leave does."""
         held = self.records.get(spec.run_id, {})
-        counted = [r for d, r in held.items() if self._wanted in (None, d) and all(recorded(r, n) for n in record)]
+        mine = [r for kind, r in held.items() if self._wanted in (None, kind.device)]
+        counted = [r for r in mine if all(recorded(r, name) for name in record)]
         return any(not (self._rerun_stale and self.stale(r)) for r in counted)
 
     def stale(self, record: RunRecord) -> bool:
@@ -144,6 +157,6 @@ class Session:
     def has_weights(self, spec: RunSpec) -> bool:
         """Whether other runs can start from a run: today's code made it here, on the device, and kept its weights."""
         device = self._wanted or "cpu"
-        record = self.records.get(spec.run_id, {}).get(device)
-        usable = record is not None and record.status in COUNTED and not self.stale(record)
-        return usable and self.store.has_state(spec.run_id, device)
+        held = self.records.get(spec.run_id, {})
+        mine = [kind for kind in held if kind.device == device and self.store.has_state(spec.run_id, kind)]
+        return any(held[kind].status in COUNTED and not self.stale(held[kind]) for kind in mine)

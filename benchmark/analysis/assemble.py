@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from benchmark.analysis.kinds import Find, cell_records, kinds_of
 from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured, question
 from benchmark.catalogue.datasets import dataset_facts
 from benchmark.catalogue.networks import layers
@@ -19,12 +20,8 @@ from benchmark.papers.tables import TableRule, statistic_of
 from benchmark.plan.cells import PlannedCell
 from benchmark.record import RunRecord
 from benchmark.registry import DATASETS
-from benchmark.spec import RunSpec
-from benchmark.store.rows import device_of, device_order
+from benchmark.store.rows import device_of
 from benchmark.tables.values import BLANK, Cell, CellResult, Column, DataTable, Row, TableResult
-
-Find = Callable[[RunSpec], Sequence[RunRecord]]
-"""Gives the stored records of a run: one for each kind of device that made it."""
 
 IsStale = Callable[[RunRecord], bool]
 """Says whether a record was made by other code than today's."""
@@ -138,6 +135,7 @@ def cell_result(
         stale=sum(stale(record) for record in records.values()),
         run_ids=tuple(records),
         devices=tuple(sorted({device_of(r) for r in records.values()})),
+        machines=tuple(map(str, kinds_of(records.values()))),
         why=why,
     )
     if not runs:
@@ -170,16 +168,6 @@ def _with_verdict(
         return replace(result, verdict=NOT_JUDGED)
     judgement = asked.answer()
     return replace(result, verdict=judgement.name, judgement=judgement)
-
-
-def cell_records(specs: Iterable[RunSpec], find: Find) -> dict[str, RunRecord]:
-    """Return the stored records of a cell by run id, all from the device with most of them (of two, the CPU)."""
-    found = {spec.run_id: {device_of(r): r for r in find(spec)} for spec in specs}
-    devices = Counter(device for records in found.values() for device in records)
-    if not devices:
-        return {}
-    device = min(devices, key=lambda name: (-devices[name], device_order(name)))
-    return {run_id: records[device] for run_id, records in found.items() if device in records}
 
 
 def _cell(
@@ -230,7 +218,16 @@ def _facts(cells: Sequence[PlannedCell], find: Find, renewed: IsStale, readings:
     shown = [spec for cell in cells if cell.reading in readings for spec in cell.specs]
     older = {r.run_id for spec in shown for r in find(spec) if renewed(r)}
     renewals = [f"{len(older)} runs made by earlier code and renewed (`results renew`)"] if older else []
-    return (*facts, *(f"changed by --set: {text}" for text in overrides), *renewals)
+    return (*facts, *(f"changed by --set: {text}" for text in overrides), *renewals, *_mixed(cells, find, readings))
+
+
+def _mixed(cells: Sequence[PlannedCell], find: Find, readings: Sequence[Reading]) -> Iterator[str]:
+    """Yield how many cells no single kind of machine has all runs of, so that they hold runs of several."""
+    shown = (cell for cell in cells if cell.reading in readings)
+    mixed = [kinds for cell in shown if len(kinds := kinds_of(cell_records(cell.specs, find).values())) > 1]
+    if mixed:
+        names = sorted({str(kind) for kinds in mixed for kind in kinds})
+        yield f"{len(mixed)} cells hold runs of several kinds of machines ({'; '.join(names)})"
 
 
 def _source_facts(name: str) -> tuple[str, str, str]:

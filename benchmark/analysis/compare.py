@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from benchmark.analysis.assemble import cell_records
+from benchmark.analysis.kinds import cell_records, kinds_of, shared_kind
 from benchmark.analysis.statistics import measured
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.measure.comparison import (
@@ -30,11 +31,14 @@ from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.record import COUNTED, RunRecord
 from benchmark.session import Session
+from benchmark.store.rows import Kind
 
 MIN_DATASETS = 5
 """From so many data sets on, mean ranks and a critical difference are given."""
 
 _SHARED = ("init:", "batches:")
+
+_K = TypeVar("_K", bound=Hashable)
 
 
 def compare_methods(session: Session, request: Request, metric_id: str, profile: str | None) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def compare_methods(session: Session, request: Request, metric_id: str, profile:
         held = {key: measured_runs(session, cell, metric, f"{key[0]} on {key[1]}") for key, cell in cells.items()}
         values = {key: runs for key, (runs, _) in held.items() if runs}
         without = [sentence for _, sentence in held.values() if sentence]
-        if pairs := _pairs(values, request.methods):
+        if pairs := _pairs(values, request.methods, partial(alike, session, cells, metric)):
             found[name] = _answer(request, name, setting, metric, values, pairs, without)
             if {method for method, _ in values} == set(request.methods):
                 return found[name]
@@ -182,12 +186,14 @@ RunsByReplicate = dict[int, tuple[float, RunRecord]]
 Values = dict[tuple[str, str], RunsByReplicate]
 
 
-def measured_runs(session: Session, cell: PlannedCell, metric: MetricRule, what: str) -> tuple[RunsByReplicate, str]:
+def measured_runs(
+    session: Session, cell: PlannedCell, metric: MetricRule, what: str, first: Kind | None = None
+) -> tuple[RunsByReplicate, str]:
     """Return the runs of a cell that count and have a finite value, and a sentence about those without one, or "".
 
-    `what` names the runs in that sentence.
+    `what` names the runs in that sentence. Those of the kind of machine `first` come before those the cell is made of.
     """
-    found = cell_records(cell.specs, session.find).values()
+    found = cell_records(cell.specs, session.find, first).values()
     counted = [record for record in found if record.status in COUNTED and record.loss is not None]
     used, why = measured(counted, metric)
     runs = {run.record.spec.replicate: (run.value, run.record) for run in used if math.isfinite(run.value)}
@@ -196,15 +202,38 @@ def measured_runs(session: Session, cell: PlannedCell, metric: MetricRule, what:
     return runs, f"{metric.label} of {left} of {len(counted)} runs of {what} is not measured: {why}." if left else ""
 
 
-def _pairs(values: Values, methods: Sequence[str]) -> list[dict[str, Any]]:
+def alike(
+    session: Session,
+    cells: Mapping[_K, PlannedCell],
+    metric: MetricRule,
+    values: Mapping[_K, RunsByReplicate],
+    a: _K,
+    b: _K,
+) -> tuple[RunsByReplicate, RunsByReplicate]:
+    """Return the runs of two cells as made by one kind of machine, where one made all that they have in common.
+
+    Runs of two kinds part by rounding, which is no difference of methods. Else they are those of `values`.
+    """
+    kind = shared_kind(cells[a].specs, cells[b].specs, session.find)
+    if kind is None:
+        return values[a], values[b]
+    left, right = (measured_runs(session, cells[key], metric, "", kind)[0] for key in (a, b))
+    return left, right
+
+
+def _pairs(
+    values: Values, methods: Sequence[str], as_pair: Callable[..., tuple[RunsByReplicate, RunsByReplicate]]
+) -> list[dict[str, Any]]:
     pairs: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(column for _, column in values):
         for a, b in combinations(methods, 2):
             if (a, dataset) in values and (b, dataset) in values:
-                found = compare_measured(values[a, dataset], values[b, dataset])
                 if _ids(values[a, dataset]) & _ids(values[b, dataset]):
                     raise UsageError(f"{a} and {b} are the same runs on {dataset}: there is nothing to compare.")
-                pairs.append({"a": a, "b": b, "dataset": dataset} | vars(found) | {"smallest p": found.smallest_p})
+                left, right = as_pair(values, (a, dataset), (b, dataset))
+                found, kinds = compare_measured(left, right), machines(left, right)
+                about = {"a": a, "b": b, "dataset": dataset, "machines": kinds}
+                pairs.append(about | vars(found) | {"smallest p": found.smallest_p})
     shown = [pair for pair in pairs if pair["p"] is not None]
     for pair, adjusted in zip(shown, holm([pair["p"] for pair in shown]), strict=True):
         pair["p holm"] = adjusted
@@ -221,6 +250,11 @@ def compare_measured(a: RunsByReplicate, b: RunsByReplicate) -> Comparison:
     if both and all(_share(a[r][1], b[r][1]) for r in both):
         return compare_paired([a[r][0] for r in both], [b[r][0] for r in both])
     return compare_unpaired([value for value, _ in a.values()], [value for value, _ in b.values()])
+
+
+def machines(*parts: RunsByReplicate) -> list[str]:
+    """Return the kinds of machines that made some runs."""
+    return list(map(str, kinds_of(record for runs in parts for _, record in runs.values())))
 
 
 def _share(a: RunRecord, b: RunRecord) -> bool:
@@ -241,6 +275,7 @@ def _answer(
     notes = [*without, "Intervals: Student's, of the mean difference over runs (Welch's where runs are not paired)."]
     if any(pair["paired"] for pair in pairs):
         notes.append("Paired by replicate: both methods start from the same weights or see the same batches.")
+    notes += [_mixed(pair) for pair in pairs if len(pair["machines"]) > 1]
     if any(pair["p"] is None for pair in pairs):
         notes.append(f"No test is shown where the number of runs lets no p be below {LEVEL}.")
     return {
@@ -253,6 +288,13 @@ def _answer(
         "ranks": _ranks(values, request.methods, metric),
         "notes": notes,
     }
+
+
+def _mixed(pair: dict[str, Any]) -> str:
+    kinds = "; ".join(pair["machines"])
+    return (
+        f"{pair['a']} and {pair['b']} on {pair['dataset']} are of several kinds of machines, which differ too: {kinds}."
+    )
 
 
 def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmark.analysis.assemble import cell_records, cell_result
+from benchmark.analysis.assemble import cell_result
+from benchmark.analysis.kinds import USED, cell_records, kinds_of, other_records
 from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured
 from benchmark.analysis.verdicts import unjudged, verdict_facts
 from benchmark.catalogue.datasets import dataset_facts
@@ -23,7 +24,7 @@ from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.record import RunRecord
 from benchmark.session import Session
-from benchmark.store.rows import device_of
+from benchmark.store.rows import kind_of
 from benchmark.streams import Streams
 from benchmark.tables.values import CellResult
 
@@ -82,6 +83,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
         "ours": _ours(result, runs, metric, unjudged(cell, published)),
         "verdict": verdict_facts(result, cell, published, runs, STATISTICS[statistic]),
         "runs": [_run(session, record, metric) for record in records.values()],
+        "machines": _machines(session, cell, records),
         "streams": _streams(records),
         "data": _data(cell),
         "protocol": _protocol(cell, paper),
@@ -141,9 +143,18 @@ def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, A
         **_pretraining(session, record),
         "device": record.environment.get("device"),
         "code": record.code_digest + _age(session, record),
-        "stored in": str(session.store.origin(record.run_id, device_of(record))),
+        "stored in": str(session.store.origin(record.run_id, kind_of(record))),
         "error": record.error,
     }
+
+
+def _machines(session: Session, cell: PlannedCell, records: dict[str, RunRecord]) -> dict[str, Any]:
+    """Return of which kinds of machines the cell is, by which rule, and what is stored of others and how it differs."""
+    used = kinds_of(records.values())
+    held = [record for spec in cell.specs for record in session.held(spec)]
+    facts: dict[str, Any] = {"used": "; ".join(map(str, used)), "rule": USED} if used else {}
+    facts |= {"mixed": "no kind of machine has all runs"} if len(used) > 1 else {}
+    return facts | {f"not used, {n}": line for n, line in enumerate(other_records(records, held), start=1)}
 
 
 def _pretraining(session: Session, record: RunRecord) -> dict[str, Any]:
@@ -151,7 +162,7 @@ def _pretraining(session: Session, record: RunRecord) -> dict[str, Any]:
     parent = parent_of(record.spec)
     if parent is None:
         return {}
-    held = session.store.get(parent.run_id, device_of(record))
+    held = session.store.get(parent.run_id, kind_of(record))
     return {
         "with pre-training": round(record.seconds + held.seconds, 1) if held else None,
         "starts from": parent.run_id,

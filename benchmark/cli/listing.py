@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 def status_line(session: Session, profile: str, cells: list[PlannedCell]) -> dict[str, Any]:
     """Return how much of one table, profile and reading is stored, and what the rest would take."""
+    from benchmark.analysis.kinds import cell_records
     from benchmark.cli.progress import duration
 
     plan = session.plan(cells)
     specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
-    records = [record for spec in specs.values() for record in session.find(spec)[:1]]
+    used = [cell_records(cell.specs, session.find) for cell in cells]
+    records = list({run_id: record for held in reversed(used) for run_id, record in held.items()}.values())
     counts = {s: sum(r.status == s for r in records) for s in ("ok", "collapsed", "diverged", "failed")}
     seconds = [run.seconds for run in plan.runs]
     known = [s for s in seconds if s is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,22 +10,43 @@ import typer
 
 from benchmark.cli.options import Results, time_span
 from benchmark.cli.renew import results_renew
-from benchmark.errors import UserError
+from benchmark.errors import UsageError, UserError
 
 results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify, prune, traceback.")
 results_app.command("renew")(results_renew)
 
 
+class Side(StrEnum):
+    """Whose record stays where two contradict each other."""
+
+    ours = "ours"
+    theirs = "theirs"
+
+
 @results_app.command("merge")
 def results_merge(
     sources: Annotated[list[Path] | None, typer.Argument(help="Results folders; by default that of --results.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Let newer code replace rows of older code.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Of records that contradict, what is stored stays.")] = False,
+    skip: Annotated[list[str] | None, typer.Option(metavar="RUN", help="Leave a run of the sources out.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Of records that contradict, one goes: --prefer.")] = False,
+    prefer: Annotated[
+        Side | None, typer.Option(help="With --replace: ours is what is stored, theirs what the sources hold.")
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers."""
+    """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers.
+
+    Records of one run that two kinds of machines made, which part by rounding, are stored both.
+    """
     from benchmark.store.merge import merge as merge_folders
 
-    report = merge_folders(sources or [results], results, replace=replace)
+    if keep and replace:
+        raise UsageError("--keep and --replace exclude each other.")
+    if prefer and not replace:
+        raise UsageError("--prefer says what --replace leaves: give both.")
+    report = merge_folders(
+        sources or [results], results, keep=keep, prefer=prefer.value if prefer else None, skip=skip or ()
+    )
     typer.echo(str(report))
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from benchmark.execution.events import Finished, Job, Place, never
 from benchmark.files.faults import sentence
 from benchmark.files.locks import Claims
-from benchmark.provenance.environment import device_name
 from benchmark.record import RunRecord
+from benchmark.store.rows import kind_here
 from benchmark.store.run_files import record_stamp
 from benchmark.store.run_folders import RunFolders, run_names
 
@@ -46,7 +46,7 @@ class Agenda:
         self.place, self.claims, self.until, self.asked = place, claims, until, asked
         self.alone, self.attempts = alone, attempts
         self.lone: Job | None = None
-        self._device = device_name(place.device)
+        self._kind = kind_here(place.device)
         self._ready = deque(jobs)
         self._blocked: dict[str, list[Job]] = {}
         self._suspects: deque[Job] = deque()
@@ -153,13 +153,12 @@ class Agenda:
         if not stamp or stamp == self._before.get(run_id):
             return None
         folders = RunFolders(self.place.results / "runs")
-        if self._device not in folders.devices(run_id, self._device):
-            return None
-        return folders.record((run_id, self._device))
+        key = folders.of_device(run_id, self._kind)
+        return folders.record(key) if key else None
 
     def _stamp(self, job: Job) -> tuple[tuple[int, int], ...]:
         """Return when the records of a run were written; nothing where there are none."""
-        folders = (self.place.results / "runs" / name for name in run_names(job.run_id, self._device))
+        folders = (self.place.results / "runs" / name for name in run_names(job.run_id, self._kind))
         return tuple(stamp for folder in folders if (stamp := record_stamp(folder)) is not None)
 
     def _settle(self, end: Finished) -> None:

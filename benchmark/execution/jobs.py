@@ -18,9 +18,9 @@ from benchmark.execution.shared_data import shared_data
 from benchmark.files.faults import sentence
 from benchmark.plan.lineage import parent_of
 from benchmark.provenance.code import run_code_digest
-from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, RunRecord
 from benchmark.store.observed import OBSERVERS
+from benchmark.store.rows import Key, kind_here
 from benchmark.store.run_files import read_state
 from benchmark.store.run_folders import RunFolders
 from benchmark.store.store import Store
@@ -94,13 +94,13 @@ def starting_weights(job: Job, place: Place) -> Mapping[str, torch.Tensor] | Non
     return weights
 
 
-def _parent_folder(job: Job, place: Place) -> tuple[RunFolders, tuple[str, str]] | None:
+def _parent_folder(job: Job, place: Place) -> tuple[RunFolders, Key] | None:
     """Return the run folders that hold the parent of a job, and its key there; None where there is none."""
     if not job.parents:
         return None
-    parent, device = job.parents[0], device_name(place.device)
     folders = RunFolders(place.results / "runs")
-    return (folders, (parent, device)) if device in folders.devices(parent, device) else None
+    key = folders.of_device(job.parents[0], kind_here(place.device))
+    return (folders, key) if key else None
 
 
 def train(

@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from benchmark.analysis.artefacts import artefact_file
-from benchmark.analysis.assemble import cell_records
+from benchmark.analysis.kinds import cell_records
 from benchmark.errors import UserError
 from benchmark.execution.events import Job, Place
 from benchmark.execution.execute import execute

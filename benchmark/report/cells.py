@@ -9,8 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from scipy.optimize import linear_sum_assignment
 
-from benchmark.analysis.assemble import cell_records
 from benchmark.analysis.explain import explain_cell
+from benchmark.analysis.kinds import cell_records
 from benchmark.data.prepared import prepared_data
 from benchmark.errors import UserError
 from benchmark.papers.paper import load_paper
@@ -19,7 +19,7 @@ from benchmark.record import RunRecord
 from benchmark.report.curves import curve_svg
 from benchmark.report.site import Site, link, slug
 from benchmark.session import Session
-from benchmark.store.rows import device_of
+from benchmark.store.rows import kind_of
 
 
 class Viewed(Protocol):
@@ -203,7 +203,7 @@ def _confusion(session: Session, run_id: str | None, records: dict[str, RunRecor
     if run_id is None:
         return [], "No run was selected."
     record = records[run_id]
-    labels = session.store.labels(run_id, device_of(record))
+    labels = session.store.labels(run_id, kind_of(record))
     if labels is None:
         return (
             [],

@@ -1,7 +1,8 @@
 """The tracked form of records: text files, one folder for each profile and paper.
 
-`runs.csv` has one row for each run and device, `history.csv.gz` its evaluations and `specs.jsonl` its spec. Equal
-records give equal bytes, and floats are written with their shortest round trip, so that reading gives the values back.
+`runs.csv` has one row for each run and kind of machine (of one run in the order in which they came), `history.csv.gz`
+its evaluations and `specs.jsonl` its spec. Equal records give equal bytes, and floats are written with their shortest
+round trip, so that reading gives the values back.
 Labels, weights and tracebacks (which name folders of the machine that ran) stay in the run folders.
 """
 
@@ -24,13 +25,17 @@ from benchmark.record import Context, Deferred, Evaluation, RunRecord
 from benchmark.spec import RunSpec, canonical_json
 from benchmark.store.rows import (
     HISTORY_COLUMNS,
+    KINDS_COLUMNS,
     RUN_COLUMNS,
     Key,
+    Kind,
     csv_bytes,
     device_of,
     device_order,
     evaluation_cells,
     evaluation_of,
+    kind_in,
+    kind_of,
     record_of,
     run_cells,
 )
@@ -38,6 +43,8 @@ from benchmark.store.rows import (
 RUNS, HISTORY, SPECS = "runs.csv", "history.csv.gz", "specs.jsonl"
 _SPEC, _REPLICATE = ',"spec":', ',"replicate":'
 MEND = "restore it (git checkout) or merge the runs again"
+_OF_A_DEVICE = re.compile(r'([^,"]*),([^,"]*),')
+_OF_A_KIND = re.compile(r'([^,"]*),([^,"]*),(?:"((?:[^"]|"")*)"|([^,"]*)),')
 
 
 class StoredFolder:
@@ -55,7 +62,7 @@ class StoredFolder:
         file, rows = self.path / RUNS, {}
         for line, cells in _table(file, RUN_COLUMNS):
             row = dict(zip(RUN_COLUMNS, cells, strict=True))
-            key = (row["run_id"], row["device"] or "cpu")
+            key = (row["run_id"], kind_in(row))
             if key in rows:
                 raise _damaged(file, line, f"run {key[0]} on {key[1]} has a second row")
             if key[0] not in self._specs:
@@ -139,9 +146,10 @@ def _spec_in(text: str, like: dict[str, RunSpec]) -> tuple[str, RunSpec]:
 
 
 class Histories:
-    """The evaluations in a history file by run and device, each read when it is asked for: few commands ask for any.
+    """The evaluations in a history file by run and kind, each read when it is asked for: few commands ask for any.
 
-    Until then a run's lines stay as they are, which takes a tenth of the memory.
+    Until then a run's lines stay as they are, which takes a tenth of the memory. A file says of which kind of machine
+    they are only where two kinds made records of one run on one device.
     """
 
     def __init__(self, file: Path) -> None:
@@ -149,8 +157,9 @@ class Histories:
         self._columns, _, body = _text(file).partition("\n")
         self._parts: dict[Key, list[tuple[int, str]]] = {}
         self._counts: Counter[Key] = Counter()
-        tuple(_table_of(file, self._columns, HISTORY_COLUMNS, 0))  # refuses columns that it does not know
-        plain = self._columns.startswith(f"{HISTORY_COLUMNS[0]},{HISTORY_COLUMNS[1]},")
+        tuple(_table_of(file, self._columns, KINDS_COLUMNS, 0))  # refuses columns that it does not know
+        self._kinds = ",machine," in self._columns
+        plain = self._columns in (",".join(HISTORY_COLUMNS), ",".join(KINDS_COLUMNS))
         numbered = enumerate(body.removesuffix("\n").split("\n") if body else (), start=2)
         for key, lines in groupby(numbered, lambda line: self._key(line, plain)):
             (first, text), *rest = lines
@@ -159,25 +168,33 @@ class Histories:
 
     def of(self, key: Key) -> Sequence[Evaluation]:
         """Return the evaluations of a run; UserError when they are read, where they are damaged."""
-        return Deferred(self._counts[key], lambda: self.read(key)) if key in self._counts else ()
+        count = self._counts[self._own(key)]
+        return Deferred(count, lambda: self.read(key)) if count else ()
 
     def read(self, key: Key) -> tuple[Evaluation, ...]:
         """Read the evaluations of a run; UserError where they are damaged."""
-        return tuple(self._read(key))
+        return tuple(self._read(self._own(key)))
+
+    def _own(self, key: Key) -> Key:
+        """Return the key by which the file itself tells the lines of a run."""
+        return key if self._kinds else (key[0], Kind(key[1].device))
 
     def _key(self, line: tuple[int, str], plain: bool) -> Key:
         number, text = line
-        run_id, _, rest = text.partition(",")
-        device = rest.partition(",")[0]
-        if not plain or '"' in run_id or '"' in device:
-            for _, cells in _table_of(self.file, f"{self._columns}\n{text}\n", HISTORY_COLUMNS, number - 2):
-                run_id, device = cells[0], cells[1]
-        return run_id, device
+        if plain and (found := (_OF_A_KIND if self._kinds else _OF_A_DEVICE).match(text)):
+            run_id, device, *rest = found.groups()
+            return run_id, Kind(device, next((name.replace('""', '"') for name in rest if name is not None), ""))
+        for _, cells in self._lines(text, number):
+            return cells[0], Kind(cells[1], cells[2])
+        raise _damaged(self.file, number, "it is empty")
+
+    def _lines(self, text: str, number: int) -> Iterator[tuple[int, list[str]]]:
+        """Yield number and cells of lines, of which the first has the number `number`."""
+        return _table_of(self.file, f"{self._columns}\n{text}\n", KINDS_COLUMNS, number - 2)
 
     def _read(self, key: Key) -> Iterator[Evaluation]:
         for first, text in self._parts.get(key, ()):
-            lines = _table_of(self.file, f"{self._columns}\n{text}\n", HISTORY_COLUMNS, first - 2)
-            for number, (_, _, *cells) in lines:
+            for number, (_, _, _, *cells) in self._lines(text, first):
                 try:
                     yield evaluation_of(cells)
                 except (ValueError, KeyError, TypeError) as error:
@@ -239,17 +256,22 @@ def place(context: Context) -> str:
 
 
 def stored_files(records: Iterable[RunRecord]) -> dict[str, bytes]:
-    """Return the contents of the files of one folder, by name; equal records give equal bytes."""
+    """Return the contents of the files of one folder, by name; equal records give equal bytes.
+
+    Records of one run and device stay in the order given: the one that was there first is told by it.
+    """
     ordered = sorted(records, key=lambda record: (record.run_id, device_order(device_of(record))))
     specs = {record.run_id: record.spec.canonical() for record in ordered}
+    told = Counter((record.run_id, device_of(record)) for record in ordered)
+    kinds = any(count > 1 for count in told.values())
     history = [
-        [record.run_id, device_of(record), *evaluation_cells(evaluation)]
+        [record.run_id, *(kind_of(record) if kinds else kind_of(record)[:1]), *evaluation_cells(evaluation)]
         for record in ordered
         for evaluation in record.history
     ]
     # runs.csv is last, and is put in place last: a row never stands without its spec and history.
     return {
         SPECS: "".join(f"{canonical_json({'run_id': key, 'spec': spec})}\n" for key, spec in specs.items()).encode(),
-        HISTORY: gzip.compress(csv_bytes(HISTORY_COLUMNS, history), mtime=0),
+        HISTORY: gzip.compress(csv_bytes(KINDS_COLUMNS if kinds else HISTORY_COLUMNS, history), mtime=0),
         RUNS: csv_bytes(RUN_COLUMNS, map(run_cells, ordered)),
     }

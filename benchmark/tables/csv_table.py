@@ -17,7 +17,7 @@ COLUMNS = (
     *("paper", "table", "profile", "method", "label", "setting", "reference", "dataset", "metric", "stand_in"),
     *("reading", "unit", "value", "sd", "published", "published_sd", "published_note", "difference", "verdict"),
     *("predicted_difference", "low90", "high90", "low95", "high95", "margin", "judged_sd", "published_runs"),
-    *("n_ok", "n", *COUNTS, "stale", "devices", "run_ids"),
+    *("n_ok", "n", *COUNTS, "stale", "devices", "machines", "run_ids"),
 )
 
 
@@ -58,7 +58,7 @@ def _entry(table: TableResult, row: Row, column: Column, cell: Cell, reading: st
         result.value - published.value if comparable and published and result.value is not None else None,
         *(result.verdict, *_ground(result, published)),
         *(result.n_ok, result.n, *(result.counts.get(status, 0) for status in COUNTS)),
-        *(result.stale, ";".join(result.devices), ";".join(result.run_ids)),
+        *(result.stale, ";".join(result.devices), ";".join(result.machines), ";".join(result.run_ids)),
     )
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -26,8 +26,9 @@ class CellResult:
     one run and for an sd. `n_ok` of `n` planned runs entered the statistic; `counts` has the number of runs by status
     (ok, collapsed, failed, diverged, missing), `stale` those made by other code. `verdict` is one of
     `benchmark.measure.verdict`, blank, or "" where none is given (reduced profiles); `judgement` is what it
-    rests on, where the rule was asked. `run_ids` are the stored runs, in replicate order. `why` says in a few words
-    why stored runs give no number ("history has no drift: ...").
+    rests on, where the rule was asked. `run_ids` are the stored runs, in replicate order; `machines` the kinds that
+    made them, that with the most first: one, unless no kind made all of them. `why` says in a few words why stored runs
+    give no number ("history has no drift: ...").
     """
 
     value: float | None = None
@@ -39,6 +40,7 @@ class CellResult:
     stale: int = 0
     run_ids: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
     why: str = ""
     judgement: Judgement | None = None
 

@@ -24,6 +24,7 @@ from benchmark.registry import DATASETS, load_plugins
 from benchmark.session import Session
 from benchmark.spec import RunSpec
 from benchmark.store import Store
+from benchmark.store.merge import merge
 
 load_plugins()
 pytestmark = pytest.mark.usefixtures("nothing_shipped")
@@ -48,6 +49,16 @@ def record(spec: RunSpec, loss: float, acc: float, device: str = "cpu", **more: 
     return RunRecord(run_id=spec.run_id, spec=spec, **(values | more))
 
 
+def on(cpu: str) -> dict[str, object]:
+    return {"device": "cpu", "machine": f"x86_64, {cpu}, cpu", "streams": STREAMS}
+
+
+def kept(results: Path, *records: RunRecord) -> Path:
+    for each in records:
+        Store(results).save(each)
+    return results
+
+
 def stored(results: Path, cell: PlannedCell, **more: object) -> Session:
     for spec, loss, acc in zip(cell.specs, LOSSES, ACCS, strict=True):
         Store(results).save(record(spec, loss, acc, **more))
@@ -63,7 +74,7 @@ def seed(dataset: str, replicate: int, stream: str) -> int:
 def test_the_answer_has_every_part_and_is_json(tmp_path):
     cell = planned()
     facts = explain_cell(stored(tmp_path, cell), cell, "acc")
-    parts = "cell published ours verdict runs streams data protocol ledger environment command"
+    parts = "cell published ours verdict runs machines streams data protocol ledger environment command"
     assert list(facts) == parts.split()
     assert all(facts.values())
     assert json.loads(json.dumps(facts)) == facts
@@ -77,6 +88,22 @@ def test_the_selected_run_is_the_one_with_the_lowest_loss(tmp_path):
     assert ours["selection regret"] == pytest.approx(20.0)
     assert (ours["mean over runs"], ours["highest over runs"]) == (pytest.approx(60.0), pytest.approx(70.0))
     assert (ours["runs"], ours["stale"], ours["counts"]) == ("3/3", 0, {"ok": 3})
+
+
+def test_a_cell_says_of_which_machines_it_is_and_how_the_others_differ(tmp_path):
+    cell = planned()
+    merge([stored(tmp_path / "oak", cell, environment=on("Oak 3000")).results], tmp_path)
+    for spec, loss in zip(cell.specs[:2], (3.3, 1.0), strict=True):
+        more = {"first_losses": (1.01,), "environment": on("Elm 5")}
+        merge([kept(tmp_path / "elm", record(spec, loss, 0.8, **more))], tmp_path)
+    facts = explain_cell(Session(tmp_path), cell, "acc")
+    assert facts["ours"]["mean over runs"] == pytest.approx(60.0) and facts["ours"]["runs"] == "3/3"
+    assert facts["machines"]["used"] == "x86_64, Oak 3000, cpu" and "most runs" in facts["machines"]["rule"]
+    other = facts["machines"]["not used, 1"]
+    assert other["made by"] == "x86_64, Elm 5, cpu" and (other["runs"], other["other status"]) == (2, 0)
+    assert other["loss parts by at most"] == pytest.approx(0.3 / 3.3)
+    assert other["acc minus that used, mean"] == pytest.approx(0.2)
+    assert "Elm 5" in as_text(facts)
 
 
 def test_regret_is_none_where_the_lowest_value_is_best_and_selected(tmp_path, monkeypatch):
