@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from benchmark.printable import printable
 from benchmark.tables import notes
 from benchmark.tables.layout import Block, Ink, LaidRow, lay_out
 from benchmark.tables.values import DataTable, TableResult
@@ -67,7 +68,7 @@ def escape(text: str) -> str:
     >>> print(escape("λ = 10 % of DDC-UCO_N"))
     $\lambda$ = 10 \% of DDC-UCO\_N
     """
-    return " ".join(text.split()).translate(ESCAPES)
+    return " ".join(printable(text).split()).translate(ESCAPES)
 
 
 def _circumstances(table: TableResult) -> str:

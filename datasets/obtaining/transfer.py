@@ -122,7 +122,7 @@ class _Bar:
 
     def __init__(self, url: str, known: int, announced: int | None) -> None:
         shown = sys.stderr.isatty()
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self.progress = Progress(*columns, console=Console(stderr=True), disable=not shown)
         total = None if announced is None else known + announced
         self.task = self.progress.add_task(url.rpartition("/")[2], total=total, completed=known)
