@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,13 +24,33 @@ from benchmark.plugins import Artefact, DataSource, DataStatus, DerivedMetric, L
 
 __all__ = ["ARTEFACTS", "DATASETS", "DERIVED", "METHODS", "NETWORKS", "OBSERVERS", "REGISTRIES", "SIBLINGS"]
 __all__ += ["Artefact", "DataError", "DataSource", "DataStatus", "DerivedMetric", "LoadedData", "Observer", "Registry"]
-__all__ += ["UsageError", "UserError", "check_siblings", "did_you_mean", "fill_when_asked", "load_plugins"]
+__all__ += [
+    "UsageError",
+    "UserError",
+    "check_name",
+    "check_siblings",
+    "did_you_mean",
+    "fill_when_asked",
+    "load_plugins",
+]
 __all__ += ["plugin_modules", "register_artefact", "register_dataset", "register_derived", "register_method"]
 __all__ += ["register_network", "register_observer"]
 
 T = TypeVar("T")
 
 SIBLINGS = ("methods", "datasets", "paper_tables")
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""What a name may be: it becomes the name of files and pages, an option of commands, and a cell of tables."""
+
+
+def check_name(kind: str, name: object) -> None:
+    """Raise UsageError where `name` is no name for a thing of some kind."""
+    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+        shown = ascii(name) if len(ascii(name)) <= 80 else f"{ascii(name)[:80]}..."
+        raise UsageError(
+            f"the {kind} name {shown} is refused: use 1 to 64 of a-z, 0-9 and '._-', a letter or digit first."
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +128,11 @@ class Registry(Mapping[str, T]):
             self._entries.modules = modules
 
     def add(self, name: str, entry: T, module: str = "") -> None:
-        """Register `entry` as `name`, which `module` does; a second, different entry of that name is an error."""
+        """Register `entry` as `name`, which `module` does.
+
+        A second, different entry of that name is an error, as is what is no name (`check_name`).
+        """
+        check_name(self.kind, name)
         known = dict.get(self._entries, name)
         reloaded = isinstance(entry, type) and _origin(known) == _origin(entry)
         if known is not None and known != entry and not reloaded:
@@ -208,6 +233,8 @@ def _caller() -> str:
 
 
 def _registrar(registry: Registry[Any], name: str, module: str, set_name: bool = False) -> Callable[[T], T]:
+    check_name(registry.kind, name)
+
     def register(entry: T) -> T:
         if set_name:
             entry.method_name = name  # type: ignore[attr-defined]

@@ -69,6 +69,8 @@ class TokenStories(KnownByFacts):
                 for number, text in stories(paths[file.name], file.limit):
                     if number in topics:
                         numbers.append(number)
+                        if len(numbers) > self.stories:
+                            raise damaged(paths[file.name], f"there are more than {self.stories} stories of one topic")
                         yield text
 
         counts = count_words(texts(), self.shape[0])

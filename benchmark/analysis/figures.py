@@ -19,6 +19,7 @@ from benchmark.figures.kit import empty_panel, png_bytes, svg_bytes
 from benchmark.figures.rules import figure_rule
 from benchmark.papers.families import read_toml
 from benchmark.papers.protocol import PROFILES, Reading
+from benchmark.registry import check_name
 from benchmark.session import Session
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def load_figures(folder: str) -> Mapping[str, Figure]:
     ids = [figure.id for figure in declared]
     if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise UsageError(f"{folder} declares two figures named {twice[0]!r}.")
+    for name in ids:
+        check_name(f"{folder} figure", name)
     return {figure.id: figure for figure in sorted(declared, key=_place_in_paper)}
 
 

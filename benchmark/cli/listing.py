@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from benchmark.cli.screen import say
 from benchmark.registry import ARTEFACTS, DATASETS, DERIVED, METHODS, NETWORKS, OBSERVERS
 
 if TYPE_CHECKING:
@@ -141,13 +140,13 @@ LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
 def print_list(lines: list[dict[str, Any]], as_json: bool) -> None:
     """Print lines with the same keys as a table, or as JSON."""
     if as_json:
-        typer.echo(json.dumps(lines, indent=2))
+        say(json.dumps(lines, indent=2))
         return
     if not lines:
-        typer.echo("nothing")
+        say("nothing")
         return
     header = list(lines[0])
     rows = [header, *([str(line[key]) for key in header] for line in lines)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     for row in rows:
-        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -47,6 +47,7 @@ from benchmark.cli.options import (
     until,
 )
 from benchmark.cli.results import results_app
+from benchmark.cli.screen import say
 from benchmark.cli.study import compare, create, ledger
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.registry import check_siblings, fill_when_asked
@@ -106,9 +107,9 @@ def run(
     cells = plan_cells(asked)
     refuse_nothing(cells, asked)
     if lacking := missing_readings(cells, asked):
-        typer.echo(f"note: {lacking}", err=True)
+        say(f"note: {lacking}", err=True)
     for text in tidy(session.store):
-        typer.echo(f"warning: {text}", err=True)
+        say(f"warning: {text}", err=True)
     plan = session.plan(cells)
     refuse_impossible(plan, cells)
     gpus = gpus_for(session.device)
@@ -157,12 +158,10 @@ def status(
             )
     print_list(lines, as_json)
     if wrong and not as_json:
-        typer.echo(
-            "\nRuns that went wrong; `python -m benchmark results traceback RUN` shows what a failed one raised:"
-        )
-        typer.echo("\n".join(wrong.values()))
+        say("\nRuns that went wrong; `python -m benchmark results traceback RUN` shows what a failed one raised:")
+        say("\n".join(wrong.values()))
     for problem in session.store.problems():
-        typer.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}", err=True)
 
 
 @app.command()
@@ -205,11 +204,11 @@ def tables(
         raise UsageError("no table has cells for these options: see `python -m benchmark ls tables`.")
     text = render_tables(drawn, fmt, style=style)  # type: ignore[arg-type]
     if to is None:
-        sys.stdout.write(text)
+        say(text, nl=False)
     else:
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(text, encoding="utf-8")
-        typer.echo(f"{len(drawn)} tables written to {to}")
+        say(f"{len(drawn)} tables written to {to}")
 
 
 @app.command()
@@ -235,7 +234,7 @@ def explain(
     asked = request("quick", None, [table], [method], [dataset], reading, sets, runs, setting=wanted)
     cell = find_cell(session, asked, profile)
     facts = explain_cell(session, cell, metric)
-    typer.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
+    say(json.dumps(facts, indent=2) if as_json else as_text(facts))
 
 
 @app.command()
@@ -261,9 +260,9 @@ def check(
     started = time.monotonic()
     found = check_cells(session, cells, workers or cores())
     for text in found.disagreements:
-        typer.echo(text, err=True)
+        say(text, err=True)
     verdict = "agree" if not found.disagreements else f"{len(found.disagreements)} disagreements"
-    typer.echo(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
+    say(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
     raise typer.Exit(1 if found.disagreements else 0)
 
 
@@ -274,16 +273,16 @@ def main() -> None:
         fill_when_asked(fill_registries)
         app(standalone_mode=True)
     except UsageError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(2)
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        typer.echo(f"error: {error.filename}: {error.strerror}." if error.filename else f"error: {error}", err=True)
+        say(f"error: {error.filename}: {error.strerror}." if error.filename else f"error: {error}", err=True)
         sys.exit(1)
     finally:
         keep()
@@ -293,5 +292,5 @@ def main() -> None:
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Reproduce the tables of deep-clustering papers under enforced protocols."""
     if version:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit

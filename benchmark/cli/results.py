@@ -10,6 +10,7 @@ import typer
 
 from benchmark.cli.options import Results, time_span
 from benchmark.cli.renew import results_renew
+from benchmark.cli.screen import say
 from benchmark.errors import UsageError, UserError
 
 results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify, prune, traceback.")
@@ -47,7 +48,7 @@ def results_merge(
     report = merge_folders(
         sources or [results], results, keep=keep, prefer=prefer.value if prefer else None, skip=skip or ()
     )
-    typer.echo(str(report))
+    say(str(report))
 
 
 @results_app.command("verify")
@@ -63,10 +64,10 @@ def results_verify(results: Results = Path("results")) -> None:
         _refuse_nowhere(results)
     problems = damage(session.store)
     for problem in problems:
-        typer.echo(problem, err=True)
+        say(problem, err=True)
     if aside := quarantined(results):
-        typer.echo(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
-    typer.echo(f"{records} records read, {len(problems)} problems.")
+        say(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
+    say(f"{records} records read, {len(problems)} problems.")
     raise typer.Exit(1 if problems else 0)
 
 
@@ -91,9 +92,9 @@ def results_prune(
     found = leftovers(Store(results), seconds, merged=merged)
     freed, kept = 0, 0
     for left, why in ((left, "") for left in found) if dry_run else remove(results, found):
-        typer.echo(f"{left.path} ({left.what}): {f'stays, {why}' if why else f'{left.size / 2**20:.1f} MiB'}")
+        say(f"{left.path} ({left.what}): {f'stays, {why}' if why else f'{left.size / 2**20:.1f} MiB'}")
         freed, kept = freed + (0 if why else left.size), kept + bool(why)
-    typer.echo(f"{len(found) - kept} {'would go' if dry_run else 'removed'}, {freed / 2**20:.1f} MiB.")
+    say(f"{len(found) - kept} {'would go' if dry_run else 'removed'}, {freed / 2**20:.1f} MiB.")
     raise typer.Exit(1 if kept else 0)
 
 
@@ -106,7 +107,7 @@ def results_traceback(
     from benchmark.analysis.failures import traceback_of
     from benchmark.store.store import Store
 
-    typer.echo(traceback_of(Store(results), run_id))
+    say(traceback_of(Store(results), run_id))
 
 
 def _refuse_nowhere(results: Path) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from benchmark.cli.console import out
 from benchmark.errors import UsageError, UserError
 from benchmark.plan.request import Request
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from benchmark.plan.cells import PlannedCell
     from benchmark.plan.runs import Plan
     from benchmark.session import Session
-
-out = Console(highlight=False, soft_wrap=True)
 
 
 def refuse_nothing(cells: list[PlannedCell], request: Request) -> None:

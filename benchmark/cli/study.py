@@ -23,6 +23,7 @@ from benchmark.cli.options import (
     cores,
     request,
 )
+from benchmark.cli.screen import say
 from benchmark.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ def compare(
     place = table or _home([variant(text).method for text in methods], metric)
     asked = request(profile or "quick", None, [place], methods, dataset, reading, sets, runs, setting=_listed(setting))
     answer = compare_methods(Session(results), asked, metric, profile)
-    typer.echo(json.dumps(answer, indent=2) if as_json else comparison_text(answer))
+    say(json.dumps(answer, indent=2) if as_json else comparison_text(answer))
     if to is not None and answer["ranks"]:
         to.mkdir(parents=True, exist_ok=True)
         figure = rank_diagram(answer["ranks"]["means"], answer["ranks"]["critical difference"])
         (to / "ranks.svg").write_bytes(svg_bytes(figure, "Mean ranks and critical difference"))
     elif to is not None:
-        typer.echo(f"no diagram: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
+        say(f"no diagram: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
 
 
 def ledger(
@@ -141,13 +142,13 @@ def create(
 
     paths = new_method(name, package)
     for path in paths:
-        typer.echo(f"written: {path}")
+        say(f"written: {path}")
     if package is None:
         tests = f"tests/methods/{paths[1].name} tests/contract/test_method_contract.py"
-        typer.echo(f"next: python -m pytest {tests} -k {name}")
+        say(f"next: python -m pytest {tests} -k {name}")
     else:
-        typer.echo(f"next: pip install -e {package} && python -m benchmark ls methods")
-    typer.echo(f"then: python -m benchmark run --table {_home()} --method {name}")
+        say(f"next: pip install -e {package} && python -m benchmark ls methods")
+    say(f"then: python -m benchmark run --table {_home()} --method {name}")
 
 
 def _listed(setting: str | None) -> list[str] | None:
@@ -182,7 +183,7 @@ def _show(name: str | None, severity: str | None, as_json: bool) -> None:
                 did_you_mean("ledger entry or paper", name, {e.id for _, e in entries} | set(ledger_ids()))
             )
         facts = [_entry_facts(paper, entry) for paper, entry in found]
-        typer.echo(json.dumps(facts, indent=2) if as_json else "\n\n".join(map(_entry_text, facts)))
+        say(json.dumps(facts, indent=2) if as_json else "\n\n".join(map(_entry_text, facts)))
         return
     wanted = checked_severity(severity) if severity else None
     chosen = [(p, e) for p, e in entries if wanted in (None, e.severity)]
@@ -258,15 +259,15 @@ def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
     code = base.reading == "code"
     value, rest = ("paper's", "code has it") if code else ("code's", "paper reads")
     arms = " or, where that is said, to its arm" if any(effect.name != effect.entry.id for effect in found) else ""
-    typer.echo(
+    say(
         f"\nEach entry alone put to the {value} value{arms}, all others as the {rest}; means over runs of "
         f"{base.row} on {place}, profile {base.profile}, 95 % intervals (Student's). No default follows."
     )
     for sentence in dict.fromkeys(text for effect in found for text in effect.unmeasured):
-        typer.echo(sentence)
+        say(sentence)
     missing = [effect for effect in found if effect.missing]
     if missing:
-        typer.echo(
+        say(
             f"Runs are missing for {' '.join(effect.name for effect in missing)} (or for the base): "
             "the same command with --run makes them."
         )
@@ -276,6 +277,6 @@ def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
             by_hand = f" (--set {effect.field}=...)" if effect.field else ""
             reasons.setdefault(effect.why, []).append(effect.entry.id + by_hand)
     if reasons:
-        typer.echo("\nWithout an effect to measure:")
+        say("\nWithout an effect to measure:")
     for why, entries in reasons.items():
-        typer.echo(f"  {why}: {', '.join(entries)}")
+        say(f"  {why}: {', '.join(entries)}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.printable import printable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
@@ -195,11 +197,29 @@ def rank_diagram(ranks: Mapping[str, float], gap: float) -> Canvas:
     return figure
 
 
+def _make_harmless(figure: Canvas) -> None:
+    """Write out what is no text in all texts of `figure`, and take for plain text what is no mathematics."""
+    from matplotlib.mathtext import MathTextParser
+    from matplotlib.text import Text
+
+    parser: Any = MathTextParser("path")
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        shown = printable(text.get_text())
+        text.set_text(shown)
+        if "$" in shown:
+            try:
+                parser.parse(shown)
+            except ValueError:
+                text.set_parse_math(False)
+
+
 def svg_bytes(figure: Canvas, title: str) -> bytes:
     """Return `figure` as SVG with text as text; equal figures give equal bytes."""
     import matplotlib
 
-    buffer = io.BytesIO()
+    buffer, title = io.BytesIO(), printable(title)
+    _make_harmless(figure)
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Title": title, "Date": None, "Creator": "reclust"})
     # Lines that end with spaces would differ after an editor has touched them.
@@ -210,7 +230,8 @@ def png_bytes(figure: Canvas, title: str, dpi: int = 160) -> bytes:
     """Return `figure` as PNG."""
     import matplotlib
 
-    buffer = io.BytesIO()
+    buffer, title = io.BytesIO(), printable(title)
+    _make_harmless(figure)
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Title": title, "Software": "reclust"})
     return buffer.getvalue()

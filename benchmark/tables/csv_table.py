@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from benchmark.measure.verdict import MARGIN
 from benchmark.papers.published import Published
+from benchmark.printable import printable
 from benchmark.tables.layout import is_final, result_of
 from benchmark.tables.values import Cell, CellResult, Column, DataTable, Row, TableResult
 
@@ -19,6 +21,11 @@ COLUMNS = (
     *("predicted_difference", "low90", "high90", "low95", "high95", "margin", "judged_sd", "published_runs"),
     *("n_ok", "n", *COUNTS, "stale", "devices", "machines", "run_ids"),
 )
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a cell of a spreadsheet begins with where it is a formula, also in full width."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|-?inf|nan")
 
 
 def write(tables: Sequence[TableResult | DataTable]) -> str:
@@ -83,7 +90,7 @@ def _as_printed(published: Published) -> tuple[object, object, str]:
 def _text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(map(_field, header))
     writer.writerows([_field(value) for value in row] for row in rows)
     return buffer.getvalue()
 
@@ -91,5 +98,17 @@ def _text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _field(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return _text_field(value)
     # NumPy scalars print as np.float64(...), so they are made plain first.
     return repr(float(value)) if isinstance(value, float) else value
+
+
+def _text_field(text: str) -> str:
+    """Return a text that a spreadsheet takes for a text; one that is a number stays a number.
+
+    >>> _text_field("=1+1"), _text_field("-0.5"), _text_field("ddc")
+    ("'=1+1", '-0.5', 'ddc')
+    """
+    shown = printable(text)
+    return f"'{shown}" if text.startswith(FORMULA) and NUMBER.fullmatch(text) is None else shown
