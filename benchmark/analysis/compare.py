@@ -78,14 +78,14 @@ def comparison_text(answer: dict[str, Any]) -> str:
     lines += ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if answer["ranks"]:
         ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in answer["ranks"]["means"].items())
-        lines += ["", f"mean ranks: {ranks}; critical difference {answer['ranks']['critical difference']:.2f}"]
+        lines += ["", f"mean ranks: {ranks}; critical difference {answer['ranks']['critical_difference']:.2f}"]
     return "\n".join([*lines, "", *answer["notes"]])
 
 
 def _line(pair: dict[str, Any]) -> tuple[str, ...]:
     runs = f"{pair['n_a']} pairs" if pair["paired"] else f"{pair['n_a']} and {pair['n_b']}"
-    p = f"not shown: {pair['smallest p']:.4g} at best" if pair["p"] is None else f"{pair['p']:.4f}"
-    adjusted = "-" if pair["p holm"] is None else f"{pair['p holm']:.4f}"
+    p = f"not shown: {pair['smallest_p']:.4g} at best" if pair["p"] is None else f"{pair['p']:.4f}"
+    adjusted = "-" if pair["p_holm"] is None else f"{pair['p_holm']:.4f}"
     numbers = (f"{pair['mean_a']:.2f}", f"{pair['mean_b']:.2f}", f"{pair['difference']:+.2f}")
     tail = (interval_text(pair["interval"]), f"{pair['improvement']:.2f}", p, adjusted)
     return (pair["a"], pair["b"], pair["dataset"], runs, *numbers, *tail)
@@ -204,11 +204,11 @@ def _pairs(values: Values, methods: Sequence[str]) -> list[dict[str, Any]]:
                 found = compare_measured(values[a, dataset], values[b, dataset])
                 if _ids(values[a, dataset]) & _ids(values[b, dataset]):
                     raise UsageError(f"{a} and {b} are the same runs on {dataset}: there is nothing to compare.")
-                pairs.append({"a": a, "b": b, "dataset": dataset} | vars(found) | {"smallest p": found.smallest_p})
+                pairs.append({"a": a, "b": b, "dataset": dataset} | vars(found) | {"smallest_p": found.smallest_p})
     shown = [pair for pair in pairs if pair["p"] is not None]
     for pair, adjusted in zip(shown, holm([pair["p"] for pair in shown]), strict=True):
-        pair["p holm"] = adjusted
-    return [{"p holm": None} | pair for pair in pairs]
+        pair["p_holm"] = adjusted
+    return [{"p_holm": None} | pair for pair in pairs]
 
 
 def _ids(runs: RunsByReplicate) -> set[str]:
@@ -263,7 +263,7 @@ def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[s
     scores = [[sign * float(np.mean([v for v, _ in values[m, d].values()])) for m in methods] for d in datasets]
     means = dict(zip(methods, average_ranks(scores).tolist(), strict=True))
     gap = critical_difference(len(methods), len(datasets))
-    return {"means": means, "critical difference": gap, "data sets": datasets}
+    return {"means": means, "critical_difference": gap, "data_sets": datasets}
 
 
 def _missing(request: Request, profile: str, cells: dict[tuple[str, str], PlannedCell], values: Values) -> str:

@@ -76,7 +76,7 @@ def data_show(
         typer.echo(json.dumps(shown, indent=2))
         return
     width = max(map(len, shown))
-    for key, value in shown.items():
+    for key, value in ((key.replace("_", " "), value) for key, value in shown.items()):
         first, *rest = value if isinstance(value, list) and value else [value]
         for text in (key.ljust(width), first), *((" " * width, line) for line in rest):
             typer.echo(f"{text[0]}  {text[1]}".rstrip())

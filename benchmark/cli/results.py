@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Results, time_span
+from benchmark.cli.listing import print_json
+from benchmark.cli.options import Json, NewResults, Results, time_span
 from benchmark.cli.renew import results_renew
 from benchmark.errors import UserError
 
@@ -19,17 +20,21 @@ results_app.command("renew")(results_renew)
 def results_merge(
     sources: Annotated[list[Path] | None, typer.Argument(help="Results folders; by default that of --results.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Let newer code replace rows of older code.")] = False,
-    results: Results = Path("results"),
+    results: NewResults = Path("results"),
+    as_json: Json = False,
 ) -> None:
     """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers."""
     from benchmark.store.merge import merge as merge_folders
 
     report = merge_folders(sources or [results], results, replace=replace)
-    typer.echo(str(report))
+    if as_json:
+        print_json(report.values())
+    else:
+        typer.echo(str(report))
 
 
 @results_app.command("verify")
-def results_verify(results: Results = Path("results")) -> None:
+def results_verify(results: Results = Path("results"), as_json: Json = False) -> None:
     """Read every stored record and say what is damaged; exit 1 if anything is."""
     from benchmark.execution.upkeep import damage
     from benchmark.files.quarantine import QUARANTINE, quarantined
@@ -40,9 +45,13 @@ def results_verify(results: Results = Path("results")) -> None:
     if not records:
         _refuse_nowhere(results)
     problems = damage(session.store)
+    aside = quarantined(results)
+    if as_json:
+        print_json({"records": records, "problems": problems, "quarantined": aside})
+        raise typer.Exit(1 if problems else 0)
     for problem in problems:
         typer.echo(problem, err=True)
-    if aside := quarantined(results):
+    if aside:
         typer.echo(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
     typer.echo(f"{records} records read, {len(problems)} problems.")
     raise typer.Exit(1 if problems else 0)
@@ -56,6 +65,7 @@ def results_prune(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     results: Results = Path("results"),
+    as_json: Json = False,
 ) -> None:
     """Remove what nothing needs: checkpoints of runs that were broken off, what is in quarantine, merged runs.
 
@@ -67,10 +77,15 @@ def results_prune(
     seconds = time_span("--older-than", older_than)
     _refuse_nowhere(results)
     found = leftovers(Store(results), seconds, merged=merged)
-    freed, kept = 0, 0
+    freed, kept, lines = 0, 0, []
     for left, why in ((left, "") for left in found) if dry_run else remove(results, found):
-        typer.echo(f"{left.path} ({left.what}): {f'stays, {why}' if why else f'{left.size / 2**20:.1f} MiB'}")
+        lines.append({"path": left.path, "what": left.what, "bytes": left.size, "stays_because": why})
+        if not as_json:
+            typer.echo(f"{left.path} ({left.what}): {f'stays, {why}' if why else f'{left.size / 2**20:.1f} MiB'}")
         freed, kept = freed + (0 if why else left.size), kept + bool(why)
+    if as_json:
+        print_json({"dry_run": dry_run, "removed": len(found) - kept, "freed_bytes": freed, "folders": lines})
+        raise typer.Exit(1 if kept else 0)
     typer.echo(f"{len(found) - kept} {'would go' if dry_run else 'removed'}, {freed / 2**20:.1f} MiB.")
     raise typer.Exit(1 if kept else 0)
 

@@ -70,7 +70,7 @@ def compare(
     typer.echo(json.dumps(answer, indent=2) if as_json else comparison_text(answer))
     if to is not None and answer["ranks"]:
         to.mkdir(parents=True, exist_ok=True)
-        figure = rank_diagram(answer["ranks"]["means"], answer["ranks"]["critical difference"])
+        figure = rank_diagram(answer["ranks"]["means"], answer["ranks"]["critical_difference"])
         (to / "ranks.svg").write_bytes(svg_bytes(figure, "Mean ranks and critical difference"))
     elif to is not None:
         typer.echo(f"no diagram: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
@@ -230,17 +230,26 @@ def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
         stored = f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"
         state = effect.why or (stored if effect.missing else " ".join(effect.unmeasured))
         state += f"; change it with --set {effect.field}=..." if effect.field else ""
-        return {**line, "runs": "-", f"{label} code - paper": state, "interval": "-", "loss": "-", "loss interval": "-"}
+        return {
+            **line,
+            "metric": label,
+            "runs": "-",
+            "code_minus_paper": state,
+            "interval": "-",
+            "loss": "-",
+            "loss_interval": "-",
+        }
     shown = {
+        "metric": label,
         "runs": f"{effect.scores.n_a} pairs" if effect.scores.paired else f"{effect.scores.n_a}+{effect.scores.n_b}",
-        f"{label} code - paper": f"{effect.scores.difference:+.2f}",
+        "code_minus_paper": f"{effect.scores.difference:+.2f}",
         "interval": interval_text(effect.scores.interval),
     }
     if not effect.same_loss:
-        return {**line, **shown, "loss": "another loss function", "loss interval": "-"}
+        return {**line, **shown, "loss": "another loss function", "loss_interval": "-"}
     losses = {
         "loss": f"{effect.losses.difference:+.4f}",
-        "loss interval": interval_text(effect.losses.interval, "+.4f"),
+        "loss_interval": interval_text(effect.losses.interval, "+.4f"),
     }
     return {**line, **shown, **losses}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,13 +37,32 @@ STYLE: Any = {
 }
 
 
+@contextmanager
+def own_defaults() -> Iterator[None]:
+    """Draw with matplotlib's own defaults, whatever a matplotlibrc of the user says; that is in force again after."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw in our style, whatever a matplotlibrc of the user says; that is in force again afterwards."""
+    import matplotlib
+
+    with own_defaults():
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
 def canvas(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: float = 3.6) -> tuple[Canvas, list[Axes]]:
     """Return a figure of `width` x `height` inches and its axes, row by row."""
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(STYLE):
+    with own_style():
         figure = Canvas(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False)
@@ -197,10 +217,8 @@ def rank_diagram(ranks: Mapping[str, float], gap: float) -> Canvas:
 
 def svg_bytes(figure: Canvas, title: str) -> bytes:
     """Return `figure` as SVG with text as text; equal figures give equal bytes."""
-    import matplotlib
-
     buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with own_style():
         figure.savefig(buffer, format="svg", metadata={"Title": title, "Date": None, "Creator": "reclust"})
     # Lines that end with spaces would differ after an editor has touched them.
     return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
@@ -208,9 +226,7 @@ def svg_bytes(figure: Canvas, title: str) -> bytes:
 
 def png_bytes(figure: Canvas, title: str, dpi: int = 160) -> bytes:
     """Return `figure` as PNG."""
-    import matplotlib
-
     buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with own_style():
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Title": title, "Software": "reclust"})
     return buffer.getvalue()
