@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli.listing import print_list
+from benchmark.cli.manual import InOrder
 from benchmark.cli.options import DataDir, Json, Results
 from benchmark.data.export import EXPORT_FORMATS
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.registry import DATASETS
 
-data_app = typer.Typer(no_args_is_help=True, help="Data sets: status, fetch, verify, show, export.")
+data_app = typer.Typer(cls=InOrder, no_args_is_help=True, help="Data sets: status, fetch, verify, show, export.")
 
 Names = Annotated[list[str] | None, typer.Argument(help="Data sets; all if none is named.")]
 Name = Annotated[str, typer.Argument(help="A data set.")]

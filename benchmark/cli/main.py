@@ -14,6 +14,7 @@ import typer
 from benchmark import __version__
 from benchmark.catalogue.answers import keep
 from benchmark.catalogue.filling import fill_registries
+from benchmark.cli.cite import cite
 from benchmark.cli.config import Config, PrintConfig, config_text
 from benchmark.cli.data import data_app
 from benchmark.cli.drawing import draw, embed, figures, report
@@ -63,7 +64,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, report, compare, ledger):
+for command in (figures, embed, report, compare, ledger, cite):
     app.command()(command)
 app.command("new-method")(create)
 

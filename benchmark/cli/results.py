@@ -8,11 +8,16 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.listing import print_json
+from benchmark.cli.manual import InOrder
 from benchmark.cli.options import Json, NewResults, Results, time_span
 from benchmark.cli.renew import results_renew
 from benchmark.errors import UserError
 
-results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify, prune, traceback.")
+results_app = typer.Typer(
+    cls=InOrder,
+    no_args_is_help=True,
+    help="Work on stored results: verify, merge, pack, export, renew, prune, traceback.",
+)
 results_app.command("renew")(results_renew)
 
 
