@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from benchmark.analysis.absent import INSTALL
 from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured, question
 from benchmark.catalogue.datasets import dataset_facts
 from benchmark.catalogue.networks import layers
@@ -19,7 +20,7 @@ from benchmark.papers.tables import TableRule, statistic_of
 from benchmark.plan.cells import PlannedCell
 from benchmark.plan.guests import OWN_PROTOCOL
 from benchmark.record import RunRecord
-from benchmark.registry import DATASETS
+from benchmark.registry import DATASETS, METHODS
 from benchmark.spec import RunSpec
 from benchmark.store.rows import device_of, device_order
 from benchmark.tables.values import BLANK, Cell, CellResult, Column, DataTable, Row, TableResult
@@ -78,14 +79,16 @@ def assemble(
 
 
 def _guest_notes(paper: Paper, cells: Sequence[PlannedCell]) -> list[str]:
-    """Say of each guest whose protocol it follows."""
+    """Say of each guest whose protocol it follows, and which package is missing."""
     guests = {cell.row: cell.own_protocol for cell in cells if cell.guest}
     whose = {
-        False: "the protocol of this table, where that concerns it",
-        True: "its own protocol, not that of this table",
+        False: "under the protocol of this table, where that concerns it",
+        True: "under its own protocol, not that of this table",
     }
+    here = {row: paper.method(row).method in METHODS for row in guests}
     return [
-        f"{paper.method(row).label}: a guest that the paper does not list here, under {whose[own]}."
+        f"{paper.method(row).label}: a guest that the paper does not list here, {whose[own]}"
+        + ("." if here[row] else f"; {INSTALL}.")
         for row, own in guests.items()
     ]
 

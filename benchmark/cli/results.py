@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from benchmark.cli.listing import print_json
 from benchmark.cli.manual import InOrder
 from benchmark.cli.options import Json, NewResults, Results, time_span
 from benchmark.cli.renew import results_renew
+from benchmark.cli.sharing import results_export, results_pack
 from benchmark.errors import UserError
 
 results_app = typer.Typer(
@@ -19,19 +21,29 @@ results_app = typer.Typer(
     help="Work on stored results: verify, merge, pack, export, renew, prune, traceback.",
 )
 results_app.command("renew")(results_renew)
+results_app.command("export")(results_export)
+results_app.command("pack")(results_pack)
 
 
 @results_app.command("merge")
 def results_merge(
-    sources: Annotated[list[Path] | None, typer.Argument(help="Results folders; by default that of --results.")] = None,
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="Results folders, and packs (zip); by default --results.")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Let newer code replace rows of older code.")] = False,
     results: NewResults = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers."""
     from benchmark.store.merge import merge as merge_folders
+    from benchmark.store.packs import digest_of, unpacked
 
-    report = merge_folders(sources or [results], results, replace=replace)
+    with ExitStack() as stack:
+        packs = [source for source in sources or () if source.is_file()]
+        for file in () if as_json else packs:
+            typer.echo(f"{file}: SHA-256 {digest_of(file)}")
+        folders = [stack.enter_context(unpacked(source)) for source in sources or [results]]
+        report = merge_folders(folders, results, replace=replace)
     if as_json:
         print_json(report.values())
     else:
