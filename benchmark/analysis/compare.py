@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmark.analysis.assemble import cell_records
 from benchmark.analysis.statistics import measured
+from benchmark.analysis.winners import tally, winners
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.measure.comparison import (
     LEVEL,
@@ -41,8 +42,8 @@ def compare_methods(session: Session, request: Request, metric_id: str, profile:
     """Return what stored runs say about every pair of methods of `request`, on every data set they have in common.
 
     `request` names a setting of the table where it has several. The answer is plain values: `table`, `setting`,
-    `profile`, `metric`, `pairs` (a line for each pair and data set), `ranks` (mean ranks with the critical difference,
-    from five data sets up) and `notes`.
+    `profile`, `metric`, `pairs` (a line for each pair and data set), `winners` (a line for each data set), `wins` (how
+    often each method is best), `ranks` (mean ranks with the critical difference, from five data sets up) and `notes`.
     """
     metric = _metric(request, metric_id)
     setting = setting_of(request.tables[0], next(iter(request.settings), None))
@@ -76,10 +77,26 @@ def comparison_text(answer: dict[str, Any]) -> str:
     rows = [header, *(_line(pair) for pair in answer["pairs"])]
     widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
     lines += ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += ["", *_winner_lines(answer)]
     if answer["ranks"]:
         ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in answer["ranks"]["means"].items())
         lines += ["", f"mean ranks: {ranks}; critical difference {answer['ranks']['critical_difference']:.2f}"]
     return "\n".join([*lines, "", *answer["notes"]])
+
+
+def _winner_lines(answer: dict[str, Any]) -> list[str]:
+    """Return who is best on each data set as lines of text."""
+    header = ("data set", "best", "mean", "next", "mean", "lead, 95 % interval", "clear")
+    rows = [header]
+    for line in answer["winners"]:
+        means = (f"{line['mean']:.2f}", f"{line['next_mean']:.2f}")
+        best = line["winner"] or "tie"
+        clear = "yes" if line["clear"] else "no"
+        rows.append((line["dataset"], best, means[0], line["next"], means[1], interval_text(line["interval"]), clear))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    won = ", ".join(f"{line['method']} {line['wins']} ({line['clear_wins']} clear)" for line in answer["wins"])
+    return [*lines, "", f"best on so many of {len(answer['winners'])} data sets: {won}"]
 
 
 def _line(pair: dict[str, Any]) -> tuple[str, ...]:
@@ -238,11 +255,17 @@ def _answer(
     pairs: list[dict[str, Any]],
     without: Sequence[str],
 ) -> dict[str, Any]:
-    notes = [*without, "Intervals: Student's, of the mean difference over runs (Welch's where runs are not paired)."]
+    notes = [
+        *without,
+        "Clear: the 95 % interval of the difference to every other method excludes 0.",
+        "Intervals: Student's, of the mean difference over runs (Welch's where runs are not paired).",
+    ]
     if any(pair["paired"] for pair in pairs):
         notes.append("Paired by replicate: both methods start from the same weights or see the same batches.")
     if any(pair["p"] is None for pair in pairs):
         notes.append(f"No test is shown where the number of runs lets no p be below {LEVEL}.")
+    means = {key: float(np.mean([value for value, _ in runs.values()])) for key, runs in values.items()}
+    best = winners(means, pairs, metric.higher_is_better)
     return {
         "table": request.tables[0],
         "setting": setting,
@@ -250,6 +273,8 @@ def _answer(
         "reading": ", ".join(dict.fromkeys(named.reading for named in _variants(request).values())),
         "metric": metric.label,
         "pairs": pairs,
+        "winners": best,
+        "wins": tally(best, request.methods),
         "ranks": _ranks(values, request.methods, metric),
         "notes": notes,
     }

@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     DataDir,
     Datasets,
     Json,
+    OwnProtocol,
     ReadingChoice,
     Results,
     Runs,
@@ -50,13 +51,17 @@ def compare(
     reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
     sets: Sets = None,
     runs: Runs = None,
-    to: Annotated[Path | None, typer.Option("--out", help="Draw mean ranks (five data sets or more) here.")] = None,
+    own_protocol: OwnProtocol = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", help="Draw differences, winners and mean ranks into this folder: SVG, PNG, TeX."),
+    ] = None,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Compare methods on stored runs: difference with interval, probability of improvement, test."""
     from benchmark.analysis.compare import MIN_DATASETS, compare_methods, comparison_text, variant
-    from benchmark.figures.kit import rank_diagram, svg_bytes
+    from benchmark.analysis.winners import write_comparison
     from benchmark.papers.protocol import PROFILES
     from benchmark.session import Session
 
@@ -65,15 +70,18 @@ def compare(
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
     place = table or _home([variant(text).method for text in methods], metric)
-    asked = request(profile or "quick", None, [place], methods, dataset, reading, sets, runs, setting=_listed(setting))
+    asked = request(
+        *(profile or "quick", None, [place], methods, dataset, reading, sets, runs, None),
+        setting=_listed(setting),
+        own_protocol=own_protocol,
+    )
     answer = compare_methods(Session(results), asked, metric, profile)
     typer.echo(json.dumps(answer, indent=2) if as_json else comparison_text(answer))
-    if to is not None and answer["ranks"]:
-        to.mkdir(parents=True, exist_ok=True)
-        figure = rank_diagram(answer["ranks"]["means"], answer["ranks"]["critical_difference"])
-        (to / "ranks.svg").write_bytes(svg_bytes(figure, "Mean ranks and critical difference"))
-    elif to is not None:
-        typer.echo(f"no diagram: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
+    if to is not None:
+        for file in write_comparison(answer, to):
+            typer.echo(f"written: {file}", err=as_json)
+        if not answer["ranks"]:
+            typer.echo(f"no diagram of ranks: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
 
 
 def ledger(

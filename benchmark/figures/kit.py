@@ -197,24 +197,6 @@ def legend(axes: Axes, columns: int = 1) -> None:
     axes.legend(fontsize=8, ncols=columns)
 
 
-def rank_diagram(ranks: Mapping[str, float], gap: float) -> Canvas:
-    """Draw mean ranks on a line, the best to the right; methods within the critical difference `gap` share a bar."""
-    ordered = sorted(ranks.items(), key=lambda item: item[1])
-    figure, (axes,) = canvas(width=6.4, height=1.2 + 0.25 * len(ordered))
-    for place, (name, rank) in enumerate(ordered):
-        axes.plot([rank, rank], [0, -1 - place], color="#000000", linewidth=0.8)
-        axes.text(rank, -1.1 - place, f"{name} {rank:.2f}", ha="center", va="top", fontsize=8)
-    bars = [(low, max(r for _, r in ordered if r - low <= gap)) for _, low in ordered]
-    bars = [bar for bar in bars if bar[1] > bar[0] and not any(o[0] < bar[0] and o[1] >= bar[1] for o in bars)]
-    for place, (low, high) in enumerate(bars):
-        axes.plot([low, high], [0.35 + 0.25 * place] * 2, color=COLOURS[0], linewidth=4)
-    axes.set_xlim(len(ordered) + 0.3, 0.7)
-    axes.set_ylim(-2 - len(ordered), 1 + 0.25 * len(bars))
-    axes.set_yticks([])
-    axes.set_xlabel(f"mean rank (1 is best); critical difference {gap:.2f}")
-    return figure
-
-
 def svg_bytes(figure: Canvas, title: str) -> bytes:
     """Return `figure` as SVG with text as text; equal figures give equal bytes."""
     buffer = io.BytesIO()
