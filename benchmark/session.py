@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.catalogue.answers import remembered
+from benchmark.catalogue.methods import method_facts
 from benchmark.errors import UserError
 from benchmark.plan.cells import PlannedCell
 from benchmark.plan.estimate import RunTimes
@@ -14,7 +16,7 @@ from benchmark.plan.runs import Plan, plan_runs
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import DATASETS
+from benchmark.registry import DATASETS, METHODS
 from benchmark.spec import RunSpec
 from benchmark.store.observed import recorded
 from benchmark.store.renewals import Renewals
@@ -111,7 +113,9 @@ class Session:
         )
 
     def aged(self, record: RunRecord) -> bool:
-        """Whether a record was made by other code than today's, renewed or not."""
+        """Whether a record was made by other code than today's, renewed or not; not told without its plug-ins."""
+        if record.spec.method not in METHODS or record.spec.data.name not in DATASETS:
+            return False
         return record.code_digest != self.code_digest(record.spec)
 
     def renewed(self, record: RunRecord) -> bool:
@@ -140,6 +144,15 @@ class Session:
                 self._ready[name] = str(error)
         return self._ready[name]
 
+    def lacking(self, method: str) -> str:
+        """Return why a method cannot be run here, "" where it can: a package that it needs is not installed."""
+        if method not in METHODS:
+            return f"{method} comes from a package that is not installed here: install it to run {method}."
+        packages = [name for name in method_facts(method).requires if find_spec(name) is None]
+        if not packages:
+            return ""
+        return f"{method} needs {' and '.join(packages)}, not installed here: pip install {' '.join(packages)}."
+
     def plan(self, cells: Sequence[PlannedCell]) -> Plan:
         """Return what is missing of `cells`."""
         needed: dict[str, set[str]] = {}
@@ -152,6 +165,7 @@ class Session:
             self.ready,
             self.times,
             self.has_weights,
+            self.lacking,
         )
 
     def has_weights(self, spec: RunSpec) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from benchmark.analysis.absent import INSTALL
 from benchmark.analysis.kinds import Find, cell_records, kinds_of
 from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured, question
 from benchmark.catalogue.datasets import dataset_facts
@@ -18,8 +19,9 @@ from benchmark.papers.protocol import ColumnRule, MetricRule, Reading
 from benchmark.papers.published import Published
 from benchmark.papers.tables import TableRule, statistic_of
 from benchmark.plan.cells import PlannedCell
+from benchmark.plan.guests import OWN_PROTOCOL
 from benchmark.record import RunRecord
-from benchmark.registry import DATASETS
+from benchmark.registry import DATASETS, METHODS
 from benchmark.store.rows import device_of
 from benchmark.tables.values import BLANK, Cell, CellResult, Column, DataTable, Row, TableResult
 
@@ -52,8 +54,10 @@ def assemble(
         for column_id, metric_id in columns:
             planned = {r: found[key] for r in readings if (key := (row_id, setting, column_id, r)) in found}
             drawn.append(_cell(paper, table, planned, readings, row_id, column_id, setting, metric_id, find, stale))
-        rule = paper.method(row_id)
-        rows.append(Row(row_id, rule.label, setting, row_id not in table.rows, tuple(drawn)))
+        guest = next((cell for cell in mine if cell.row == row_id and cell.guest), None)
+        label = paper.method(row_id).label + (f" ({OWN_PROTOCOL})" if guest and guest.own_protocol else "")
+        reference = guest is None and row_id not in table.rows
+        rows.append(Row(row_id, label, setting, reference, tuple(drawn), guest is not None))
     return TableResult(
         paper=paper.id,
         table=name,
@@ -63,12 +67,27 @@ def assemble(
         columns=tuple(_column(paper, c, m, paper.protocol.metrics[m]) for c, m in columns),
         rows=tuple(sorted(rows, key=lambda row: row.reference)),
         facts=_facts(mine, find, renewed, readings),
-        footnotes=table.footnotes,
+        footnotes=(*table.footnotes, *_guest_notes(paper, mine)),
         higher_is_better=_directions(paper, table),
         published_apart=_published_apart(paper, table) if profile == "quick" else (),
         unit=table.unit,
         decimals=table.decimals,
     )
+
+
+def _guest_notes(paper: Paper, cells: Sequence[PlannedCell]) -> list[str]:
+    """Say of each guest whose protocol it follows, and which package is missing."""
+    guests = {cell.row: cell.own_protocol for cell in cells if cell.guest}
+    whose = {
+        False: "under the protocol of this table, where that concerns it",
+        True: "under its own protocol, not that of this table",
+    }
+    here = {row: paper.method(row).method in METHODS for row in guests}
+    return [
+        f"{paper.method(row).label}: a guest that the paper does not list here, {whose[own]}"
+        + ("." if here[row] else f"; {INSTALL}.")
+        for row, own in guests.items()
+    ]
 
 
 def data_table(paper: Paper, name: str) -> DataTable:

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmark.analysis.kinds import cell_records, kinds_of, shared_kind
 from benchmark.analysis.statistics import measured
+from benchmark.analysis.winners import tally, winners
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.measure.comparison import (
     LEVEL,
@@ -45,8 +46,8 @@ def compare_methods(session: Session, request: Request, metric_id: str, profile:
     """Return what stored runs say about every pair of methods of `request`, on every data set they have in common.
 
     `request` names a setting of the table where it has several. The answer is plain values: `table`, `setting`,
-    `profile`, `metric`, `pairs` (a line for each pair and data set), `ranks` (mean ranks with the critical difference,
-    from five data sets up) and `notes`.
+    `profile`, `metric`, `pairs` (a line for each pair and data set), `winners` (a line for each data set), `wins` (how
+    often each method is best), `ranks` (mean ranks with the critical difference, from five data sets up) and `notes`.
     """
     metric = _metric(request, metric_id)
     setting = setting_of(request.tables[0], next(iter(request.settings), None))
@@ -80,16 +81,32 @@ def comparison_text(answer: dict[str, Any]) -> str:
     rows = [header, *(_line(pair) for pair in answer["pairs"])]
     widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
     lines += ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += ["", *_winner_lines(answer)]
     if answer["ranks"]:
         ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in answer["ranks"]["means"].items())
-        lines += ["", f"mean ranks: {ranks}; critical difference {answer['ranks']['critical difference']:.2f}"]
+        lines += ["", f"mean ranks: {ranks}; critical difference {answer['ranks']['critical_difference']:.2f}"]
     return "\n".join([*lines, "", *answer["notes"]])
+
+
+def _winner_lines(answer: dict[str, Any]) -> list[str]:
+    """Return who is best on each data set as lines of text."""
+    header = ("data set", "best", "mean", "next", "mean", "lead, 95 % interval", "clear")
+    rows = [header]
+    for line in answer["winners"]:
+        means = (f"{line['mean']:.2f}", f"{line['next_mean']:.2f}")
+        best = line["winner"] or "tie"
+        clear = "yes" if line["clear"] else "no"
+        rows.append((line["dataset"], best, means[0], line["next"], means[1], interval_text(line["interval"]), clear))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    won = ", ".join(f"{line['method']} {line['wins']} ({line['clear_wins']} clear)" for line in answer["wins"])
+    return [*lines, "", f"best on so many of {len(answer['winners'])} data sets: {won}"]
 
 
 def _line(pair: dict[str, Any]) -> tuple[str, ...]:
     runs = f"{pair['n_a']} pairs" if pair["paired"] else f"{pair['n_a']} and {pair['n_b']}"
-    p = f"not shown: {pair['smallest p']:.4g} at best" if pair["p"] is None else f"{pair['p']:.4f}"
-    adjusted = "-" if pair["p holm"] is None else f"{pair['p holm']:.4f}"
+    p = f"not shown: {pair['smallest_p']:.4g} at best" if pair["p"] is None else f"{pair['p']:.4f}"
+    adjusted = "-" if pair["p_holm"] is None else f"{pair['p_holm']:.4f}"
     numbers = (f"{pair['mean_a']:.2f}", f"{pair['mean_b']:.2f}", f"{pair['difference']:+.2f}")
     tail = (interval_text(pair["interval"]), f"{pair['improvement']:.2f}", p, adjusted)
     return (pair["a"], pair["b"], pair["dataset"], runs, *numbers, *tail)
@@ -233,11 +250,11 @@ def _pairs(
                 left, right = as_pair(values, (a, dataset), (b, dataset))
                 found, kinds = compare_measured(left, right), machines(left, right)
                 about = {"a": a, "b": b, "dataset": dataset, "machines": kinds}
-                pairs.append(about | vars(found) | {"smallest p": found.smallest_p})
+                pairs.append(about | vars(found) | {"smallest_p": found.smallest_p})
     shown = [pair for pair in pairs if pair["p"] is not None]
     for pair, adjusted in zip(shown, holm([pair["p"] for pair in shown]), strict=True):
-        pair["p holm"] = adjusted
-    return [{"p holm": None} | pair for pair in pairs]
+        pair["p_holm"] = adjusted
+    return [{"p_holm": None} | pair for pair in pairs]
 
 
 def _ids(runs: RunsByReplicate) -> set[str]:
@@ -272,12 +289,18 @@ def _answer(
     pairs: list[dict[str, Any]],
     without: Sequence[str],
 ) -> dict[str, Any]:
-    notes = [*without, "Intervals: Student's, of the mean difference over runs (Welch's where runs are not paired)."]
+    notes = [
+        *without,
+        "Clear: the 95 % interval of the difference to every other method excludes 0.",
+        "Intervals: Student's, of the mean difference over runs (Welch's where runs are not paired).",
+    ]
     if any(pair["paired"] for pair in pairs):
         notes.append("Paired by replicate: both methods start from the same weights or see the same batches.")
     notes += [_mixed(pair) for pair in pairs if len(pair["machines"]) > 1]
     if any(pair["p"] is None for pair in pairs):
         notes.append(f"No test is shown where the number of runs lets no p be below {LEVEL}.")
+    means = {key: float(np.mean([value for value, _ in runs.values()])) for key, runs in values.items()}
+    best = winners(means, pairs, metric.higher_is_better)
     return {
         "table": request.tables[0],
         "setting": setting,
@@ -285,6 +308,8 @@ def _answer(
         "reading": ", ".join(dict.fromkeys(named.reading for named in _variants(request).values())),
         "metric": metric.label,
         "pairs": pairs,
+        "winners": best,
+        "wins": tally(best, request.methods),
         "ranks": _ranks(values, request.methods, metric),
         "notes": notes,
     }
@@ -305,7 +330,7 @@ def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[s
     scores = [[sign * float(np.mean([v for v, _ in values[m, d].values()])) for m in methods] for d in datasets]
     means = dict(zip(methods, average_ranks(scores).tolist(), strict=True))
     gap = critical_difference(len(methods), len(datasets))
-    return {"means": means, "critical difference": gap, "data sets": datasets}
+    return {"means": means, "critical_difference": gap, "data_sets": datasets}
 
 
 def _missing(request: Request, profile: str, cells: dict[tuple[str, str], PlannedCell], values: Values) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.analysis.compare import RunsByReplicate, alike, compare_measured, machines, measured_runs
 from benchmark.errors import UsageError, UserError, did_you_mean
-from benchmark.figures.kit import COLOURS, canvas
+from benchmark.figures.kit import COLOURS, canvas, own_defaults
 from benchmark.measure.comparison import Comparison
 from benchmark.papers.ledger import LedgerEntry
 from benchmark.papers.paper import load_paper
@@ -93,6 +93,7 @@ def measure_effects(session: Session, base: PlannedCell, effects: Sequence[Effec
     return [_measure(session, *ground, effect, metric) if effect.cell else effect for effect in effects]
 
 
+@own_defaults()
 def draw_effects(effects: Sequence[Effect], label: str) -> Figure:
     """Draw the effect of each entry on the metric and on the loss, with intervals; what is not run is left out.
 

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli.listing import print_list
+from benchmark.cli.manual import InOrder
 from benchmark.cli.options import DataDir, Json, Results
 from benchmark.cli.screen import say
 from benchmark.data.export import EXPORT_FORMATS
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.registry import DATASETS
 
-data_app = typer.Typer(no_args_is_help=True, help="Data sets: status, fetch, verify, show, export.")
+data_app = typer.Typer(cls=InOrder, no_args_is_help=True, help="Data sets: status, fetch, verify, show, export.")
 
 Names = Annotated[list[str] | None, typer.Argument(help="Data sets; all if none is named.")]
 Name = Annotated[str, typer.Argument(help="A data set.")]
@@ -77,7 +78,7 @@ def data_show(
         say(json.dumps(shown, indent=2))
         return
     width = max(map(len, shown))
-    for key, value in shown.items():
+    for key, value in ((key.replace("_", " "), value) for key, value in shown.items()):
         first, *rest = value if isinstance(value, list) and value else [value]
         for text in (key.ljust(width), first), *((" " * width, line) for line in rest):
             say(f"{text[0]}  {text[1]}".rstrip())

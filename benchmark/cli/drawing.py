@@ -42,7 +42,7 @@ def figures(
         load_figures(name)
     chosen = selected_figures(figure or (), paper or ())
     if listed:
-        lines = [{"name": f"{f}/{rule.id}", "published as": rule.published, "title": rule.title} for f, rule in chosen]
+        lines = [{"name": f"{f}/{rule.id}", "published_as": rule.published, "title": rule.title} for f, rule in chosen]
         print_list(lines, as_json)
         return
     session, out = Session(results), to or results / "figures"
@@ -105,10 +105,11 @@ def report(
     say(f"{built.pages} pages in {built.seconds:.1f} s: open {built.index.resolve()}")
 
 
-def draw(session: Session, request: Request) -> None:
-    """Write the tables of a request in every format, print them, and say where they lie."""
+def draw(session: Session, request: Request, *, shown: bool = True) -> Path:
+    """Write the tables of a request in every format, print them unless they are not to be `shown`, and return where."""
     from benchmark.analysis.tables import stored_tables
     from benchmark.cli.console import out
+    from benchmark.tables.excerpt import readable
     from benchmark.tables.render import FORMATS, render_tables
 
     drawn = stored_tables(session, request, profile=request.profile)
@@ -118,5 +119,8 @@ def draw(session: Session, request: Request) -> None:
         place.mkdir(parents=True, exist_ok=True)
         for fmt in FORMATS:
             (place / f"{table.table}.{fmt}").write_text(render_tables([table], fmt), encoding="utf-8")  # type: ignore[arg-type]
-    say("\n" + render_tables(drawn, "md"), nl=False)
+    if not shown:
+        return folder
+    say("\n" + render_tables(list(map(readable, drawn)), "md"), nl=False)
     out.print(f"\nTables ({', '.join(FORMATS)}) are in {folder.resolve()}", markup=False)
+    return folder

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.screen import say
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.plan.request import Request
 
@@ -32,6 +33,28 @@ class ReadingChoice(StrEnum):
     both = "both"
 
 
+def results_there(context: typer.Context, folder: Path) -> Path:
+    """Return the results folder that a command reads; UserError for a named one that is none."""
+    source = context.get_parameter_source("results")
+    if context.resilient_parsing or source is None or source.name == "DEFAULT":
+        return folder
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}: name a results folder with --results.")
+    names = {path.name for path in folder.iterdir()}
+    if folder.name in ("runs", "stored") and not names & {"runs", "stored"}:
+        raise UserError(f"{folder} is part of a results folder: name the folder above it with --results.")
+    if names and not names & {"runs", "stored", "quarantine"}:
+        say(f"note: {folder} holds no results yet: it has neither runs nor stored.", err=True)
+    return folder
+
+
+def data_there(context: typer.Context, folder: Path | None) -> Path | None:
+    """Return the folder of data sets; UserError for one that is not there."""
+    if folder is not None and not context.resilient_parsing and not folder.is_dir():
+        raise UserError(f"there is no folder {folder}: name the folder of the data sets with --data-dir.")
+    return folder
+
+
 Papers = Annotated[list[str] | None, typer.Option("--paper", help="Only this paper; repeatable.")]
 Tables = Annotated[list[str] | None, typer.Option("--table", help="Only this table, as PAPER/TABLE; repeatable.")]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="Only this method; repeatable.")]
@@ -46,8 +69,18 @@ Profile = Annotated[str, typer.Option("--profile", help="How much is spent: quic
 SomeProfile = Annotated[
     str | None, typer.Option("--profile", help="quick, cpu or paper; all with stored rows if not given.")
 ]
-Results = Annotated[Path, typer.Option("--results", help="The folder to which results are written.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of data sets; or set RECLUST_DATA.")]
+OwnProtocol = Annotated[
+    bool, typer.Option("--own-protocol", help="Methods that a table does not list keep their own protocol in it.")
+]
+NewResults = Annotated[Path, typer.Option("--results", help="The folder to which results are written.")]
+Results = Annotated[
+    Path, typer.Option("--results", callback=results_there, help="The folder with results; ./results if not given.")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", callback=data_there, help="Folder of data sets; or set RECLUST_DATA."),
+]
+NewDataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of data sets; or set RECLUST_DATA.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core, on CUDA per GPU.")
@@ -75,6 +108,7 @@ def request(
     runs: int | None,
     record: list[str] | None = None,
     setting: list[str] | None = None,
+    own_protocol: bool = False,
 ) -> Request:
     """Return the request that the filters of a command stand for."""
     both = ("paper", "code") if reading is ReadingChoice.both else (reading.value,) if reading else ()
@@ -83,7 +117,7 @@ def request(
     if record:
         _check_observers(record)
     asked = Request(profile, papers, named, methods, datasets, both, tuple(sets or ()), runs)  # type: ignore[arg-type]
-    return replace(asked, record=tuple(record or ()), settings=tuple(setting or ()))
+    return replace(asked, record=tuple(record or ()), settings=tuple(setting or ()), own_protocol=own_protocol)
 
 
 def _check_observers(names: Sequence[str]) -> None:

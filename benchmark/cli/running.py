@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.console import out
 from benchmark.errors import UsageError, UserError
@@ -18,12 +20,78 @@ if TYPE_CHECKING:
     from benchmark.session import Session
 
 
+@contextmanager
+def told_aside(aside: bool) -> Iterator[None]:
+    """Tell the course of things on stderr, where stdout is kept for JSON."""
+    before, out.stderr = out.stderr, aside or out.stderr
+    try:
+        yield
+    finally:
+        out.stderr = before
+
+
 def refuse_nothing(cells: list[PlannedCell], request: Request) -> None:
-    """Raise UsageError where a request covers no cell."""
+    """Raise UsageError where a request covers no cell, with the profiles in which it covers some."""
     if not cells:
-        raise UsageError(
-            f"no cell of the {request.profile} profile fits these options: see `python -m benchmark ls tables`."
-        )
+        mend = elsewhere(request) or "see `python -m benchmark ls tables`."
+        raise UsageError(f"no cell of the {request.profile} profile fits these options: {mend}")
+
+
+def elsewhere(request: Request) -> str:
+    """Return in which other profiles a request covers cells, and the option that says so; "" where in none."""
+    from benchmark.papers.protocol import PROFILES
+    from benchmark.plan.cells import plan_cells
+
+    found = []
+    for profile in PROFILES:
+        with suppress(UsageError):
+            found += [profile] if profile != request.profile and plan_cells(replace(request, profile=profile)) else []
+    if not found:
+        return ""
+    what, verb = (", ".join(request.datasets), "is" if len(request.datasets) == 1 else "are")
+    what, verb = (what, verb) if what else ("such cells", "are")
+    return f"{what} {verb} in the {' and '.join(found)} profile{'s' * (len(found) > 1)}: add --profile {found[0]}."
+
+
+def unused_datasets(cells: Sequence[PlannedCell], request: Request) -> Iterator[str]:
+    """Yield a sentence for each data set that was asked for and has no cell, while others have some."""
+    covered = {name for cell in cells for name in (cell.column, cell.resolved.spec.data.name if cell.resolved else "")}
+    for name in request.datasets:
+        if cells and name not in covered and (where := elsewhere(replace(request, datasets=(name,)))):
+            yield f"no cell of the {request.profile} profile has {name}: {where}"
+
+
+def replaced_by_table(cells: Sequence[PlannedCell]) -> Iterator[str]:
+    """Yield a sentence for each guest and table whose protocol replaces fields of the guest's own."""
+    from benchmark.plan.guests import replaced_fields
+
+    told: dict[tuple[str, str], dict[str, str]] = {}
+    for cell in cells:
+        for item in replaced_fields(cell):
+            said = told.setdefault((cell.row, f"{cell.paper}/{cell.table}"), {})
+            said[item.path] = f"{item.path} = {item.value} (its own: {item.own})"
+    for (row, table), fields in told.items():
+        keep = "" if any(cell.own_protocol for cell in cells) else "; --own-protocol keeps what is no budget"
+        yield f"{row} is a guest in {table}, whose protocol replaces {', '.join(fields.values())}{keep}."
+
+
+def outcome(plan: Plan, session: Session, code: int) -> dict[str, Any]:
+    """Return for programs what became of a plan: runs by status, those left, and those that cannot be made."""
+    records = [record for run in plan.runs for record in session.find(run.spec)[:1]]
+    return {
+        "exit_code": code,
+        "stored_before": plan.stored,
+        "planned": len(plan.runs),
+        "made": dict(Counter(record.status for record in records)),
+        "left": len(plan.runs) - len(records),
+        "run_ids": [run.spec.run_id for run in plan.runs],
+        "not_ok": [
+            {"run_id": record.run_id, "status": record.status, "error": record.error}
+            for record in records
+            if record.status != "ok"
+        ],
+        "cannot": [{"reason": reason, "runs": runs} for reason, runs in Counter(plan.impossible.values()).items()],
+    }
 
 
 def missing_readings(cells: Sequence[PlannedCell], request: Request) -> str:

@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     DataDir,
     Datasets,
     Json,
+    OwnProtocol,
     ReadingChoice,
     Results,
     Runs,
@@ -51,13 +52,17 @@ def compare(
     reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
     sets: Sets = None,
     runs: Runs = None,
-    to: Annotated[Path | None, typer.Option("--out", help="Draw mean ranks (five data sets or more) here.")] = None,
+    own_protocol: OwnProtocol = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", help="Draw differences, winners and mean ranks into this folder: SVG, PNG, TeX."),
+    ] = None,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Compare methods on stored runs: difference with interval, probability of improvement, test."""
     from benchmark.analysis.compare import MIN_DATASETS, compare_methods, comparison_text, variant
-    from benchmark.figures.kit import rank_diagram, svg_bytes
+    from benchmark.analysis.winners import write_comparison
     from benchmark.papers.protocol import PROFILES
     from benchmark.session import Session
 
@@ -66,15 +71,18 @@ def compare(
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
     place = table or _home([variant(text).method for text in methods], metric)
-    asked = request(profile or "quick", None, [place], methods, dataset, reading, sets, runs, setting=_listed(setting))
+    asked = request(
+        *(profile or "quick", None, [place], methods, dataset, reading, sets, runs, None),
+        setting=_listed(setting),
+        own_protocol=own_protocol,
+    )
     answer = compare_methods(Session(results), asked, metric, profile)
     say(json.dumps(answer, indent=2) if as_json else comparison_text(answer))
-    if to is not None and answer["ranks"]:
-        to.mkdir(parents=True, exist_ok=True)
-        figure = rank_diagram(answer["ranks"]["means"], answer["ranks"]["critical difference"])
-        (to / "ranks.svg").write_bytes(svg_bytes(figure, "Mean ranks and critical difference"))
-    elif to is not None:
-        say(f"no diagram: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
+    if to is not None:
+        for file in write_comparison(answer, to):
+            say(f"written: {file}", err=as_json)
+        if not answer["ranks"]:
+            say(f"no diagram of ranks: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
 
 
 def ledger(
@@ -239,17 +247,26 @@ def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
         stored = f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"
         state = effect.why or (stored if effect.missing else " ".join(effect.unmeasured))
         state += f"; change it with --set {effect.field}=..." if effect.field else ""
-        return {**line, "runs": "-", f"{label} code - paper": state, "interval": "-", "loss": "-", "loss interval": "-"}
+        return {
+            **line,
+            "metric": label,
+            "runs": "-",
+            "code_minus_paper": state,
+            "interval": "-",
+            "loss": "-",
+            "loss_interval": "-",
+        }
     shown = {
+        "metric": label,
         "runs": f"{effect.scores.n_a} pairs" if effect.scores.paired else f"{effect.scores.n_a}+{effect.scores.n_b}",
-        f"{label} code - paper": f"{effect.scores.difference:+.2f}",
+        "code_minus_paper": f"{effect.scores.difference:+.2f}",
         "interval": interval_text(effect.scores.interval),
     }
     if not effect.same_loss:
-        return {**line, **shown, "loss": "another loss function", "loss interval": "-"}
+        return {**line, **shown, "loss": "another loss function", "loss_interval": "-"}
     losses = {
         "loss": f"{effect.losses.difference:+.4f}",
-        "loss interval": interval_text(effect.losses.interval, "+.4f"),
+        "loss_interval": interval_text(effect.losses.interval, "+.4f"),
     }
     return {**line, **shown, **losses}
 

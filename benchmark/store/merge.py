@@ -61,6 +61,12 @@ class MergeReport:
     left: tuple[str, ...] = ()
     several: tuple[str, ...] = ()
 
+    def values(self) -> dict[str, Any]:
+        """Return what was done as plain values for programs."""
+        added, replaced = ([{"run_id": i, "device": d} for i, d in keys] for keys in (self.added, self.replaced))
+        files, problems = [str(path) for path in self.written], list(self.problems)
+        return {"total": self.total, "added": added, "replaced": replaced, "written": files, "problems": problems}
+
     def __str__(self) -> str:
         """Return what was done as lines for people."""
         counts = f"{self.total} records are stored: {len(self.added)} added, {len(self.replaced)} replaced"

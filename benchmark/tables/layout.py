@@ -215,7 +215,10 @@ def _lines(
         Line("verdict", tuple(Ink(_verdict(result)) for result, _ in found)),
         Line("runs", tuple(Ink(_runs(result), marks=_stale(result)) for result, _ in found)),
     )
-    return tuple(line for line in lines if line.name == "ours" or any(ink.text for ink in line.inks))
+    wanted = {*table.lines, "so far"}
+    return tuple(
+        line for line in lines if line.name == "ours" or (line.name in wanted and any(ink.text for ink in line.inks))
+    )
 
 
 def _ours(result: CellResult, style: Style, decimals: int) -> Ink:

@@ -13,6 +13,9 @@ from benchmark.papers.published import Published
 if TYPE_CHECKING:
     from benchmark.measure.judgement import Judgement
 
+LINES = ("ours", "published", "verdict", "runs")
+"""The lines of a row; a value so far of a cell that is not complete goes with ours."""
+
 BLANK = "blank"
 """The verdict of a cell that its row does not have: neither planned nor counted, and drawn empty."""
 
@@ -72,7 +75,8 @@ class Column:
 class Row:
     """A method, with a setting where the table varies one; `reference` rows are ours, in no table of the paper.
 
-    `cells` align with the columns of the table.
+    A `guest` is a method that was asked for by name; it competes with the paper's rows. `cells` align with the columns
+    of the table.
     """
 
     method: str
@@ -80,6 +84,7 @@ class Row:
     setting: str = ""
     reference: bool = False
     cells: tuple[Cell, ...] = ()
+    guest: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class TableResult:
 
     `unit` is shown in the caption ("%"), `decimals` are those of its values; `higher_is_better` by metric id decides
     what is bold. `published_apart` says that published numbers stand in a table of their own because the columns are
-    not the paper's (quick profile).
+    not the paper's (quick profile). `lines` are those of a row that are drawn for people.
     """
 
     paper: str
@@ -104,6 +109,7 @@ class TableResult:
     higher_is_better: dict[str, bool] = field(default_factory=dict)
     published_apart: tuple[tuple[str, ...], ...] = ()
     decimals: int = 1
+    lines: tuple[str, ...] = LINES
 
 
 @dataclass(frozen=True)

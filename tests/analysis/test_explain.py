@@ -83,10 +83,10 @@ def test_the_answer_has_every_part_and_is_json(tmp_path):
 def test_the_selected_run_is_the_one_with_the_lowest_loss(tmp_path):
     cell = planned()
     ours = explain_cell(stored(tmp_path, cell), cell, "acc")["ours"]
-    assert ours["selected run"] == cell.specs[1].run_id
+    assert ours["selected_run"] == cell.specs[1].run_id
     assert ours["value"] == pytest.approx(50.0)
-    assert ours["selection regret"] == pytest.approx(20.0)
-    assert (ours["mean over runs"], ours["highest over runs"]) == (pytest.approx(60.0), pytest.approx(70.0))
+    assert ours["selection_regret"] == pytest.approx(20.0)
+    assert (ours["mean_over_runs"], ours["highest_over_runs"]) == (pytest.approx(60.0), pytest.approx(70.0))
     assert (ours["runs"], ours["stale"], ours["counts"]) == ("3/3", 0, {"ok": 3})
 
 
@@ -111,7 +111,7 @@ def test_regret_is_none_where_the_lowest_value_is_best_and_selected(tmp_path, mo
     monkeypatch.setitem(metrics, "acc", metrics["acc"].model_copy(update={"higher_is_better": False}))
     cell = planned()
     ours = explain_cell(stored(tmp_path, cell), cell, "acc")["ours"]
-    assert ours["selection regret"] == 0 and ours["lowest over runs"] == pytest.approx(50.0)
+    assert ours["selection_regret"] == 0 and ours["lowest_over_runs"] == pytest.approx(50.0)
 
 
 def test_the_command_names_the_setting_and_trains_whatever_is_stored(tmp_path):
@@ -149,9 +149,9 @@ def test_a_verdict_shows_what_it_rests_on_and_can_be_recomputed_from_the_line_it
         *(facts["verdict"], facts["difference"], facts["published_sd"]),
     )
     assert (list(again.interval90), list(again.interval95)) == (facts["interval90"], facts["interval95"])
-    assert (facts["margin"], facts["published_runs"], facts["runs used"]) == (3.0, 20, 20)
-    assert "predict for the best of 20 runs, minus the published value" in facts["difference is"]
-    assert "larger of the paper's 3.1" in facts["published_sd is"]
+    assert (facts["margin"], facts["published_runs"], facts["runs_used"]) == (3.0, 20, 20)
+    assert "predict for the best of 20 runs, minus the published value" in facts["difference_is"]
+    assert "larger of the paper's 3.1" in facts["published_sd_is"]
 
 
 def test_the_text_shows_the_intervals_of_a_verdict(tmp_path):
@@ -176,7 +176,7 @@ def test_a_run_that_failed_is_listed_with_its_error_and_is_not_selected(tmp_path
     facts = explain_cell(Session(tmp_path), cell, "acc")
     first = facts["runs"][0]
     assert (first["run_id"], first["status"], first["error"]) == (cell.specs[0].run_id, "failed", "ValueError: no")
-    assert (facts["ours"]["selected run"], facts["ours"]["runs"]) == (cell.specs[1].run_id, "2/3")
+    assert (facts["ours"]["selected_run"], facts["ours"]["runs"]) == (cell.specs[1].run_id, "2/3")
 
 
 def test_every_run_says_its_numbers_where_it_is_stored_and_whether_its_code_is_today_s(tmp_path):
@@ -185,10 +185,10 @@ def test_every_run_says_its_numbers_where_it_is_stored_and_whether_its_code_is_t
     Store(tmp_path).save(record(planned(runs=4).specs[3], 9.0, 0.1, code_digest="0" * 16))
     runs = explain_cell(Session(tmp_path), planned(runs=4), "acc")["runs"]
     assert [run["run_id"] for run in runs] == [spec.run_id for spec in planned(runs=4).specs]
-    assert [run["ACC"] for run in runs] == pytest.approx([70.0, 50.0, 60.0, 10.0])
+    assert [run["value"] for run in runs] == pytest.approx([70.0, 50.0, 60.0, 10.0])
     assert [run["code"].endswith(" stale") for run in runs] == [False, False, False, True]
     for run in runs:
-        assert (Path(run["stored in"]) / "record.json").is_file()
+        assert (Path(run["stored_in"]) / "record.json").is_file()
     assert explain_cell(session, cell, "acc")["ours"]["stale"] == 0
 
 
@@ -200,7 +200,7 @@ def test_the_place_of_a_run_is_that_of_the_device_shown(tmp_path):
     runs = explain_cell(Session(tmp_path), cell, "acc")["runs"]
     assert {run["device"] for run in runs} == {"NVIDIA H100"}
     for run in runs:
-        held = json.loads((Path(run["stored in"]) / "record.json").read_text())
+        held = json.loads((Path(run["stored_in"]) / "record.json").read_text())
         assert held["environment"]["device"] == "NVIDIA H100"
 
 
@@ -243,7 +243,7 @@ def test_the_ledger_entries_of_the_fields_are_explained(reading):
     assert named <= listed.keys()
     assert "N15" in listed, "the ledger entry of the metric itself"
     for name, entry in listed.items():
-        assert (entry["title"], entry["our choice"]) == (ledger[name].title, ledger[name].choice)
+        assert (entry["title"], entry["our_choice"]) == (ledger[name].title, ledger[name].choice)
 
 
 def test_the_published_number_stands_beside_ours():
