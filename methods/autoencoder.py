@@ -36,6 +36,7 @@ class AEKMeans(DeepClusterer[AutoencoderParams, Autoencoder]):
 
     Params = AutoencoderParams
     default_protocol = Protocol(phases=PRETRAINING)
+    home = ("idec2017/table2", "mnist-full")
 
     @classmethod
     def own_phases(cls, params: AutoencoderParams) -> tuple[str, ...]:

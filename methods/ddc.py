@@ -98,6 +98,7 @@ class DDC(DeepClusterer[P, DDCNetwork]):
 
     Params = DDCParams
     default_protocol = Protocol(phases={"train": Phase(clip=Clip(kind="tensor"))})
+    home = ("tkuco2024/table2", "mnist")
     taps: tuple[str, ...] = ()
 
     def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: P) -> Terms:
@@ -154,6 +155,7 @@ class DDCAE(DDC[DDCAEParams]):
     """DDC with a mirrored decoder and a reconstruction loss (tkuco2024 section 6.1; uco2021 section 3.1)."""
 
     Params = DDCAEParams
+    home = ("tkuco2024/table2", "mnist")
 
     def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: DDCAEParams) -> Terms:
         """Return the terms of DDC and `reconstruction`, the mean squared error over all values."""

@@ -221,6 +221,7 @@ def _data(
         "digest": source.digest,
         "samples": profile.samples,
         "preprocess": data.preprocess if row.preprocess is None else row.preprocess,
+        **_arm_of_data(row, data, overrides),
         **_below("data", overrides.values),
     }
     if isinstance(values["samples"], bool):
@@ -230,13 +231,22 @@ def _data(
     return spec if capped else spec.model_copy(update={"samples": None})
 
 
+def _arm_of_data(row: MethodRule, data: ColumnData, overrides: Overrides) -> dict[str, Any]:
+    """Return the fields of the data that arms set, of entries that the column carries; a row keeps its own steps."""
+    arms = {path: value for entry in data.ledger for path, value in overrides.arms.get(entry, {}).items()}
+    own = {"preprocess"} if row.preprocess is not None else set()
+    return {name: value for name, value in _below("data", arms).items() if name not in own}
+
+
 def _data_fields(
     data: DataSpec, row: MethodRule, column: ColumnRule, reading: Reading, overrides: Overrides
 ) -> tuple[ResolvedField, ...]:
     rule = column_data(column, reading, overrides)
     given = _below("data", overrides.values)
     raw = row.preprocess is not None
-    steps = "--set" if "preprocess" in given else f"row {row.label}" if raw else f"column {column.label}"
+    usual = f"row {row.label}" if raw else f"column {column.label}"
+    armed = "preprocess" in _arm_of_data(row, rule, overrides)
+    steps = "--set" if "preprocess" in given or armed else usual
     return (
         ResolvedField("data.dataset", data.name, f"column {column.label}", rule.ledger),
         ResolvedField("data.preprocess", list(data.preprocess), steps, () if raw else rule.ledger),

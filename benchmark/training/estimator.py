@@ -105,6 +105,8 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
     `pretrained_by` names the method whose weights are taken over before this one's own phases begin: its pre-training.
     In the harness that is a run of its own, shared by all that start from it; a fit without it makes the phases of that
     method itself, and gives the same numbers.
+
+    `home` says which cell the defaults are those of, under the paper reading: ``("PAPER/TABLE", "COLUMN")``.
     """
 
     Params: ClassVar[type[ClusterParams]] = ClusterParams
@@ -115,6 +117,7 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
     random_state: int
     device: str
     pretrained_by: ClassVar[str] = ""
+    home: ClassVar[tuple[str, str] | None] = None
     labels_: np.ndarray
     embedding_: np.ndarray
     outcome_: Outcome

@@ -29,6 +29,7 @@ class KMeans(Clusterer[KMeansParams]):
     """
 
     Params = KMeansParams
+    home = ("idec2017/table2", "mnist-full")
 
     def cluster(
         self, x: np.ndarray, params: KMeansParams, context: RunContext

@@ -54,6 +54,7 @@ class SEC(Clusterer[SECParams]):
     """
 
     Params = SECParams
+    home = ("idec2017/table2", "mnist-full")
 
     def cluster(self, x: np.ndarray, params: SECParams, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
         """Cluster the flattened samples; ValueError where there are too few for the graph or the eigenproblem."""

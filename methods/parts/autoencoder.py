@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.spec import Budget, Optimiser, Phase
+from benchmark.spec import Budget, Clip, Optimiser, Phase
 from benchmark.training import Batch, ClusterParams, Objective, RunContext, Terms, TrainingPhase
 from methods.parts.networks import BatchNorm, network_named
 
@@ -149,7 +149,22 @@ PRETRAINING = {
         batch_size=256,
         drop_last=False,
         budget=Budget(unit="steps", amount=100_000),
-        evaluate_every=10_000,
+        evaluate_every=5_000,
         keep="last",
     ),
 }
+"""Stacked pre-training (Xie et al., 2016), as idec2017 takes it over."""
+
+END_TO_END = {
+    "layer": PRETRAINING["layer"],
+    "pretrain": Phase(
+        optimiser=Optimiser(momentum=0.9),
+        batch_size=256,
+        drop_last=False,
+        clip=Clip(kind="tensor"),
+        budget=Budget(unit="epochs", amount=200),
+        evaluate_every=10,
+        keep="last",
+    ),
+}
+"""The plain pre-training of tkuco2024 for images, with the other one's layers for those who ask for them."""

@@ -170,7 +170,9 @@ def test_idec_with_gamma_1_and_no_reconstruction_is_dec():
 
 
 def test_losses_are_those_of_all_samples_with_the_targets_in_use():
-    model = small(IDEC, protocol(0), clustering_weight=0.5, reconstruction_weight=2.0).fit(samples()[:40])
+    model = small(IDEC, protocol(0), clustering_weight=0.5, reconstruction_weight=2.0, reconstruction="sum").fit(
+        samples()[:40]
+    )
     weights, x = state(model), samples()[:40].astype(np.float64)
     z = outputs(weights, ENCODER, x)[-1]
     q = assigned(z, weights["centres"])

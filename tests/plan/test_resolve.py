@@ -218,6 +218,18 @@ def test_an_arm_sets_the_values_that_neither_reading_has_and_gives_way_to_other_
     assert changes(resolved("ddc", "usps"), resolved("ddc", "usps", sets=("D6=arm",))) == set(), "no field of its own"
 
 
+def test_an_arm_of_the_data_concerns_the_columns_that_carry_its_entry_and_no_row_with_steps_of_its_own():
+    before, after = (resolved("ddc", "usps", sets=sets) for sets in ((), ("D4=arm",)))
+    assert changes(before, after) == {"data.preprocess"}
+    assert value(after, "data.preprocess") == ["truncated", "symmetric", "skimage_resize:32x32"]
+    (origin,) = [field.origin for field in after.fields if field.path == "data.preprocess"]
+    assert origin == "--set"
+    for row, column in (("ddc", "mnist"), ("k-means", "usps")):
+        assert changes(resolved(row, column), resolved(row, column, sets=("D4=arm",))) == set()
+    own = resolved("ddc", "usps", sets=("D4=arm", 'preprocess=["symmetric"]'))
+    assert value(own, "data.preprocess") == ["symmetric"]
+
+
 def test_a_ledger_entry_of_a_column_flips_the_data():
     before, after = resolved("ddc", "mnist"), resolved("ddc", "mnist", sets=("C5=code",))
     assert changes(before, after) == {"data.name", "data.digest"}
