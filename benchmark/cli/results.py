@@ -72,12 +72,24 @@ def results_merge(
 
 
 @results_app.command("verify")
-def results_verify(results: Results = Path("results"), as_json: Json = False) -> None:
-    """Read every stored record and say what is damaged; exit 1 if anything is."""
+def results_verify(
+    accept: Annotated[
+        bool, typer.Option("--accept", help="First take the tracked files as they are: write their digests.")
+    ] = False,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Read every stored record and say what is damaged or was changed by no command; exit 1 if anything is."""
     from benchmark.execution.upkeep import damage
     from benchmark.files.quarantine import QUARANTINE, quarantined
     from benchmark.session import Session
+    from benchmark.store.sums import SUMS
+    from benchmark.store.sums import accept as accepted
 
+    if accept:
+        _refuse_nowhere(results)
+        changed = accepted(results / "stored")
+        say(f"{results / 'stored' / SUMS} {'is written' if changed else 'is as it was'}.")
     session = Session(results)
     records = sum(len(by_device) for by_device in session.records.values())
     if not records:

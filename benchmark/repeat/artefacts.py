@@ -21,7 +21,6 @@ from benchmark.errors import UserError
 from benchmark.execution.events import Job, Place
 from benchmark.execution.execute import execute
 from benchmark.execution.jobs import one_thread, starting_weights
-from benchmark.files.writing import write_changed
 from benchmark.plan.cells import PlannedCell
 from benchmark.plan.lineage import parent_of
 from benchmark.record import COUNTED, Context, RunRecord
@@ -29,6 +28,7 @@ from benchmark.registry import Artefact, LoadedData
 from benchmark.repeat.beginning import shortened
 from benchmark.session import Session
 from benchmark.spec import RunSpec
+from benchmark.store.sums import change_tracked
 from benchmark.training.phases import Snapshot
 
 TOLERANCE = 1e-6
@@ -109,7 +109,7 @@ def make_artefacts(
     files = []
     for epoch, shown in moments:
         file = artefact_file(session.results / "stored", cell.paper, artefact, best.run_id, options, epoch)
-        write_changed({file: artefact.made(shown, options)})
+        change_tracked(session.results / "stored", {file: artefact.made(shown, options)})
         files.append(file)
     return files
 

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from benchmark.errors import UserError
 from benchmark.files.locks import alone
-from benchmark.files.writing import write_changed
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.store.rows import Key, json_text, kind_of
 from benchmark.store.run_files import RECORD
 from benchmark.store.run_folders import RunFolders
+from benchmark.store.sums import change_tracked
 from benchmark.store.tracked import RUNS, StoredFolder, place, stored_files, stored_folders
 
 Shelf = StoredFolder | RunFolders
@@ -151,7 +151,7 @@ def _merge(sources: Sequence[Path], stored: Path, terms: Terms) -> MergeReport:
         total=len(both.kept),
         added=tuple(sorted(added)),
         replaced=tuple(sorted(key for key in before if before[key][0] != both.kept[key][0])),
-        written=write_changed(files),
+        written=change_tracked(stored, files),
         problems=tuple(problem for shelf in shelves if isinstance(shelf, RunFolders) for problem in shelf.problems()),
         left=tuple(both.left),
         several=tuple(sorted(_several(both.kept) & {run_id for run_id, _ in added})),

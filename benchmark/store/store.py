@@ -19,6 +19,7 @@ from benchmark.store.merge import Shelf, covers
 from benchmark.store.rows import Kind, device_order
 from benchmark.store.run_files import MODEL, read_labels, read_state
 from benchmark.store.run_folders import RunFolders
+from benchmark.store.sums import changes
 from benchmark.store.tracked import StoredFolder, stored_folders
 
 if TYPE_CHECKING:
@@ -79,7 +80,11 @@ class Store:
 
     @cached_property
     def _folders(self) -> list[StoredFolder]:
-        return [folder for root in dict.fromkeys(map(Path.resolve, self._roots)) for folder in stored_folders(root)]
+        return [folder for root in self._tracked_roots for folder in stored_folders(root)]
+
+    @property
+    def _tracked_roots(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(map(Path.resolve, self._roots)))
 
     @cached_property
     def _stored(self) -> dict[str, dict[Kind, Shelf]]:
@@ -189,7 +194,8 @@ class Store:
     def verify(self) -> list[str]:
         """Return one sentence, with the mend, for each thing on disk that is damaged, after reading all of it."""
         tracked = [problem for folder in self._folders for problem in folder.problems(everything=True)]
-        return self._runs.damaged(everything=True) + tracked
+        edited = [problem for root in self._tracked_roots for problem in changes(root)]
+        return self._runs.damaged(everything=True) + tracked + edited
 
     def problems(self) -> list[str]:
         """Return one sentence, with the mend, for each thing on disk that should hold records and cannot be read."""

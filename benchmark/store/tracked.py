@@ -21,6 +21,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.files.together import read_together, settle
 from benchmark.record import Context, Deferred, Evaluation, RunRecord
 from benchmark.spec import RunSpec, canonical_json
 from benchmark.store.rows import (
@@ -58,9 +59,13 @@ class StoredFolder:
         self._built: dict[Key, RunRecord] = {}
 
     @cached_property
+    def _data(self) -> dict[str, bytes | OSError]:
+        return read_together(self.path.parents[1], [self.path / name for name in (RUNS, HISTORY, SPECS)])
+
+    @cached_property
     def _rows(self) -> dict[Key, tuple[int, dict[str, str]]]:
         file, rows = self.path / RUNS, {}
-        for line, cells in _table(file, RUN_COLUMNS):
+        for line, cells in _table_of(file, _decoded(file, self._data[RUNS]), RUN_COLUMNS, 0):
             row = dict(zip(RUN_COLUMNS, cells, strict=True))
             key = (row["run_id"], kind_in(row))
             if key in rows:
@@ -74,7 +79,7 @@ class StoredFolder:
     def _specs(self) -> dict[str, RunSpec]:
         file, specs = self.path / SPECS, {}
         like: dict[str, RunSpec] = {}
-        for line, text in enumerate(_text(file).splitlines(), start=1):
+        for line, text in enumerate(_decoded(file, self._data[SPECS]).splitlines(), start=1):
             try:
                 run_id, spec = _spec_in(text, like)
             except (ValueError, KeyError, TypeError) as error:
@@ -86,7 +91,7 @@ class StoredFolder:
 
     @cached_property
     def _history(self) -> Histories:
-        return Histories(self.path / HISTORY)
+        return Histories(self.path / HISTORY, self._data[HISTORY])
 
     def held(self) -> Iterator[Key]:
         """Yield the keys of all rows."""
@@ -152,16 +157,15 @@ class Histories:
     they are only where two kinds made records of one run on one device.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, data: bytes | OSError) -> None:
         self.file = file
-        self._columns, _, body = _text(file).partition("\n")
+        self._columns, _, body = _decoded(file, data).partition("\n")
         self._parts: dict[Key, list[tuple[int, str]]] = {}
         self._counts: Counter[Key] = Counter()
         tuple(_table_of(file, self._columns, KINDS_COLUMNS, 0))  # refuses columns that it does not know
         self._kinds = ",machine," in self._columns
-        plain = self._columns in (",".join(HISTORY_COLUMNS), ",".join(KINDS_COLUMNS))
-        numbered = enumerate(body.removesuffix("\n").split("\n") if body else (), start=2)
-        for key, lines in groupby(numbered, lambda line: self._key(line, plain)):
+        plain = self._columns.startswith("run_id,device,machine," if self._kinds else "run_id,device,")
+        for key, lines in groupby(_whole_lines(body), lambda line: self._key(line, plain)):
             (first, text), *rest = lines
             self._parts.setdefault(key, []).append((first, "\n".join((text, *(line for _, line in rest)))))
             self._counts[key] += 1 + len(rest)
@@ -201,26 +205,44 @@ class Histories:
                     raise _damaged(self.file, number, f"no evaluation can be read ({_first_line(error)})") from None
 
 
+def _whole_lines(body: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines below a header; those that one cell joins, as it holds line ends, as one."""
+    first, parts, quotes = 2, list[str](), 0
+    for number, line in enumerate(body.removesuffix("\n").split("\n") if body else (), start=2):
+        first = first if parts else number
+        parts.append(line)
+        quotes += line.count('"')
+        if quotes % 2 == 0:
+            yield first, "\n".join(parts)
+            parts, quotes = [], 0
+    if parts:
+        yield first, "\n".join(parts)
+
+
 def stored_folders(stored: Path) -> list[StoredFolder]:
-    """Return the folders of profiles and papers below `stored`, in the order of their names."""
+    """Return the folders of profiles and papers below `stored`, in the order of their names.
+
+    A change of several files that was broken off is finished before.
+    """
+    settle(stored)
     return [StoredFolder(file.parent) for file in sorted(stored.glob(f"*/*/{RUNS}"))]
 
 
-def _text(file: Path) -> str:
+def _decoded(file: Path, data: bytes | OSError) -> str:
+    """Return the text that was read of a file; UserError where it was not, or is damaged."""
     try:
-        data = file.read_bytes()
+        if isinstance(data, OSError):
+            raise data
         return (gzip.decompress(data) if file.suffix == ".gz" else data).decode()
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"{file} cannot be read ({_first_line(error)}); {MEND}.") from None
 
 
-def _table(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and cells of a csv file, in the order of `columns`; those it has not yet are empty."""
-    return _table_of(file, _text(file), columns, 0)
-
-
 def _table_of(file: Path, text: str, columns: Sequence[str], before: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the same of a part of the file: its header and some lines, after `before` others."""
+    """Yield line number and cells of a csv file, in the order of `columns`; those it has not yet are empty.
+
+    `text` may be a part of it: its header and some lines, after `before` others.
+    """
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         header = next(reader, [])

@@ -477,8 +477,10 @@ def test_any_record_comes_back_equal_from_both_forms(values: dict[str, object]) 
         assert store.problems() == []
 
 
-def test_text_with_the_marks_of_csv_files_comes_back_from_the_tracked_form(results: Path) -> None:
-    record = make_record(error='it, "said"\r\n\rso\n', code_digest="\r")
+@pytest.mark.parametrize("phase", ["\n", "a\nb", 'a"\n"b', "\r\n,", '"'])
+def test_text_with_the_marks_of_csv_files_comes_back_from_the_tracked_form(results: Path, phase: str) -> None:
+    evaluations = [e.model_copy(update={"phase": phase, "terms": {phase: 1.0}}) for e in make_record().history]
+    record = make_record(error='it, "said"\r\n\rso\n', code_digest="\r", history=tuple(evaluations))
     opened(results).save(record)
     merge([results], results / "other")
     assert opened(results / "other").get(record.run_id) == record
@@ -586,8 +588,8 @@ def test_a_damaged_evaluation_is_an_error_when_it_is_read_and_named_by_verify(tr
     for _ in range(2):
         with pytest.raises(UserError, match=r"history\.csv\.gz, line 3: no evaluation can be read"):
             tuple(first.history)
-    (said,) = store.verify()
-    assert "history.csv.gz, line 3" in said
+    damage, edited = store.verify()
+    assert "history.csv.gz, line 3" in damage and "SHA256SUMS" in edited
 
 
 def test_replicates_read_from_one_file_share_what_they_have_in_common(tracked: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from benchmark.store.merge import merge
 from benchmark.store.rows import Kind, kind_of
+from tests.support.checkout import ROOT
 
 CPU = Kind("cpu")
 EVALUATION = Evaluation(
@@ -76,7 +80,8 @@ def test_merged_records_are_read_from_the_tracked_form_alone(tmp_path: Path) -> 
     assert report.total == 3 and not report.replaced and not report.problems
     assert sorted(report.added) == sorted((record.run_id, CPU) for record in records)
     assert set(tracked_bytes(tmp_path / "into")) == {
-        f"stored/cpu/wood2020/{name}" for name in ("runs.csv", "history.csv.gz", "specs.jsonl")
+        "stored/SHA256SUMS",
+        *(f"stored/cpu/wood2020/{name}" for name in ("runs.csv", "history.csv.gz", "specs.jsonl")),
     }
 
 
@@ -295,7 +300,8 @@ def test_a_run_stays_under_its_first_paper(tmp_path: Path) -> None:
     later = make_record(context=Context(paper="moss2021", profile="paper"))
     merge([saved(tmp_path / "a", make_record())], tmp_path / "into")
     merge([saved(tmp_path / "b", later)], tmp_path / "into")
-    assert {name.rsplit("/", 1)[0] for name in tracked_bytes(tmp_path / "into")} == {"stored/cpu/wood2020"}
+    folders = {name.rsplit("/", 1)[0] for name in tracked_bytes(tmp_path / "into")}
+    assert folders == {"stored", "stored/cpu/wood2020"}
 
 
 def test_a_run_tracked_under_two_papers_ends_up_under_one(tmp_path: Path) -> None:
@@ -362,3 +368,48 @@ def test_records_without_a_paper_have_a_place(tmp_path: Path) -> None:
     record = make_record(context=Context())
     merge([saved(tmp_path / "a", record)], tmp_path / "into")
     assert opened(tmp_path / "into").records() == {record.run_id: record}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from benchmark.store.merge import merge
+
+source, target, dies_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+count = 0
+
+def counted(call):
+    def made(*arguments, **options):
+        global count
+        count += 1
+        if count == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **options)
+    return made
+
+for name in ("rename", "replace", "fsync", "rmdir"):
+    setattr(os, name, counted(getattr(os, name)))
+merge([source], target)
+"""
+
+
+@pytest.mark.slow
+def test_a_merge_killed_at_any_step_has_merged_all_or_nothing(tmp_path: Path) -> None:
+    """The merge changes rows, specs, histories of two folders and the digests."""
+    moss = Context(paper="moss2021", profile="paper")
+    old, new = [make_record(0), make_record(1, context=moss)], [make_record(2), make_record(3, context=moss)]
+    source = saved(tmp_path / "new", *new)
+    merge([saved(tmp_path / "old", *old)], tmp_path / "before")
+    found, environment = [], {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for dies_at in range(1, 200):
+        into = shutil.copytree(tmp_path / "before", tmp_path / str(dies_at))
+        done = subprocess.run([sys.executable, "-c", KILLED, str(source), str(into), str(dies_at)], env=environment)
+        store = opened(into)
+        assert store.verify() == [], dies_at
+        assert dict(store.records()) in ({r.run_id: r for r in old}, {r.run_id: r for r in old + new}), dies_at
+        found.append(len(store.ids()))
+        assert merge([source], into).total == 4 and opened(into).verify() == []
+        assert not any(path.name.startswith(".") for path in (into / "stored").rglob("*")), "no drafts are left"
+        if done.returncode == 0:
+            break
+    assert found == sorted(found) and set(found) == {2, 4}
