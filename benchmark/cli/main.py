@@ -33,6 +33,7 @@ from benchmark.cli.options import (
     Record,
     Results,
     Runs,
+    RunTimeout,
     Sets,
     SomeProfile,
     Stale,
@@ -43,6 +44,7 @@ from benchmark.cli.options import (
     cores,
     frequency,
     request,
+    time_span,
     until,
 )
 from benchmark.cli.results import results_app
@@ -84,6 +86,7 @@ def run(
     address: Address = "auto",
     gpus_per_run: GpuShare = 1.0,
     checkpoint: Checkpoint = "60s",
+    run_timeout: RunTimeout = None,
     results: Results = Path("results"),
     data_dir: DataDir = None,
 ) -> None:
@@ -99,6 +102,7 @@ def run(
         raise UsageError(did_you_mean("choice for --stale", stale, ("keep", "rerun")))
     check_executor(executor)
     end, every = until(budget), frequency(checkpoint)
+    limit = None if run_timeout is None else time_span("--run-timeout", run_timeout)
     asked = request(profile, paper, table, method, dataset, reading, sets, runs, record, setting)
     check_device(device)
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
@@ -112,7 +116,7 @@ def run(
     refuse_impossible(plan, cells)
     crew = 1 if executor == "serial" else workers or (1 if session.device != "cpu" else cores())
     announce(plan, crew)
-    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run)
+    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run, limit)
     if plan.runs:
         refuse_unwritable(results)
     code = carry_out(plan, session, how) if plan.runs else 0
