@@ -299,11 +299,15 @@ def load_plugins(*, quiet: bool = False) -> None:
     """
     check_siblings()
     for name in ("methods", "datasets"):
-        package = importlib.import_module(name)
-        for module in plugin_modules(package):
-            _load(module, partial(importlib.import_module, module), quiet)
+        load_package(importlib.import_module(name), quiet=quiet)
         for entry_point in importlib.metadata.entry_points(group=f"reclust.{name}"):
             _load(entry_point.name, entry_point.load, quiet)
+
+
+def load_package(package: ModuleType, *, quiet: bool = False) -> None:
+    """Import every module of a package of plug-ins."""
+    for module in plugin_modules(package):
+        _load(module, partial(importlib.import_module, module), quiet)
 
 
 def _load(name: str, load: Callable[[], object], quiet: bool) -> None:

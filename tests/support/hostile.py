@@ -1,4 +1,4 @@
-"""A method that does what none should: to its process, its samples, the harness and the labels, and with what it leaves.
+"""A method that does what none should: to its process, the harness and the labels, and with what it leaves.
 
 `deed` names what it does before it gives the labels 0, 1, 2, 0, ... It is imported by processes of runs, too.
 """
@@ -110,7 +110,7 @@ def arrays(thing: Any, depth: int = 4, seen: set[int] | None = None) -> Iterator
         inner = list(thing)
     else:
         inner = list(getattr(thing, "__dict__", {}).values())
-        inner += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or () if _full(cell)]
+        inner += [cell.cell_contents for cell in _cells(thing) if _full(cell)]
         inner += [_got(thing, name) for name in ("__self__", "__func__", "args", "keywords", "gi_frame", "y")]
     for part in inner:
         yield from arrays(part, depth - 1, seen)
@@ -121,6 +121,11 @@ def _got(thing: Any, name: str) -> Any:
         return getattr(thing, name, None)
     except Exception:
         return None
+
+
+def _cells(thing: Any) -> tuple[Any, ...]:
+    found = _got(thing, "__closure__")
+    return found if isinstance(found, tuple) else ()
 
 
 def _full(cell: Any) -> bool:
@@ -245,9 +250,6 @@ class Hostile(Clusterer[HostileParams]):
         print("a word from the method")
         os.write(1, b"and from C\n")
 
-    def negative(self, params: HostileParams) -> None:
-        raise ArithmeticError
-
 
 @register_method("weightless")
 class Weightless(Hostile):
@@ -264,7 +266,33 @@ class Heir(Hostile):
 class Tied(nn.Module):
     """Two layers that share their weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.encoder, self.decoder = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.encoder, self.decoder = nn.Linear(size, size), nn.Linear(size, size)
         self.decoder.weight = self.encoder.weight
+
+
+@register_method("tied")
+class TiedMethod(Hostile):
+    """Leaves a network whose layers share weights; others start from it."""
+
+    def cluster(self, x: np.ndarray, params: HostileParams, context: Any) -> tuple[np.ndarray, np.ndarray, Outcome]:
+        """Leave the network."""
+        self.model_ = Tied(4)
+        return super().cluster(x, params, context)
+
+
+@register_method("tied-heir")
+class TiedHeir(Hostile):
+    """Starts from the weights that two layers share."""
+
+    pretrained_by = "tied"
+
+    def cluster(self, x: np.ndarray, params: HostileParams, context: Any) -> tuple[np.ndarray, np.ndarray, Outcome]:
+        """Take the weights over."""
+        model = Tied(4)
+        model.load_state_dict(dict(context.parent))
+        return super().cluster(x, params, context)
+
+
+NAMES = ("hostile", "weightless", "heir", "tied", "tied-heir")

@@ -6,6 +6,7 @@ comes back. Whatever it does to itself, by exit or by signal, and however long i
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -32,6 +33,9 @@ from benchmark.spec import RunSpec
 from benchmark.training.resume import Stopped
 
 POLL_SECONDS = 0.2
+START_SECONDS = 300.0
+"""How long the process of a run may take to import what it needs, where its time is limited."""
+
 SUITE = ("methods", "benchmark")
 """The packages whose methods and networks train in the process of the harness."""
 
@@ -120,13 +124,15 @@ class _Fit:
     def followed(self, run_id: str) -> Ending:
         """Hear what the process says until the fit has ended."""
         limit, told = self.apart.seconds, False
-        until = None if limit is None else time.monotonic() + limit
-        while until is None or time.monotonic() < until:
+        until = math.inf if limit is None else time.monotonic() + limit + START_SECONDS
+        while time.monotonic() < until:
             if not told and self.apart.asked():
                 told = True
                 self.child.say(Message("stop"))
             try:
                 message = self.child.heard(POLL_SECONDS)
+                if message is not None and message.kind == "begun" and limit is not None:
+                    until = time.monotonic() + limit
                 ending = None if message is None else self._take(message)
             except (EOFError, ConnectionError, BrokenPipeError):
                 raise Lost(run_id, self.child.how_it_ended()) from None
@@ -256,5 +262,5 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmark.execution.fits.trainer"])
+    context.set_forkserver_preload(["benchmark.execution.fits.preloaded"])
     return context

@@ -182,6 +182,7 @@ def _fit(pipe: Pipe, task: Task, asked: _Asked) -> Ending:
     x = np.load(task.samples, mmap_mode="c", allow_pickle=False)  # what is written stays in this process
     kept = RunCheckpoints(task.results, task.run, task.identity, task.every, asked.stop.is_set, note)
     _close(task.closed, (str(task.results), task.samples))
+    send(pipe, Message("begun"))
     with one_thread():
         return fitted(
             task.spec,
