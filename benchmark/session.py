@@ -44,7 +44,9 @@ class Session:
         fresh: bool = False,
         rerun_stale: bool = False,
     ) -> None:
-        self.results, self.data_dir = results, data_dir
+        # Absolute from the start: what a method does to the working directory moves no record.
+        results = Path(results).absolute()
+        self.results, self.data_dir = results, None if data_dir is None else Path(data_dir).expanduser().absolute()
         self.device = device or "cpu"
         self._wanted = device_name(device) if device else None
         self._rerun_stale = rerun_stale

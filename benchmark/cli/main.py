@@ -38,6 +38,7 @@ from benchmark.cli.options import (
     Record,
     Results,
     Runs,
+    RunTimeout,
     Sets,
     SomeProfile,
     Stale,
@@ -49,6 +50,7 @@ from benchmark.cli.options import (
     frequency,
     gpus_for,
     request,
+    time_span,
     until,
 )
 from benchmark.cli.results import results_app
@@ -99,6 +101,7 @@ def run(
     gpus_per_run: GpuShare = 1.0,
     checkpoint: Checkpoint = "60s",
     own_protocol: OwnProtocol = False,
+    run_timeout: RunTimeout = None,
     results: NewResults = Path("results"),
     data_dir: DataDir = None,
     config: Config = None,
@@ -121,6 +124,7 @@ def run(
         raise UsageError(did_you_mean("choice for --stale", stale, ("keep", "rerun")))
     check_executor(executor)
     end, every = until(budget), frequency(checkpoint)
+    limit = None if run_timeout is None else time_span("--run-timeout", run_timeout)
     asked = request(profile, paper, table, method, dataset, reading, sets, runs, record, setting, own_protocol)
     check_device(device)
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
@@ -135,7 +139,7 @@ def run(
     refuse_impossible(plan, cells)
     gpus = gpus_for(session.device)
     crew = 1 if executor == "serial" else workers or len(gpus) or (1 if session.device != "cpu" else cores())
-    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run, gpus)
+    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run, gpus, limit)
     with running.told_aside(as_json):
         announce(plan, crew)
         if plan.runs:

@@ -93,6 +93,10 @@ GpuShare = Annotated[
 Checkpoint = Annotated[
     str, typer.Option("--checkpoint", help="How often a run saves where it is: 90s, 5m, 10e (epochs), or never.")
 ]
+RunTimeout = Annotated[
+    str | None,
+    typer.Option("--run-timeout", help="A run that takes longer is ended and recorded as failed: 20m, 2h."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Stale = Annotated[str, typer.Option("--stale", help="Runs made by other code: keep or rerun.")]
 

@@ -136,7 +136,8 @@ class How:
     """How runs are made: by which executor, with how many workers, until when, and how often checkpoints are saved.
 
     `address` and `gpus` are for a Ray cluster: where it is, and the share of a GPU that a run takes. `visible` has the
-    value of CUDA_VISIBLE_DEVICES for each GPU over which worker processes are spread.
+    value of CUDA_VISIBLE_DEVICES for each GPU over which worker processes are spread. `seconds` is how long a run may
+    take.
     """
 
     executor: str = "processes"
@@ -147,6 +148,7 @@ class How:
     address: str = "auto"
     gpus: float = 1.0
     visible: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 def carry_out(plan: Plan, session: Session, how: How) -> int:
@@ -159,7 +161,7 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
     # A run that is made again for an observer takes the place of the one without.
     jobs = [Job(r.spec, r.context, r.record, r.parents, r.replace or bool(r.record)) for r in plan.runs]
     how = replace(how, workers=min(how.workers, len(jobs)))
-    place = Place(session.results, session.data_dir, session.device, how.replace, checkpoints=how.checkpoints)
+    place = Place(session.results, session.data_dir, session.device, how.replace, None, how.checkpoints, how.seconds)
     with Stopping() as stopping:
         try:
             tally = follow(_events(jobs, place, how, stopping), plan, how.workers, out)

@@ -6,33 +6,22 @@ does SIGTERM. They end when the driver is gone.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import queue
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from benchmark.execution.events import Event, Finished, Job, Paused, Place
-from benchmark.execution.gpus import VARIABLE, least_used
+from benchmark.execution.events import Died, Event, Finished, Job, Paused, Place
+from benchmark.execution.fits.signals import say_nothing_on_stdout, signals_come, signals_wait
+from benchmark.execution.gpus import least_used, sees
 from benchmark.execution.jobs import make_run
 from benchmark.registry import load_plugins
 
 _STOP = "stop"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@dataclass(frozen=True)
-class Died:
-    """The worker of a run died; `how` says by what."""
-
-    job: Job
-    how: str
 
 
 class _Worker:
@@ -43,7 +32,7 @@ class _Worker:
         self.gpu = gpu
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, place))
-        with _signals_wait(), _seen(gpu):
+        with signals_wait(), sees(gpu):
             self.process.start()
         theirs.close()
         self.job: Job | None = None
@@ -122,37 +111,18 @@ class Crew:
                 if worker.job is not None:
                     yield Died(worker.job, worker.how_it_died())
                 continue
-            if isinstance(event, Finished | Paused):
+            if isinstance(event, Finished | Paused | Died):
                 worker.job = None
+            if isinstance(event, Finished) and event.spoilt:
+                self._replace(worker)
             yield event
 
-
-@contextlib.contextmanager
-def _seen(gpu: str | None) -> Iterator[None]:
-    """Let a process that is started here see one GPU only: it inherits the environment of this moment."""
-    before = os.environ.get(VARIABLE)
-    if gpu is not None:
-        os.environ[VARIABLE] = gpu
-    try:
-        yield
-    finally:
-        if gpu is not None:
-            os.environ.pop(VARIABLE, None)
-            os.environ.update({} if before is None else {VARIABLE: before})
-
-
-@contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Start a process that gets no signal before it has said what is to become of them, which takes it seconds."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which would let them through again when it begins
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def _replace(self, worker: _Worker) -> None:
+        """End a worker whose process a run has spoilt; another is started when it is needed."""
+        self._crew.remove(worker)
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
 
 
 def _serve(pipe: Connection[Any, Any], place: Place) -> None:
@@ -160,11 +130,11 @@ def _serve(pipe: Connection[Any, Any], place: Place) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signals_come()
+    say_nothing_on_stdout()
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
-    load_plugins()
+    load_plugins(quiet=True)
     while not stop.is_set():
         try:
             job = jobs.get(timeout=0.5)

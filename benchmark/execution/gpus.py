@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -30,3 +32,17 @@ def least_used(gpus: Sequence[str], taken: Sequence[str]) -> str:
     '1'
     """
     return min(gpus, key=list(taken).count)
+
+
+@contextmanager
+def sees(gpu: str | None) -> Iterator[None]:
+    """Let a process that is started here see `gpu` only: it inherits the environment of this moment."""
+    before = os.environ.get(VARIABLE)
+    if gpu is not None:
+        os.environ[VARIABLE] = gpu
+    try:
+        yield
+    finally:
+        if gpu is not None:
+            os.environ.pop(VARIABLE, None)
+            os.environ.update({} if before is None else {VARIABLE: before})
