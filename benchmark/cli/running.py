@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.console import out
 from benchmark.errors import UsageError, UserError
@@ -67,7 +67,8 @@ def announce(plan: Plan, workers: int) -> None:
 class How:
     """How runs are made: by which executor, with how many workers, until when, and how often checkpoints are saved.
 
-    `address` and `gpus` are for a Ray cluster: where it is, and the share of a GPU that a run takes.
+    `address` and `gpus` are for a Ray cluster: where it is (without it, one of this machine is made for the command),
+    and the share of a GPU that a run takes.
     """
 
     executor: str = "processes"
@@ -75,7 +76,7 @@ class How:
     until: float | None = None
     checkpoints: Frequency | None = None
     replace: bool = False
-    address: str = "auto"
+    address: str = ""
     gpus: float = 1.0
 
 
@@ -92,7 +93,7 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
     place = Place(session.results, session.data_dir, session.device, how.replace, checkpoints=how.checkpoints)
     with Stopping() as stopping:
         try:
-            tally = follow(_events(jobs, place, how, stopping), plan, how.workers, out)
+            tally = follow(_events(jobs, place, how, stopping, session), plan, how.workers, out)
         except KeyboardInterrupt:
             out.print("Stopped: finished runs are stored; the same command goes on from the checkpoints.", markup=False)
             return stopping.exit_code if stopping.asked() else 130
@@ -107,7 +108,7 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
     return 1 if tally.errors or fruitless else 0
 
 
-def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iterator[Event]:
+def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping, session: Session) -> Iterator[Event]:
     from benchmark.execution.executors import processes, serial
 
     if how.executor == "serial":
@@ -115,5 +116,6 @@ def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iter
     if how.executor == "ray":
         from benchmark.execution.ray_executor import on_ray
 
-        return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked)
+        more: Any = {"workers": how.workers, "peak_mib": session.times.peak_mib}
+        return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked, **more)
     return processes(jobs, place, how.workers, how.until, stopping.asked)
