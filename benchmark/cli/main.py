@@ -97,7 +97,7 @@ def run(
     stale: Stale = "keep",
     record: Record = None,
     executor: Executor = "processes",
-    address: Address = "auto",
+    address: Address = "",
     gpus_per_run: GpuShare = 1.0,
     checkpoint: Checkpoint = "60s",
     own_protocol: OwnProtocol = False,

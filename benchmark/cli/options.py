@@ -86,7 +86,9 @@ Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core, on CUDA per GPU.")
 ]
 Executor = Annotated[str, typer.Option("--executor", help="Who makes the runs: serial, processes or ray.")]
-Address = Annotated[str, typer.Option("--address", help="The Ray cluster, for --executor ray: auto or HOST:PORT.")]
+Address = Annotated[
+    str, typer.Option("--address", help="The cluster for --executor ray: auto or HOST:PORT; by default one of its own.")
+]
 GpuShare = Annotated[
     float, typer.Option("--gpus-per-run", min=0.01, max=1, help="With --executor ray --device cuda: share of a GPU.")
 ]

@@ -135,9 +135,9 @@ def announce(plan: Plan, workers: int) -> None:
 class How:
     """How runs are made: by which executor, with how many workers, until when, and how often checkpoints are saved.
 
-    `address` and `gpus` are for a Ray cluster: where it is, and the share of a GPU that a run takes. `visible` has the
-    value of CUDA_VISIBLE_DEVICES for each GPU over which worker processes are spread. `seconds` is how long a run may
-    take.
+    `address` and `gpus` are for a Ray cluster: where it is (without it, one of this machine is made for the command),
+    and the share of a GPU that a run takes. `visible` has the value of CUDA_VISIBLE_DEVICES for each GPU over which
+    worker processes are spread. `seconds` is how long a run may take.
     """
 
     executor: str = "processes"
@@ -145,7 +145,7 @@ class How:
     until: float | None = None
     checkpoints: Frequency | None = None
     replace: bool = False
-    address: str = "auto"
+    address: str = ""
     gpus: float = 1.0
     visible: tuple[str, ...] = ()
     seconds: float | None = None
@@ -164,7 +164,7 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
     place = Place(session.results, session.data_dir, session.device, how.replace, None, how.checkpoints, how.seconds)
     with Stopping() as stopping:
         try:
-            tally = follow(_events(jobs, place, how, stopping), plan, how.workers, out)
+            tally = follow(_events(jobs, place, how, stopping, session), plan, how.workers, out)
         except KeyboardInterrupt:
             out.print("Stopped: finished runs are stored; the same command goes on from the checkpoints.", markup=False)
             return stopping.exit_code if stopping.asked() else 130
@@ -179,7 +179,7 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
     return 1 if tally.errors or fruitless else 0
 
 
-def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iterator[Event]:
+def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping, session: Session) -> Iterator[Event]:
     from benchmark.execution.executors import processes, serial
 
     if how.executor == "serial":
@@ -187,5 +187,6 @@ def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iter
     if how.executor == "ray":
         from benchmark.execution.ray_executor import on_ray
 
-        return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked)
+        more: Any = {"workers": how.workers, "peak_mib": session.times.peak_mib}
+        return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked, **more)
     return processes(jobs, place, how.workers, how.until, stopping.asked, how.visible)

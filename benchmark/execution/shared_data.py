@@ -6,11 +6,14 @@ removes what a killed one left.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +28,7 @@ from benchmark.registry import DATASETS, LoadedData
 from benchmark.spec import RunSpec, canonical_json
 
 _HEAD = "reclust-data-"
+_UNUSED_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,29 @@ def shared_folder() -> Iterator[Path | None]:
 def folder_of(owner: str, name: str) -> Path | None:
     """Return a folder of this machine that lives with its owner, None where there is none to be had.
 
-    Folders whose owners are gone are removed.
+    `name` may end in the owner of the command that it is for, as the mark of a driver does: then it lives with both.
     """
-    parent = Path(tempfile.gettempdir())
-    for left in parent.glob(f"{_HEAD}*"):
-        if alive(left.name.removeprefix(_HEAD).partition(".")[0]) is False:
-            shutil.rmtree(left, ignore_errors=True)
-    folder = parent / f"{_HEAD}{owner}.{name}"
+    sweep_shared()
+    folder = Path(tempfile.gettempdir()) / f"{_HEAD}{owner}.{name}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        os.utime(folder)  # it is in use
     except OSError:
         return None
     return folder
+
+
+def sweep_shared() -> None:
+    """Remove the folders of prepared data whose owners are gone; of owners that are not known here, those not in use.
+
+    A machine that was started again does not know its owners of before.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_HEAD}*"):
+        owners = [alive(part) for part in re.findall(r"\w+-\d+-\d+", left.name.removeprefix(_HEAD))]
+        with contextlib.suppress(OSError):
+            unused = time.time() - left.stat().st_mtime > _UNUSED_SECONDS
+            if False in owners or (unused and not all(owners)):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def shared_data(spec: RunSpec, data_dir: Path | None, folder: Path) -> LoadedData:
