@@ -44,8 +44,15 @@ def absent_cells(session: Session, methods: Sequence[str], cells: Sequence[Plann
             found = _most(made)
             if found is not None:
                 own = "own-protocol" in found.context.setting.split(";")
-                changes = {"row": method, "reference": False, "guest": True, "own_protocol": own, "reason": ""}
-                yield replace(place, **changes, resolved=Resolved(found.spec.model_copy(update={"replicate": 0}), ()))
+                yield replace(
+                    place,
+                    row=method,
+                    reference=False,
+                    guest=True,
+                    own_protocol=own,
+                    reason="",
+                    resolved=Resolved(found.spec.model_copy(update={"replicate": 0}), ()),
+                )
 
 
 def _records(session: Session, method: str) -> Iterator[RunRecord]:

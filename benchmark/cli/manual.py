@@ -39,5 +39,5 @@ def _give(app: typer.Typer, examples: Mapping[str, Any]) -> None:
             lines = (f"python -m benchmark {words}" for words in examples[name])
             command.epilog = "\n\n".join(("Examples:", *lines))
     for group in app.registered_groups:
-        if group.typer_instance is not None and group.name in examples:
+        if group.typer_instance is not None and isinstance(group.name, str) and group.name in examples:
             _give(group.typer_instance, examples[group.name])

@@ -63,7 +63,7 @@ def unused_datasets(cells: Sequence[PlannedCell], request: Request) -> Iterator[
 
 def replaced_by_table(cells: Sequence[PlannedCell]) -> Iterator[str]:
     """Yield a sentence for each guest and table whose protocol replaces fields of the guest's own."""
-    from benchmark.plan.guests import replaced_fields
+    from benchmark.plan.replaced import replaced_fields
 
     told: dict[tuple[str, str], dict[str, str]] = {}
     for cell in cells:

@@ -98,8 +98,8 @@ def _choice(
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
     readings = READINGS if reading is ReadingChoice.both else (reading.value,) if reading else ()
-    parts = (tuple(part or ()) for part in (paper, method, dataset))
-    return Choice(*parts, (profile,) if profile else (), readings)
+    papers, methods, datasets = (tuple(part or ()) for part in (paper, method, dataset))
+    return Choice(papers, methods, datasets, (profile,) if profile else (), readings)
 
 
 def _references(records: list[RunRecord]) -> list[str]:

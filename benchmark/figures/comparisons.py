@@ -29,9 +29,9 @@ def differences(found: Sequence[Difference], unit: str) -> Sketch:
     """Draw each difference as a dot on its interval, the numbers to the right; `unit` says what is compared."""
     said = [_numbers(item) for item in found]
     left = GAP + width_of([item.label for item in found]) + GAP
-    ends = [0.0, *(end for item in found for end in (item.difference, *(item.interval or ())))]
+    ends: list[float] = [0.0, *(end for item in found for end in (item.difference, *(item.interval or ())))]
     low, high = min(ends), max(ends)
-    room = 0.06 * (high - low) or 1.0
+    room = 0.06 * (high - low) if high > low else 1.0
     low, high = low - room, high + room
     bottom = 1.5 * ROW + 2 * GAP
     sketch = Sketch(left + PLOT + 2 * GAP + width_of(said) + GAP, bottom + ROW * len(found) + GAP)
@@ -69,20 +69,21 @@ def ranks(means: Mapping[str, float], gap: float) -> Sketch:
     ordered = sorted(means.items(), key=lambda item: -item[1])  # from the left: the worst first
     half = (len(ordered) + 1) // 2
     names = {name: f"{name} ({rank:.2f})" for name, rank in ordered}
-    side = GAP + width_of(list(names.values())) + GAP
+    sides = [[names[name] for name, _ in part] for part in (ordered[:half], ordered[half:])]
+    side, right = (GAP + width_of(part) + GAP for part in sides)
     bars = _bars([rank for _, rank in ordered], gap)
     below = 0.35 + 0.18 * len(bars)
     top = below + ROW * half + GAP
-    sketch = Sketch(2 * side + PLOT, top + 3 * ROW)
+    sketch = Sketch(side + PLOT + right, top + 3 * ROW)
     span = max(1, len(ordered) - 1)
 
     def across(rank: float) -> float:
         return side + PLOT * (len(ordered) - rank) / span
 
     sketch.strokes.append(Stroke((side, top), (side + PLOT, top)))
-    for rank in range(1, len(ordered) + 1):
-        sketch.strokes.append(Stroke((across(rank), top), (across(rank), top + 0.1)))
-        sketch.words.append(Words((across(rank), top + 0.14), str(rank), "south"))
+    for tick in range(1, len(ordered) + 1):
+        sketch.strokes.append(Stroke((across(tick), top), (across(tick), top + 0.1)))
+        sketch.words.append(Words((across(tick), top + 0.14), str(tick), "south"))
     length = PLOT * gap / span
     scale = top + 2 * ROW - 0.15
     sketch.strokes.append(Stroke((side, scale), (side + min(length, PLOT), scale), 1.2))

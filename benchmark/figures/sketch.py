@@ -114,7 +114,7 @@ def _at(point: tuple[float, float]) -> str:
 
 def width_of(texts: Sequence[str]) -> float:
     """Return room for the widest of `texts`, in cm."""
-    return LETTER * max((len(text) for text in texts), default=0)
+    return LETTER * float(max((len(text) for text in texts), default=0))
 
 
 def round_ticks(low: float, high: float, most: int = 6) -> list[float]:

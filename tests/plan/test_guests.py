@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmark.plan.cells import PlannedCell, plan_cells
-from benchmark.plan.guests import replaced_fields
+from benchmark.plan.replaced import replaced_fields
 from benchmark.plan.request import Request
 from benchmark.registry import METHODS, load_plugins, register_method
 from benchmark.spec import Budget, Optimiser, Phase, Protocol
