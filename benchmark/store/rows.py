@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from benchmark.provenance.environment import device_name, machine_kind
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.spec import RunSpec, canonical_json
+from benchmark.store.possible import refuse_impossible
 
 
 class Kind(NamedTuple):
@@ -138,12 +139,16 @@ def run_cells(record: RunRecord) -> list[str]:
 def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Evaluation]) -> RunRecord:
     """Return the record that a row of runs.csv, its spec and its history hold.
 
-    Raises ValueError or KeyError where a cell is missing or cannot be read, or rows of the history are missing.
+    Raises ValueError or KeyError where a cell is missing, cannot be read, contradicts the spec or holds an impossible
+    number, or rows of the history are missing.
     """
+    for name, value in (("method", spec.method), ("dataset", spec.data.name), ("replicate", str(spec.replicate))):
+        if row[name] != value:
+            raise ValueError(f"the {name} is {row[name]}, but {value} in the spec of the run")
     if int(row["evaluations"]) != len(history):
         raise ValueError(f"it counts {row['evaluations']} evaluations, but the history has {len(history)}")
     others = json.loads(row["metrics"] or "{}")
-    return RunRecord.model_validate(
+    record = RunRecord.model_validate(
         {
             **{name: row[name] for name in ("run_id", "status", "error", "n_samples", "epochs", "seconds")},
             **{name: row[name] for name in ("steps", "peak_mib", "code_digest")},
@@ -158,6 +163,8 @@ def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Evaluatio
             | json.loads(row["environment"]),
         }
     )
+    refuse_impossible(record)
+    return record
 
 
 def _split(

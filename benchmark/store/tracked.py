@@ -15,7 +15,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +24,7 @@ from benchmark.errors import UserError
 from benchmark.files.together import read_together, settle
 from benchmark.record import Context, Deferred, Evaluation, RunRecord
 from benchmark.spec import RunSpec, canonical_json
+from benchmark.store.possible import contradictions
 from benchmark.store.rows import (
     HISTORY_COLUMNS,
     KINDS_COLUMNS,
@@ -102,6 +103,7 @@ class StoredFolder:
         if key not in self._built:
             line, row = self._rows[key]
             try:
+                _refuse_elsewhere(self.path, row)
                 self._built[key] = record_of(row, self._specs[key[0]], self._history.of(key))
             except (ValueError, KeyError, TypeError) as error:
                 raise _damaged(self.path / RUNS, line, f"no record can be read ({_first_line(error)})") from None
@@ -114,15 +116,16 @@ class StoredFolder:
     def problems(self, everything: bool = False) -> list[str]:
         """Return one sentence for each damaged row, or for the first damage that keeps a whole file from being read.
 
-        Of histories it is counted whether they are whole; `everything` reads them, and keeps none in memory.
+        Of histories it is counted whether they are whole; `everything` reads them, keeps none in memory, and says too
+        where a record contradicts its history or its spec.
         """
-        found = []
+        found: list[str] = []
         try:
             for key in self.held():
                 try:
-                    self.record(key)
+                    record = self.record(key)
                     if everything:
-                        self._history.read(key)
+                        found += self._contradictions(key, record)
                 except UserError as error:
                     found.append(str(error))
             unused = self._specs.keys() - {run_id for run_id, _ in self.held()}
@@ -130,6 +133,18 @@ class StoredFolder:
         except UserError as error:
             found.append(str(error))
         return list(dict.fromkeys(found))
+
+    def _contradictions(self, key: Key, record: RunRecord) -> Iterator[str]:
+        whole = record.model_copy(update={"history": self._history.read(key)})
+        for text in contradictions(whole):
+            yield str(_damaged(self.path / RUNS, self._rows[key][0], f"run {key[0]} contradicts itself ({text})"))
+
+
+def _refuse_elsewhere(folder: Path, row: Mapping[str, str]) -> None:
+    """Raise ValueError where a row names another profile or paper than its folder."""
+    named = [row["profile"] or "none", row["paper"] or "none"]
+    if named != list(folder.parts[-2:]):
+        raise ValueError(f"it is of {'/'.join(named)}, but lies in {'/'.join(folder.parts[-2:])}")
 
 
 def _spec_in(text: str, like: dict[str, RunSpec]) -> tuple[str, RunSpec]:

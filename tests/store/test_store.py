@@ -425,8 +425,11 @@ def test_of_two_writers_at_once_exactly_one_wins_each_run(results: Path) -> None
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 numbers = st.floats(allow_nan=False)
+finite, positive = st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e300)
 terms = st.dictionaries(words, numbers, max_size=2)
-metrics = st.dictionaries(st.sampled_from(["acc", "nmi", "nmi_geometric", "ari", "db"]), numbers)
+metrics = st.dictionaries(st.sampled_from(["acc", "nmi", "nmi_geometric", "ari"]), st.floats(0, 1)) | st.dictionaries(
+    st.sampled_from(["db", "ch"]), numbers
+)
 evaluations = st.builds(
     Evaluation,
     phase=words,
@@ -449,14 +452,14 @@ changes = st.fixed_dictionaries(
         ),
         "status": st.sampled_from(["ok", "diverged", "collapsed", "failed"]),
         "error": words,
-        "loss": st.none() | numbers,
+        "loss": finite,
         "final_loss": st.none() | numbers,
         "losses": terms,
         "metrics": metrics,
         "first_losses": st.lists(numbers, max_size=3),
         "history": st.lists(evaluations, max_size=3),
-        "seconds": numbers,
-        "peak_mib": numbers,
+        "seconds": positive,
+        "peak_mib": positive,
         "code_digest": words,
         "environment": st.dictionaries(st.sampled_from(["device", "torch", "git_commit", "cpu", "x"]), plain),
     }
