@@ -46,12 +46,15 @@ Forward = Callable[[Any, Batch], tuple[Terms, Tensor | None]]
 class Objective:
     """Something to minimise: the weights of loss terms, by name, and the parameters that it trains.
 
-    Terms that it gives no weight are no part of it. `optimiser` replaces that of the phase (a critic has its own).
+    Terms that it gives no weight are no part of it. `optimiser` replaces that of the phase (a critic has its own), and
+    `forward` its terms, in the steps of this objective: one that follows another on the same batch may use what that
+    one computed before its step.
     """
 
     parameters: Sequence[nn.Parameter]
     weights: Mapping[str, float]
     optimiser: Optimiser | None = None
+    forward: Forward | None = None
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted sum of the terms, a scalar; ValueError where it gives weight to none of them."""

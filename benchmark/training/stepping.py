@@ -85,7 +85,8 @@ class Stepper:
         for objective, optimiser, rate in zip(phase.objectives, self.optimisers, self.rates, strict=True):
             set_learning_rate(optimiser, rate, self.steps)
             optimiser.zero_grad(set_to_none=True)
-            total = objective.total(phase.forward(phase.model, batch)[0])
+            forward = objective.forward or phase.forward
+            total = objective.total(forward(phase.model, batch)[0])
             total.backward()  # type: ignore[no-untyped-call]
             clip_gradients(objective.parameters, phase.spec.clip)
             optimiser.step()

@@ -1,6 +1,14 @@
-"""Methods that others are measured against: k-means, SEC, and ClustPy's own code."""
+"""Methods that others are measured against: without training, on an auto-encoder, and ClustPy's own code."""
 
+from methods.baselines.ae_finch import AEFINCH
+from methods.baselines.agglomerative import Agglomerative
+from methods.baselines.factorisation import LSNMF
+from methods.baselines.gaussian_mixture import GaussianMixture
 from methods.baselines.k_means import KMeans
+from methods.baselines.kernel_k_means import KernelKMeans
 from methods.baselines.sec import SEC
+from methods.baselines.spectral_neighbours import SpectralNeighbours
+from methods.baselines.subspace import SSCOMP, EnSC
 
-__all__ = ["SEC", "KMeans"]
+__all__ = ["AEFINCH", "LSNMF", "SEC", "SSCOMP", "Agglomerative", "EnSC", "GaussianMixture", "KMeans", "KernelKMeans"]
+__all__ += ["SpectralNeighbours"]
