@@ -22,6 +22,7 @@ import torch
 from benchmark.data.prepared import prepared_data
 from benchmark.errors import UserError
 from benchmark.measure.metrics import evaluate_clustering
+from benchmark.measure.verdict import OUT_OF_MEMORY
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import environment, machine_kind
 from benchmark.record import COUNTED, Context, Evaluation, RunRecord
@@ -29,6 +30,7 @@ from benchmark.registry import METHODS, LoadedData
 from benchmark.spec import RunSpec
 from benchmark.streams import Streams
 from benchmark.training.estimator import device_named
+from benchmark.training.memory import NeedsMemory
 from benchmark.training.phases import Diverged, RunContext, Snapshot
 from benchmark.training.resume import Checkpoints
 
@@ -132,13 +134,15 @@ def _fitted(estimator: Any, data: LoadedData, run: RunContext) -> tuple[dict[str
     """Fit, and return what the record says of it, with the labels (n,) where there are any."""
     labels = None
     try:
-        estimator.fit(data.x, run=run)
+        estimator.fit(data.x, run=run, **_lengths(data))
         labels = np.asarray(estimator.labels_)
         return _success(estimator, labels, data), labels
     except Diverged as error:
         return {"status": "diverged", "error": str(error)}, labels
     except UserError:
         raise
+    except NeedsMemory as error:
+        return {"status": "failed", "error": f"{OUT_OF_MEMORY}: {error}"}, None
     except Exception as error:
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         if _out_of_memory(error):
@@ -146,6 +150,12 @@ def _fitted(estimator: Any, data: LoadedData, run: RunContext) -> tuple[dict[str
                 f"the machine has too little memory left for the run ({text}); use fewer --workers."
             ) from None
         return {"status": "failed", "error": text, "traceback": traceback.format_exc()}, None
+
+
+def _lengths(data: LoadedData) -> dict[str, Any]:
+    """Return the argument that tells a fit the steps of sequences, of data that have them."""
+    lengths = getattr(data, "lengths", None)
+    return {} if lengths is None else {"lengths": lengths}
 
 
 def _identity(spec: RunSpec, digest: str, device: str, measures: Sequence[Measure]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from benchmark.training.batches import evaluation_batches
 from benchmark.training.deep import DeepClusterer, outcome_of
 from benchmark.training.estimator import Clusterer, ClusterParams, Outcome
 from benchmark.training.loop import run_phase
+from benchmark.training.memory import NeedsMemory, require_memory
 from benchmark.training.optimisation import build_optimiser, clip_gradients
 from benchmark.training.phases import (
     Batch,
@@ -26,6 +27,7 @@ __all__ = [
     "DeepClusterer",
     "Diverged",
     "Hook",
+    "NeedsMemory",
     "Objective",
     "Outcome",
     "PhaseResult",
@@ -37,5 +39,6 @@ __all__ = [
     "clip_gradients",
     "evaluation_batches",
     "outcome_of",
+    "require_memory",
     "run_phase",
 ]
