@@ -11,8 +11,7 @@ from torch import Tensor
 
 from benchmark.registry import register_method
 from benchmark.spec import Frozen
-from benchmark.training import Batch, Outcome, PhaseResult, RunContext, outcome_of
-from benchmark.training.estimator import as_lengths
+from benchmark.training import Batch, Outcome, PhaseResult, RunContext, as_lengths, outcome_of
 from methods.ddc import DDC, DDCNetwork, DDCParams, Output
 from methods.ddc_uco import DDCUCOT, TensorKernelParams
 from methods.parts.networks import check_taps, initialise

@@ -2,7 +2,7 @@
 
 from benchmark.training.batches import evaluation_batches
 from benchmark.training.deep import DeepClusterer, outcome_of
-from benchmark.training.estimator import Clusterer, ClusterParams, Outcome
+from benchmark.training.estimator import Clusterer, ClusterParams, Outcome, as_lengths
 from benchmark.training.loop import run_phase
 from benchmark.training.memory import NeedsMemory, require_memory
 from benchmark.training.optimisation import build_optimiser, clip_gradients
@@ -35,6 +35,7 @@ __all__ = [
     "Snapshot",
     "Terms",
     "TrainingPhase",
+    "as_lengths",
     "build_optimiser",
     "clip_gradients",
     "evaluation_batches",
