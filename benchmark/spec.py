@@ -102,8 +102,10 @@ class Phase(Frozen):
     """The generic part of a training phase.
 
     `evaluate_every` counts in the unit of the budget. `keep` says which weights the phase ends with: those of the
-    evaluation with the lowest `monitor` loss, or the last. `patience` counts in the same unit: the phase stops when the
-    monitored loss has not decreased for that long. With `evaluation_moves_statistics`, each whole batch of an
+    evaluation with the lowest `monitor` loss ("best"), or the last; "best-if-stopped" is the best where patience ran
+    out, and else the last [T10]. `monitor` is "total", a loss term, or "epoch_mean", the mean of the training totals of
+    the last whole epoch, each batch by its size [T9]. `patience` counts in the unit of the budget, too: the phase stops
+    when the monitored loss has not decreased for that long. With `evaluation_moves_statistics`, each whole batch of an
     evaluation also passes through the model in training mode, which moves the statistics of batch normalisation [C20].
     """
 
@@ -114,7 +116,7 @@ class Phase(Frozen):
     clip: Clip = Clip()
     budget: Budget = Budget()
     evaluate_every: int = Field(4, ge=1)
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["best", "last", "best-if-stopped"] = "best"
     monitor: str = "total"
     patience: int | None = Field(None, ge=1)
     evaluation_moves_statistics: bool = False

@@ -36,6 +36,17 @@ def flatten(x: Array) -> Array:
     return x.reshape(len(x), -1)
 
 
+def rows(x: Array) -> Array:
+    """Return grey images (n, 1, height, width) as sequences (n, height, width): a row of pixels is a step.
+
+    >>> rows(np.zeros((5, 1, 8, 6), dtype=np.float32)).shape
+    (5, 8, 6)
+    """
+    if x.ndim != 4 or x.shape[1] != 1:
+        raise UsageError(f"the preprocessing step rows needs grey images, but each sample has the shape {x.shape[1:]}.")
+    return x[:, 0]
+
+
 def times(x: Array, factor: str) -> Array:
     """Return the samples times `factor`, a number.
 
@@ -139,7 +150,8 @@ def _size(x: Array, size: str, step: str) -> tuple[int, int]:
 
 
 STEPS: dict[str, Callable[..., Array]] = {
-    step.__name__: step for step in (symmetric, resize, skimage_resize, truncated, flatten, times, sqrt_dim, minmax)
+    step.__name__: step
+    for step in (symmetric, resize, skimage_resize, truncated, flatten, rows, times, sqrt_dim, minmax)
 }
 
 

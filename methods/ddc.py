@@ -24,13 +24,14 @@ from methods.parts.networks import BatchNorm, ClusteringHead, check_taps, initia
 class DDCParams(KernelParams, ClusterParams):
     """Parameters of DDC; the ledger entry that each one carries is named in brackets.
 
-    `network` is a registered network and `initialisation` its scheme [C4]. `orthogonality` [K9] is how that loss is
+    `network` is a registered network and `initialisation` its scheme [C4]; "he-glorot" is He's, with Glorot's in the
+    layers before a softmax. `orthogonality` [K9] is how that loss is
     taken; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision` is that of the
     convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays float32.
     """
 
     network: str = "cnn-small"
-    initialisation: Literal["glorot", "he"] = "glorot"
+    initialisation: Literal["glorot", "he", "he-glorot"] = "glorot"
     batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
     batch_norm_epsilon: float = Field(1e-3, gt=0)
     orthogonality: Literal["mean", "sum"] = "mean"
@@ -129,14 +130,18 @@ class DDC(DeepClusterer[P, DDCNetwork]):
 
     def phases(self, model: DDCNetwork, params: P, x: Tensor, context: RunContext) -> list[TrainingPhase]:
         """Return the one phase, `train`: all terms, all parameters."""
-        taps = self.tapped(params)
 
         def forward(model: DDCNetwork, batch: Batch) -> tuple[Terms, Tensor]:
-            output = model(batch.x, taps)
+            output = self.output(model, batch, params)
             return self.terms(model, output, batch, params), output.assignments
 
         objective = Objective(list(model.parameters()), self.weights(params))
         return [TrainingPhase("train", context.protocol.phases["train"], model, [objective], forward)]
+
+    def output(self, model: DDCNetwork, batch: Batch, params: P) -> Output:
+        """Return what the network gives for a batch, with the tapped layers."""
+        output: Output = model(batch.x, self.tapped(params))
+        return output
 
     def assign(self, model: DDCNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the assignments and the hidden representations of a batch."""

@@ -13,7 +13,7 @@ from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured, que
 from benchmark.catalogue.datasets import dataset_facts
 from benchmark.catalogue.networks import layers
 from benchmark.measure.judgement import enough
-from benchmark.measure.verdict import INCOMPLETE, NOT_JUDGED, NOT_RUN
+from benchmark.measure.verdict import INCOMPLETE, NOT_JUDGED, NOT_RUN, OUT_OF_MEMORY
 from benchmark.papers.paper import Paper
 from benchmark.papers.protocol import ColumnRule, MetricRule, Reading
 from benchmark.papers.published import Published
@@ -157,6 +157,8 @@ def cell_result(
         machines=tuple(map(str, kinds_of(records.values()))),
         why=why,
     )
+    if records and all(record.error.startswith(OUT_OF_MEMORY) for record in records.values()):
+        return replace(result, verdict=OUT_OF_MEMORY)
     if not runs:
         return replace(result, verdict=NOT_RUN if missing == len(planned.specs) else INCOMPLETE)
     statistic = STATISTICS[statistic_of(table, metric)]

@@ -162,7 +162,7 @@ def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
 def _fitted_here(spec: RunSpec, scorer: Scorer, how: _How) -> Ending:
     return fitted(
         spec,
-        Samples(scorer.x, scorer.name, scorer.n_clusters, scorer.digest),
+        Samples(scorer.x, scorer.name, scorer.n_clusters, scorer.digest, scorer.lengths),
         scorer,
         device=how.device,
         measures=how.measures,
@@ -189,6 +189,7 @@ def _task(spec: RunSpec, scorer: Scorer, how: _How, apart: Apart, samples: Path)
         closed=apart.closed,
         parent=None if how.parent is None else save(dict(how.parent)),
         samples=str(samples),
+        lengths=None if scorer.lengths is None else np.asarray(scorer.lengths, dtype=np.int64).tobytes(),
     )
 
 

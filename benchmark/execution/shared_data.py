@@ -33,13 +33,17 @@ _UNUSED_SECONDS = 7 * 24 * 3600
 
 @dataclass(frozen=True)
 class Mapped:
-    """Prepared data whose samples `x` (n, ...) are mapped from a file; what is written into them stays private."""
+    """Prepared data whose samples `x` (n, ...) are mapped from a file; what is written into them stays private.
+
+    `lengths` (n,) are the steps of sequences, None of other samples.
+    """
 
     x: np.ndarray
     y: np.ndarray
     name: str
     n_clusters: int
     digest: str
+    lengths: np.ndarray | None = None
 
     def prepare(self, preprocess: tuple[str, ...], samples: int | None) -> LoadedData:
         """Return the data themselves: they are prepared."""
@@ -91,21 +95,24 @@ def shared_data(spec: RunSpec, data_dir: Path | None, folder: Path) -> LoadedDat
     Raises DataError as `benchmark.data.prepared.prepared_data` does.
     """
     stem = folder / hashlib.sha256(canonical_json([spec.data, str(data_dir)]).encode()).hexdigest()[:16]
-    x, y = stem.with_suffix(".x.npy"), stem.with_suffix(".y.npy")
+    x, y, steps = (stem.with_suffix(f".{part}.npy") for part in ("x", "y", "lengths"))
     try:
         with stem.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # given back by the system, however the holder ends
             if not x.exists():
-                _write(load_prepared(spec.data, data_dir), x, y)
+                _write(load_prepared(spec.data, data_dir), x, y, steps)
         # Writable, as torch warns of arrays that are not; what is written stays in this process.
         samples, labels = np.load(x, mmap_mode="c", allow_pickle=False), np.load(y, allow_pickle=False)
+        lengths = np.load(steps, allow_pickle=False) if steps.exists() else None
     except OSError:
         return load_prepared(spec.data, data_dir)
-    return Mapped(samples, labels, spec.data.name, DATASETS[spec.data.name].n_clusters, spec.data.digest)
+    return Mapped(samples, labels, spec.data.name, DATASETS[spec.data.name].n_clusters, spec.data.digest, lengths)
 
 
-def _write(data: LoadedData, x: Path, y: Path) -> None:
-    for path, array in ((y, data.y), (x, data.x)):  # x last: where it is, all is
+def _write(data: LoadedData, x: Path, y: Path, steps: Path) -> None:
+    lengths = getattr(data, "lengths", None)
+    parts = ((y, data.y), *([] if lengths is None else [(steps, lengths)]), (x, data.x))  # x last: where it is, all is
+    for path, array in parts:
         draft = path.with_suffix(".draft.npy")
         np.save(draft, array, allow_pickle=False)
         os.replace(draft, path)

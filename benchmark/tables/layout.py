@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Literal
 
 from benchmark.measure.ties import tied
-from benchmark.measure.verdict import INCOMPLETE, NO_DATA, NOT_IMPLEMENTED, NOT_RUN, QUOTED
+from benchmark.measure.verdict import INCOMPLETE, NO_DATA, NOT_IMPLEMENTED, NOT_RUN, OUT_OF_MEMORY, QUOTED
 from benchmark.tables.values import BLANK, Cell, CellResult, Column, Row, TableResult
 
 MAX_VALUE_COLUMNS = 4
@@ -236,8 +236,8 @@ def _stale(result: CellResult) -> tuple[str, ...]:
 def _reason(result: CellResult) -> str:
     if result.why and not result.n_ok:
         return result.why
-    if result.verdict == BLANK:
-        return ""
+    if result.verdict in (BLANK, OUT_OF_MEMORY):
+        return "" if result.verdict == BLANK else "-"
     if result.verdict in REASONS:
         return result.verdict
     if result.n_ok:
@@ -266,6 +266,8 @@ def _published(
 
 
 def _verdict(result: CellResult) -> str:
+    if result.verdict == OUT_OF_MEMORY:
+        return result.verdict
     # Incomplete cells and those without a value say so in the place of the value.
     return "" if result.value is None or is_incomplete(result) else result.verdict
 

@@ -2,8 +2,9 @@
 
 from benchmark.training.batches import evaluation_batches
 from benchmark.training.deep import DeepClusterer, outcome_of
-from benchmark.training.estimator import Clusterer, ClusterParams, Outcome
+from benchmark.training.estimator import Clusterer, ClusterParams, Outcome, as_lengths
 from benchmark.training.loop import run_phase
+from benchmark.training.memory import NeedsMemory, require_memory
 from benchmark.training.optimisation import build_optimiser, clip_gradients
 from benchmark.training.phases import (
     Batch,
@@ -26,6 +27,7 @@ __all__ = [
     "DeepClusterer",
     "Diverged",
     "Hook",
+    "NeedsMemory",
     "Objective",
     "Outcome",
     "PhaseResult",
@@ -33,9 +35,11 @@ __all__ = [
     "Snapshot",
     "Terms",
     "TrainingPhase",
+    "as_lengths",
     "build_optimiser",
     "clip_gradients",
     "evaluation_batches",
     "outcome_of",
+    "require_memory",
     "run_phase",
 ]

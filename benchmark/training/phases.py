@@ -112,7 +112,8 @@ class Snapshot:
     """What an observer sees of training: copies only. `model` makes a private copy of the network.
 
     `assignments` (n,) are hard, and None in a phase that forms no clusters. `gradients` takes the gradients of all
-    terms on the first so many evaluation batches, and leaves no trace.
+    terms on the first so many evaluation batches, and leaves no trace. `epoch_mean` is the mean of the training totals
+    of the last whole epoch, in a phase that monitors it.
     """
 
     phase: str
@@ -123,6 +124,7 @@ class Snapshot:
     assignments: np.ndarray | None
     model: Callable[[], nn.Module] | None = None
     gradients: Callable[[int], TermGradients] | None = None
+    epoch_mean: float | None = None
 
 
 @dataclass(frozen=True)

@@ -214,11 +214,16 @@ def initialise(model: nn.Module, scheme: str, streams: Streams) -> None:
     """Draw all weights in place by the named `scheme`, zero biases, unit batch normalisation (ledger C4).
 
     Uniform between -b and b, with b from the numbers of inputs and outputs of a unit: "glorot", root 6 / (in + out);
-    "he", root 6 / in; "fan-in", root 1 / in (Keras' VarianceScaling of 1/3). "normal" has mean 0 and deviation .01. The
-    recurrent weights of a gate are an orthogonal matrix, as Keras draws them. Every module has a stream of its own,
-    `init:<module path>`, so that models that share a part start it alike.
+    "he", root 6 / in; "fan-in", root 1 / in (Keras' VarianceScaling of 1/3). "he-glorot" is "glorot" in layers before a
+    softmax, which are called `output`, and in recurrent ones, and "he" in all others. "normal" has mean 0 and
+    deviation .01. The recurrent weights of a gate are an orthogonal matrix, as Keras draws them. Every module has a
+    stream of its own, `init:<module path>`, so that models that share a part start it alike.
     """
+    whole = scheme
     for path, module in model.named_modules():
+        if whole == "he-glorot":
+            last = path.rpartition(".")[2] == "output"
+            scheme = "glorot" if last or isinstance(module, nn.GRU) else "he"
         if isinstance(module, nn.GRU):
             _initialise_gru(module, scheme, streams.torch(f"init:{path}"))
             continue

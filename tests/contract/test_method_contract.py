@@ -31,7 +31,8 @@ DEEP = [
 BUILT = {name: METHODS[name](10).get_params().get("network") for name in DEEP}
 """By deep method its default network, None of one that builds its own: that takes samples as they come."""
 ON_IMAGES = [name for name, network in BUILT.items() if network == "cnn-small"]
-ON_VECTORS = [name for name, network in BUILT.items() if network not in (None, "cnn-small")]
+ON_SEQUENCES = [name for name, network in BUILT.items() if network == "gru-2x32-bidirectional"]
+ON_VECTORS = [name for name, network in BUILT.items() if network and name not in (*ON_IMAGES, *ON_SEQUENCES)]
 SAMPLES, BATCH = 120, 30
 NARROW = "narrow"
 
@@ -72,8 +73,10 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def samples_for(name: str) -> np.ndarray:
-    """Return the samples of `digits` as the default network of a method takes them: images, or vectors (n, 576)."""
+    """Return the samples of `digits` as the default network of a method takes them: images, sequences, vectors."""
     x = digits()[0]
+    if name in ON_SEQUENCES:
+        return x[:, 0]
     return x.reshape(len(x), -1) if name in ON_VECTORS else x
 
 
@@ -234,7 +237,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 def run(name: str, replicate: int, folder: Path) -> tuple[RunResult, dict[str, Any]]:
     """Return a run and what its training left, without what labels and clocks decide."""
     params = small(name).checked_params().canonical()
-    steps = ("flatten",) if name in ON_VECTORS else ()
+    steps = ("flatten",) if name in ON_VECTORS else ("rows",) if name in ON_SEQUENCES else ()
     data = DataSpec(name=FolderSource.name, digest=FolderSource.digest, preprocess=steps)
     spec = RunSpec(method=name, params=params, data=data, protocol=small_protocol(name), replicate=replicate)
     result = execute(spec, data_dir=folder)

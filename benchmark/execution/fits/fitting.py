@@ -20,11 +20,13 @@ from benchmark.errors import UsageError, UserError, encodable, error_line, error
 from benchmark.execution.fits.condition import kept_condition
 from benchmark.execution.fits.interrupts import interrupts
 from benchmark.execution.fits.scoring import Shown
+from benchmark.measure.verdict import OUT_OF_MEMORY
 from benchmark.record import COUNTED, Status
 from benchmark.registry import METHODS, fit_under_way
 from benchmark.spec import RunSpec
 from benchmark.streams import Streams
 from benchmark.training.estimator import Outcome, device_named
+from benchmark.training.memory import NeedsMemory
 from benchmark.training.phases import Diverged, RunContext, Snapshot
 from benchmark.training.resume import Checkpoints, Stopped
 
@@ -59,12 +61,16 @@ class Ending:
 
 @dataclass(frozen=True)
 class Samples:
-    """What observers see of the data: the samples `x` (n, ...). Who asks for labels has to declare it."""
+    """What observers see of the data: the samples `x` (n, ...). Who asks for labels has to declare it.
+
+    `lengths` (n,) are the steps of sequences, None of other samples.
+    """
 
     x: np.ndarray
     name: str
     n_clusters: int
     digest: str
+    lengths: np.ndarray | None = None
 
     @property
     def y(self) -> np.ndarray:
@@ -169,7 +175,7 @@ def fitted(
                 watcher = Watcher(scoring, samples, estimator, measures)
                 where = device_named(device)
                 run = RunContext(streams, spec.protocol, where, (watcher,), progress, checkpoints, parent)
-                estimator.fit(samples.x, run=run)
+                estimator.fit(samples.x, run=run, **({} if samples.lengths is None else {"lengths": samples.lengths}))
                 ending = _success(estimator, len(samples.x))
         except BaseException as error:
             if _is_ours(error, interrupted, checkpoints):
@@ -209,6 +215,8 @@ def _failure(error: BaseException) -> Ending:
     if isinstance(error, Diverged):
         return Ending({"status": "diverged", "error": error_line(str(error))})
     text = error_text(error)
+    if isinstance(error, NeedsMemory):
+        return Ending(_failed(f"{OUT_OF_MEMORY}: {error}"))
     if _out_of_memory(error):
         raise UserError(f"the machine has too little memory left for the run ({text}); use fewer --workers.") from None
     return Ending({**_failed(text), "traceback": traceback_text(error)})

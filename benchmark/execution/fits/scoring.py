@@ -69,7 +69,9 @@ class Scores:
 
 
 class Scorer:
-    """Loads the data of a run by `load`, gives away the samples `x`, and scores what it is shown; a context.
+    """Loads the data of a run by `load`, gives away samples, and scores what it is shown; a context.
+
+    The samples are `x` (n, ...), and of sequences their `lengths` (n,), else None.
 
     Raises what `load` raises when it is entered.
     """
@@ -84,7 +86,7 @@ class Scorer:
         """Load the data."""
         self._thread.start()
         del self._thread  # a thread that runs keeps what it was given to itself
-        self.x, self.name, self.n_clusters, self.digest = self._answer()
+        self.x, self.lengths, self.name, self.n_clusters, self.digest = self._answer()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -164,7 +166,7 @@ def _serve(
     try:
         data = load()
         desk = _Desk(data, measure)
-        answers.put(((data.x, data.name, data.n_clusters, data.digest), None))
+        answers.put(((data.x, getattr(data, "lengths", None), data.name, data.n_clusters, data.digest), None))
     except BaseException as error:
         answers.put((None, error))
         return

@@ -39,7 +39,8 @@ _CODE = (".py", ".pyc", ".so", ".pth", ".dll", ".dylib")
 class Task:
     """What a process is given: nothing of the labels.
 
-    `modules` register what trains and observes. `samples` is the file of the samples. `parent` are the weights to start
+    `modules` register what trains and observes. `samples` is the file of the samples,
+    `lengths` those of sequences as int64. `parent` are the weights to start
     from, as safetensors. `identity` is what a checkpoint must agree with; without `every` there are none. `closed` are
     folders whose files may not be opened.
     """
@@ -57,6 +58,7 @@ class Task:
     closed: tuple[str, ...] = ()
     parent: bytes | None = None
     samples: str = ""
+    lengths: bytes | None = None
 
 
 def train_apart(pipe: Pipe, task: Task, variables: Mapping[str, str]) -> None:
@@ -180,13 +182,14 @@ def _fit(pipe: Pipe, task: Task, asked: _Asked) -> Ending:
         send(pipe, Message("note", {"text": text}))
 
     x = np.load(task.samples, mmap_mode="c", allow_pickle=False)  # what is written stays in this process
+    lengths = None if task.lengths is None else np.frombuffer(task.lengths, dtype=np.int64)
     kept = RunCheckpoints(task.results, task.run, task.identity, task.every, asked.stop.is_set, note)
     _close(task.closed, (str(task.results), task.samples))
     send(pipe, Message("begun"))
     with one_thread():
         return fitted(
             task.spec,
-            Samples(x, task.spec.data.name, task.n_clusters, task.digest),
+            Samples(x, task.spec.data.name, task.n_clusters, task.digest, lengths),
             _Scoring(pipe, asked),
             device=task.device,
             measures=[OBSERVERS[name] for name in task.observers],
