@@ -1,6 +1,7 @@
 """Methods: deep clustering and its baselines, usable with and without the harness."""
 
 from methods.autoencoder import AEKMeans
+from methods.baselines.clustpy_baselines import ClustPyDEC, ClustPyIDEC
 from methods.baselines.k_means import KMeans
 from methods.baselines.sec import SEC
 from methods.ddc import DDC, DDCAE
@@ -9,4 +10,4 @@ from methods.dec import DCEC, DEC, IDEC, DECConv
 from methods.dec_uco import DECUCON, DECUCOT, DECConvUCON, DECConvUCOT
 
 __all__ = ["DCEC", "DDC", "DDCAE", "DDCUCON", "DDCUCOT", "DEC", "DECUCON", "DECUCOT", "IDEC", "SEC"]
-__all__ += ["AEKMeans", "DECConv", "DECConvUCON", "DECConvUCOT", "KMeans"]
+__all__ += ["AEKMeans", "ClustPyDEC", "ClustPyIDEC", "DECConv", "DECConvUCON", "DECConvUCOT", "KMeans"]

@@ -36,6 +36,8 @@ class AEKMeans(DeepClusterer[AutoencoderParams, Autoencoder]):
 
     Params = AutoencoderParams
     default_protocol = Protocol(phases=PRETRAINING)
+    pretraining_phases = tuple(PRETRAINING)
+    soft = False
 
     @classmethod
     def own_phases(cls, params: AutoencoderParams) -> tuple[str, ...]:

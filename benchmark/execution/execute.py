@@ -28,7 +28,7 @@ from benchmark.record import COUNTED, Context, Evaluation, RunRecord
 from benchmark.registry import METHODS, LoadedData
 from benchmark.spec import RunSpec
 from benchmark.streams import Streams
-from benchmark.training.estimator import device_named
+from benchmark.training.arguments import device_named
 from benchmark.training.phases import Diverged, RunContext, Snapshot
 from benchmark.training.resume import Checkpoints
 

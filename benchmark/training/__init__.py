@@ -1,15 +1,18 @@
 """What methods see: base classes, phases of objectives, and the one loop that trains them."""
 
+from benchmark.training.arguments import ClusterParams
 from benchmark.training.batches import evaluation_batches
 from benchmark.training.deep import DeepClusterer, outcome_of
-from benchmark.training.estimator import Clusterer, ClusterParams, Outcome
+from benchmark.training.estimator import Clusterer, CollapseWarning
 from benchmark.training.loop import run_phase
 from benchmark.training.optimisation import build_optimiser, clip_gradients
 from benchmark.training.phases import (
     Batch,
+    Degenerate,
     Diverged,
     Hook,
     Objective,
+    Outcome,
     PhaseResult,
     RunContext,
     Snapshot,
@@ -23,7 +26,9 @@ __all__ = [
     "Carry",
     "ClusterParams",
     "Clusterer",
+    "CollapseWarning",
     "DeepClusterer",
+    "Degenerate",
     "Diverged",
     "Hook",
     "Objective",

@@ -63,6 +63,8 @@ class ClustPyDEC(Clusterer[P]):
 
     Params = ClustPyDECParams
     default_protocol = Protocol(phases={PRETRAIN: _phase(100, 1e-3), CLUSTER: _phase(150, 1e-4)})
+    pretraining_phases = (PRETRAIN,)
+    scaled = True
     requires: ClassVar[tuple[str, ...]] = ("clustpy",)
     algorithm: ClassVar[str] = "DEC"
 
