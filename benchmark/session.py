@@ -1,4 +1,7 @@
-"""A session: one results folder, one data folder, one device; what commands ask of the store, the data and the plan."""
+"""A session: one results folder, one data folder, one device; what commands ask of the store, the data and the plan.
+
+Beside it, a cell of a paper's table as one uses it in Python: its estimator, and its samples.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,28 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from benchmark.catalogue.answers import remembered
 from benchmark.catalogue.methods import method_facts
-from benchmark.errors import UserError
-from benchmark.plan.cells import PlannedCell
+from benchmark.data.prepared import prepared_data
+from benchmark.errors import UsageError, UserError
+from benchmark.papers.protocol import Reading
+from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.estimate import RunTimes
+from benchmark.plan.request import Request
 from benchmark.plan.runs import Plan, plan_runs
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import DATASETS, METHODS
+from benchmark.registry import DATASETS, METHODS, LoadedData, load_plugins
 from benchmark.spec import RunSpec
 from benchmark.store.observed import recorded
 from benchmark.store.renewals import Renewals
 from benchmark.store.rows import Kind
 from benchmark.store.store import Store
 from benchmark.store.tracked import stored_folders
+from benchmark.streams import Streams
 
 
 class Session:
@@ -176,3 +184,88 @@ class Session:
         held = self.records.get(spec.run_id, {})
         mine = [kind for kind in held if kind.device == device and self.store.has_state(spec.run_id, kind)]
         return any(held[kind].status in COUNTED and not self.stale(held[kind]) for kind in mine)
+
+
+def estimator(
+    table: str,
+    method: str,
+    dataset: str,
+    *,
+    reading: Reading = "paper",
+    profile: str = "quick",
+    setting: str = "",
+    sets: Sequence[str] = (),
+    replicate: int = 0,
+    **arguments: Any,
+) -> Any:
+    """Return the unfitted estimator of a cell of a table, with the whole protocol of the cell.
+
+    Fitted on `samples` of the same cell, it gives the bits of run `replicate` of the suite on such a machine: its
+    parameters, phases, random streams and the one thread are those of the run. `arguments` replace some, such as
+    ``device="cuda"``.
+
+    Parameters
+    ----------
+    table
+        Such as ``idec2017/table2``.
+    method, dataset
+        Names as `run --method` and `run --dataset` take them.
+    reading, profile, setting, sets
+        As the options of `run`: ``reading="code"``, ``profile="cpu"``, ``sets=["K1=code"]``.
+
+    Raises
+    ------
+    UsageError
+        For unknown names, where the table has no such cell, where more than one is meant, and where it has no runs.
+
+    >>> estimator("tkuco2024/table2", "k-means", "digits", n_clusters=12)
+    KMeans(n_clusters=12, random_state=Streams(dataset='digits', replicate=0),
+           threads=1)
+    """
+    spec = cell_spec(table, method, dataset, reading=reading, profile=profile, setting=setting, sets=sets)
+    common = {"random_state": Streams(spec.data.name, replicate), "threads": 1}
+    protocol = {"protocol": spec.protocol} if spec.protocol.phases else {}
+    return METHODS[spec.method](**{**spec.params, **protocol, **common, **arguments})
+
+
+def samples(table: str, method: str, dataset: str, *, data_dir: Path | None = None, **cell: Any) -> LoadedData:
+    """Return the data of a cell as its runs get them, subset and preprocessed: `x` (n, ...) and `y` (n,).
+
+    `cell` are `reading`, `profile`, `setting` and `sets`, as in `estimator`. DataError where the data are not there.
+    """
+    return prepared_data(cell_spec(table, method, dataset, **cell), data_dir)
+
+
+def cell_spec(
+    table: str,
+    method: str,
+    dataset: str,
+    *,
+    reading: Reading = "paper",
+    profile: str = "quick",
+    setting: str = "",
+    sets: Sequence[str] = (),
+) -> RunSpec:
+    """Return the specification of replicate 0 of the one cell that is meant; arguments and errors as in `estimator`."""
+    load_plugins()
+    wanted = Request(
+        profile=profile,
+        tables=(table,),
+        methods=(method,),
+        datasets=(dataset,),
+        readings=(reading,),
+        sets=tuple(sets),
+        settings=(setting,) if setting else (),
+    )
+    cells = plan_cells(wanted)
+    if not cells:
+        raise UsageError(f"{table} has no cell of {method} on {dataset} in the {profile} profile.")
+    if reasons := [cell.reason for cell in cells if cell.reason]:
+        raise UsageError(f"{table} has no runs of {method} on {dataset}: {reasons[0]}.")
+    specs = {cell.specs[0].run_id: cell for cell in cells}
+    if len(specs) > 1:
+        meant = ", ".join(sorted({cell.setting or f"{cell.row} on {cell.column}" for cell in cells}))
+        raise UsageError(
+            f"{table} has {len(specs)} such cells of {method} on {dataset}: name one, setting= of {meant}."
+        )
+    return cells[0].specs[0]

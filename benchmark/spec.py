@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import textwrap
 from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -213,8 +214,8 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UsageError(did_you_mean(f"field of {what}", path, model.model_fields)) from None
-        shown = first.get("input")
-        raise UsageError(f"{what}: {path} = {shown!r} is refused ({first['msg']}).") from None
+        shown = textwrap.shorten(repr(first.get("input")), 80, placeholder=" ...")
+        raise UsageError(f"{what}: {path} = {shown} is refused ({first['msg']}).") from None
 
 
 def batches_per_epoch(spec: Phase, n: int) -> int:

@@ -18,19 +18,21 @@ from benchmark.training import Batch, ClusterParams, DeepClusterer, Objective, R
 from methods.parts.companions import KernelParams, width_kernel
 from methods.parts.divergence import cauchy_schwarz, corner_weights, orthogonality
 from methods.parts.kernels import squared_distances
-from methods.parts.networks import BatchNorm, ClusteringHead, check_taps, initialise, network_named
+from methods.parts.networks import BatchNorm, ClusteringHead, check_taps, initialise
+from methods.parts.own_networks import NetworkChoice, chosen_network
 
 
 class DDCParams(KernelParams, ClusterParams):
     """Parameters of DDC; the ledger entry that each one carries is named in brackets.
 
     `network` is a registered network and `initialisation` its scheme [C4]; "he-glorot" is He's, with Glorot's in the
-    layers before a softmax. `orthogonality` [K9] is how that loss is
-    taken; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision` is that of the
-    convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays float32.
+    layers before a softmax. For a network of one's own see `methods.parts.own_networks.NetworkChoice`. `orthogonality`
+    [K9] is how that loss is taken; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision`
+    is that of the convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays
+    float32.
     """
 
-    network: str = "cnn-small"
+    network: NetworkChoice = "cnn-small"
     initialisation: Literal["glorot", "he", "he-glorot"] = "glorot"
     batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
     batch_norm_epsilon: float = Field(1e-3, gt=0)
@@ -56,7 +58,7 @@ class DDCNetwork(nn.Module):
 
     def __init__(self, params: DDCParams, shape: tuple[int, ...], decoder: bool = False) -> None:
         super().__init__()
-        network = network_named(params.network)
+        network = chosen_network(params.network)
         norm = BatchNorm(params.batch_norm_momentum, params.batch_norm_epsilon)
         self.shapes = network.tap_shapes(shape)
         self.backbone = network.backbone(shape, norm)

@@ -6,15 +6,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.registry import register_method
 from benchmark.spec import Budget, Clip, Optimiser, Phase, Protocol, batches_per_epoch
-from benchmark.training import Batch, Carry, DeepClusterer, Hook, Objective, RunContext, Terms, TrainingPhase
+from benchmark.training import (
+    Batch,
+    Carry,
+    DeepClusterer,
+    Hook,
+    Objective,
+    Outcome,
+    PhaseResult,
+    RunContext,
+    Terms,
+    TrainingPhase,
+)
 from methods.parts.autoencoder import END_TO_END, PRETRAINING, Autoencoder, AutoencoderParams, squared_error
 from methods.parts.networks import initialise
+from methods.parts.own_networks import NetworkChoice
 from methods.parts.refinement import Targets, clustering_divergence, kmeans_start, student_t
 
 REFINEMENT = Phase(
@@ -130,6 +143,13 @@ class DEC(DeepClusterer[P, DECNetwork]):
             )
         ]
 
+    def found(
+        self, samples: Tensor, params: P, context: RunContext, results: list[PhaseResult]
+    ) -> tuple[np.ndarray, np.ndarray, Outcome]:
+        """Return labels, embedding and outcome, and keep the centres (k, d) in `cluster_centers_`."""
+        self.cluster_centers_ = self.model_.centres.detach().cpu().numpy().copy()
+        return super().found(samples, params, context, results)
+
     def assign(self, model: DECNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the soft assignments (b, k) and the embeddings (b, d) of a batch."""
         embedding = model.encode(x)[0]
@@ -173,7 +193,7 @@ class IDECParams(DECParams):
 class ConvolutionalParams(DECParams):
     """Parameters of DEC with the convolutional network of DDC (tkuco2024 section 6.5), trained end to end."""
 
-    network: str = "cnn-small"
+    network: NetworkChoice = "cnn-small"
     initialisation: Literal["normal", "fan-in", "glorot", "he"] = "glorot"
     pretraining: Literal["layer-wise", "end-to-end"] = "end-to-end"
     tolerance: float = Field(0.0, ge=0, lt=1)

@@ -13,7 +13,8 @@ from benchmark.training import Batch, RunContext, Terms
 from methods.dec import CONFIGURED, DEC, REFINEMENT, ConvolutionalParams, DECConv, DECNetwork, DECParams
 from methods.parts.autoencoder import PRETRAINING
 from methods.parts.companions import CompanionParams, NaiveCompanions, TensorCompanions, TensorParams
-from methods.parts.networks import check_taps, network_named
+from methods.parts.networks import check_taps
+from methods.parts.own_networks import chosen_network
 from methods.parts.refinement import clustering_divergence, student_t
 
 
@@ -49,7 +50,7 @@ class DECUCON(NaiveCompanions, DEC[P]):
 
     def build(self, params: P, shape: tuple[int, ...], context: RunContext) -> DECNetwork:
         """Return the initialised network."""
-        check_taps(params.network, network_named(params.network).tap_shapes(shape), params.taps)
+        check_taps(params.network, chosen_network(params.network).tap_shapes(shape), params.taps)
         return super().build(params, shape, context)
 
     def terms(self, model: DECNetwork, batch: Batch, params: P) -> tuple[Terms, Tensor]:

@@ -138,6 +138,7 @@ class _Loop:
             assignments=None if assignments is None else assignments.numpy(),
             model=lambda: copy.deepcopy(self.phase.model),
             gradients=self.evaluator.gradients,
+            per_epoch=self.stepper.per_epoch,
         )
 
     def _remember(self, snapshot: Snapshot) -> None:

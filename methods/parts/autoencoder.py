@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from benchmark.spec import Budget, Clip, Optimiser, Phase
 from benchmark.training import Batch, ClusterParams, Objective, RunContext, Terms, TrainingPhase
-from methods.parts.networks import BatchNorm, network_named
+from methods.parts.networks import BatchNorm
+from methods.parts.own_networks import NetworkChoice, chosen_network
 
 
 class AutoencoderParams(ClusterParams):
@@ -26,7 +27,7 @@ class AutoencoderParams(ClusterParams):
     "hidden" alone: neither of the samples themselves nor behind the last layer [I4]. `starts` are the k-means++ starts.
     """
 
-    network: str = "mlp-dec"
+    network: NetworkChoice = "mlp-dec"
     embedding: int = Field(10, ge=1)
     initialisation: Literal["normal", "fan-in", "glorot", "he"] = "normal"
     pretraining: Literal["layer-wise", "end-to-end"] = "layer-wise"
@@ -44,7 +45,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, params: AutoencoderParams, shape: tuple[int, ...]) -> None:
         super().__init__()
-        network = network_named(params.network)
+        network = chosen_network(params.network)
         norm = BatchNorm(params.batch_norm_momentum, params.batch_norm_epsilon)
         self.shapes = network.tap_shapes(shape)
         self.last = list(self.shapes.values())[-1]

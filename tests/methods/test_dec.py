@@ -397,3 +397,13 @@ def test_a_tap_that_the_network_lacks_is_refused_with_those_it_has(name):
     with pytest.raises(ValueError, match="layer9") as caught:
         small(METHODS[name], protocol(1), taps=("layer9",)).fit(samples())
     assert "layer2" in str(caught.value)
+
+
+def test_the_centres_are_those_that_prediction_is_nearest_to():
+    x = np.random.default_rng(0).random((40, 12), dtype=np.float32)
+    model = IDEC(3, initialisation="glorot", pretrain_epochs=2, epochs=2, batch_size=20).fit(x)
+    assert model.cluster_centers_.shape == (3, 10)
+    distances = ((model.transform(x)[:, None] - model.cluster_centers_) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(model.predict(x), distances.argmin(axis=1))
+    weights = 1 / (1 + distances)
+    np.testing.assert_allclose(model.predict_proba(x), weights / weights.sum(axis=1, keepdims=True), rtol=1e-4)

@@ -25,9 +25,9 @@ from benchmark.record import COUNTED, Status
 from benchmark.registry import METHODS, fit_under_way
 from benchmark.spec import RunSpec
 from benchmark.streams import Streams
-from benchmark.training.estimator import Outcome, device_named
+from benchmark.training.arguments import device_named
 from benchmark.training.memory import NeedsMemory
-from benchmark.training.phases import Diverged, RunContext, Snapshot
+from benchmark.training.phases import Diverged, Outcome, RunContext, Snapshot
 from benchmark.training.resume import Checkpoints, Stopped
 
 Measure = Callable[[Snapshot, Any, Any], Mapping[str, float]]
