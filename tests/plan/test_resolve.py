@@ -160,7 +160,7 @@ def test_later_origins_win():
 
 
 @pytest.mark.parametrize(
-    ("profile", "epochs", "every", "samples"), [("quick", 10, 1, 2000), ("cpu", 20, 2, 10_000), ("paper", 200, 4, None)]
+    ("profile", "epochs", "every", "samples"), [("quick", 8, 1, 1000), ("cpu", 20, 2, 10_000), ("paper", 200, 4, None)]
 )
 def test_profiles_spend_what_they_say(profile, epochs, every, samples):
     found = resolved("ddc", "mnist", "paper", profile)
