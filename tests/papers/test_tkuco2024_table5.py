@@ -78,7 +78,7 @@ def tracked(profile: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(
     ("profile", "methods", "columns", "runs"),
-    [("quick", (*IMAGES, *VECTORS), ("digits", "digits-vectors"), 24), ("cpu", IMAGES, ("usps",), 20)],
+    [("cpu", IMAGES, ("usps",), 20)],
 )
 def test_runs_that_dropped_the_last_batch_are_found_as_the_arm_of_d6(profile, methods, columns, runs):
     asked = Request(profile, tables=("tkuco2024/table5",), methods=methods, datasets=columns, sets=("D6=arm",))
