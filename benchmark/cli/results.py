@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Results, time_span
+from benchmark.cli.options import DataDir, Results, time_span
 from benchmark.cli.renew import results_renew
 from benchmark.errors import UsageError, UserError
 
@@ -56,10 +56,15 @@ def results_verify(
         bool, typer.Option("--accept", help="First take the tracked files as they are: write their digests.")
     ] = False,
     results: Results = Path("results"),
+    data_dir: DataDir = None,
 ) -> None:
-    """Read every stored record and say what is damaged or was changed by no command; exit 1 if anything is."""
+    """Read every stored record and say what is damaged, impossible or was changed by no command; exit 1 if anything is.
+
+    Runs of this machine are scored again from their assignments, where their data are here.
+    """
     from benchmark.execution.upkeep import damage
     from benchmark.files.quarantine import QUARANTINE, quarantined
+    from benchmark.repeat.scores import scored_again
     from benchmark.session import Session
     from benchmark.store.sums import SUMS
     from benchmark.store.sums import accept as accepted
@@ -68,16 +73,19 @@ def results_verify(
         _refuse_nowhere(results)
         changed = accepted(results / "stored")
         typer.echo(f"{results / 'stored' / SUMS} {'is written' if changed else 'is as it was'}.")
-    session = Session(results)
+    session = Session(results, data_dir=data_dir)
     records = sum(len(by_device) for by_device in session.records.values())
     if not records:
         _refuse_nowhere(results)
-    problems = damage(session.store)
+    again = scored_again(session)
+    problems = [*damage(session.store), *again.wrong]
     for problem in problems:
         typer.echo(problem, err=True)
     if aside := quarantined(results):
         typer.echo(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
-    typer.echo(f"{records} records read, {len(problems)} problems.")
+    for reason in again.left:
+        typer.echo(f"not scored again: {reason}")
+    typer.echo(f"{records} records read, {again.runs} scored again from their assignments, {len(problems)} problems.")
     raise typer.Exit(1 if problems else 0)
 
 
