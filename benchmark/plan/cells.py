@@ -118,6 +118,7 @@ def _cells_of(
                     continue
                 if row.columns and column_id not in row.columns:
                     continue
+                planned = runs if row.runs is None else min(runs, row.runs)
                 for reading in readings:
                     resolved, reason = _resolve(paper, row, column, reading, profile, setting, overrides)
                     yield PlannedCell(
@@ -132,9 +133,9 @@ def _cells_of(
                         table.priority,
                         reason,
                         resolved,
-                        request.runs or runs,
+                        min(request.runs or planned, planned) if row.runs else request.runs or planned,
                         overrides.label,
-                        (request.runs or runs) < runs,
+                        (request.runs or planned) < planned,
                         tuple(dict.fromkeys((*table.record, *request.record))),
                     )
 
