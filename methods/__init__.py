@@ -17,6 +17,7 @@ from methods.ddc_uco import DDCUCON, DDCUCOT
 from methods.dec import DCEC, DEC, IDEC, DECConv
 from methods.dec_uco import DECUCON, DECUCOT, DECConvUCON, DECConvUCOT
 from methods.dynae import DynAE
+from methods.pssc import PSSC
 from methods.starred import DECStar, IDECStar
 
 __all__ = ["DCEC", "DDC", "DDCAE", "DDCUCON", "DDCUCOT", "DEC", "DECUCON", "DECUCOT", "IDEC", "SEC"]
@@ -31,4 +32,4 @@ __all__ += [
     "KernelKMeans",
     "SpectralNeighbours",
 ]
-__all__ += ["ACAI", "DCStar", "DECStar", "DynAE", "IDECStar"]
+__all__ += ["ACAI", "PSSC", "DCStar", "DECStar", "DynAE", "IDECStar"]
