@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -75,6 +78,25 @@ class DataSource(Protocol):
     def verify(self, data_dir: Path | str | None = None) -> DataStatus: ...
 
 
+@contextmanager
+def off_stdout() -> Iterator[None]:
+    """Send what is printed meanwhile, also by libraries in C, to standard error: standard output is the command's."""
+    try:
+        sys.stdout.flush()
+        kept = os.dup(1)
+    except (OSError, ValueError, AttributeError):  # there is none
+        yield
+        return
+    try:
+        with suppress(OSError):
+            os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def _function(made_by: Callable[..., Any] | str) -> Callable[..., Any]:
     """Return a function, which may be given as "module:name" and is then imported only now."""
     if callable(made_by):
@@ -92,12 +114,17 @@ class Observer:
     of `leaves`. An observer is no part of a run's identity: it gets copies, and a run with it has the same weights and
     losses. `made_by` is the function, or "module:function", imported when the first run is observed: what only reads
     records imports no torch. `about` is one line.
+
+    The side that trains has no labels: there `data` has samples, and asking for `data.y` is an error. One that needs
+    them says `labels`: it is called by the scorer, with a copy of the network, an estimator that is not fitted, and no
+    gradients.
     """
 
     name: str
     about: str
     leaves: tuple[str, ...]
     made_by: Callable[..., Mapping[str, float]] | str
+    labels: bool = False
 
     def __call__(self, snapshot: Any, estimator: Any, data: LoadedData) -> Mapping[str, float]:
         """Return what to record of a snapshot; UserError where a name begins otherwise than declared."""

@@ -11,25 +11,41 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from benchmark.errors import DataError, UsageError, UserError, did_you_mean
-from benchmark.plugins import Artefact, DataSource, DataStatus, DerivedMetric, LoadedData, Observer
+from benchmark.errors import DataError, UsageError, UserError, did_you_mean, error_text
+from benchmark.plugins import Artefact, DataSource, DataStatus, DerivedMetric, LoadedData, Observer, off_stdout
 
 __all__ = ["ARTEFACTS", "DATASETS", "DERIVED", "METHODS", "NETWORKS", "OBSERVERS", "REGISTRIES", "SIBLINGS"]
 __all__ += ["Artefact", "DataError", "DataSource", "DataStatus", "DerivedMetric", "LoadedData", "Observer", "Registry"]
-__all__ += ["UsageError", "UserError", "check_siblings", "did_you_mean", "fill_when_asked", "load_plugins"]
-__all__ += ["plugin_modules", "register_artefact", "register_dataset", "register_derived", "register_method"]
+__all__ += ["UsageError", "UserError", "check_name", "check_siblings", "did_you_mean", "fill_when_asked"]
+__all__ += ["fit_under_way", "load_plugins", "plugin_modules", "refuse_in_fit"]
+__all__ += ["register_artefact", "register_dataset", "register_derived", "register_method"]
 __all__ += ["register_network", "register_observer"]
 
 T = TypeVar("T")
 
 SIBLINGS = ("methods", "datasets", "paper_tables")
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""What a name may be: it becomes the name of files and pages, an option of commands, and a cell of tables."""
+
+
+def check_name(kind: str, name: object) -> None:
+    """Raise UsageError where `name` is no name for a thing of some kind."""
+    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+        shown = ascii(name) if len(ascii(name)) <= 80 else f"{ascii(name)[:80]}..."
+        raise UsageError(
+            f"the {kind} name {shown} is refused: use 1 to 64 of a-z, 0-9 and '._-', a letter or digit first."
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,12 @@ class _Awaited(dict[str, T]):
     def __missing__(self, name: str) -> T:
         self.filled()
         if name in self.modules:
-            importlib.import_module(self.modules[name])
+            try:
+                with off_stdout():
+                    importlib.import_module(self.modules[name])
+            except Exception as error:
+                text = f"{self.modules[name]}, which registers {name!r}, cannot be imported: {error_text(error)}"
+                raise UserError(text) from None
             if not dict.__contains__(self, name):  # what registers it is called from elsewhere
                 load_plugins()
         if not dict.__contains__(self, name):
@@ -107,7 +128,11 @@ class Registry(Mapping[str, T]):
             self._entries.modules = modules
 
     def add(self, name: str, entry: T, module: str = "") -> None:
-        """Register `entry` as `name`, which `module` does; a second, different entry of that name is an error."""
+        """Register `entry` as `name`, which `module` does.
+
+        A second, different entry of that name is an error, as is what is no name (`check_name`).
+        """
+        check_name(self.kind, name)
         known = dict.get(self._entries, name)
         reloaded = isinstance(entry, type) and _origin(known) == _origin(entry)
         if known is not None and known != entry and not reloaded:
@@ -150,6 +175,34 @@ def fill_when_asked(fill: Callable[[], None]) -> None:
         registry._entries = _Awaited(lambda: waiting.pop()() if waiting else None, known)
 
 
+_fits: list[object] = []
+
+
+@contextmanager
+def fit_under_way() -> Iterator[None]:
+    """Refuse data sets meanwhile: a fit has its samples, and labels are none of its business."""
+    mark = object()
+    _fits.append(mark)
+    try:
+        yield
+    finally:
+        _fits.remove(mark)
+
+
+def refuse_in_fit(name: str) -> None:
+    """Raise DataError where a fit of the harness asks for the data set `name`."""
+    if _fits:
+        raise DataError(f"a fit may not load the data set {name!r}: it is given its samples, and no labels.")
+
+
+class _DataSets(Registry[DataSource]):
+    """Data sets, which no fit is given."""
+
+    def __getitem__(self, name: str) -> DataSource:
+        refuse_in_fit(name)
+        return super().__getitem__(name)
+
+
 def _origin(entry: Any) -> str:
     target = entry if hasattr(entry, "__qualname__") else type(entry)
     return f"{target.__module__}.{target.__qualname__}"
@@ -158,7 +211,7 @@ def _origin(entry: Any) -> str:
 D = TypeVar("D", bound=DataSource)
 
 METHODS: Registry[Any] = Registry("method")
-DATASETS: Registry[DataSource] = Registry("data set")
+DATASETS: Registry[DataSource] = _DataSets("data set")
 NETWORKS: Registry[Any] = Registry("network")
 OBSERVERS: Registry[Observer] = Registry("observer")
 DERIVED: Registry[DerivedMetric] = Registry("derived metric")
@@ -208,6 +261,8 @@ def _caller() -> str:
 
 
 def _registrar(registry: Registry[Any], name: str, module: str, set_name: bool = False) -> Callable[[T], T]:
+    check_name(registry.kind, name)
+
     def register(entry: T) -> T:
         if set_name:
             entry.method_name = name  # type: ignore[attr-defined]
@@ -241,16 +296,44 @@ def plugin_modules(package: ModuleType) -> Iterator[str]:
             continue
         name = f"{package.__name__}.{module.name}"
         yield name
-        if module.ispkg:
-            yield from plugin_modules(importlib.import_module(name))
+        if module.ispkg and name in sys.modules:
+            yield from plugin_modules(sys.modules[name])
 
 
-def load_plugins() -> None:
-    """Import every module of the sibling packages and every entry point, so that they register themselves."""
+BROKEN: dict[str, str] = {}
+"""By plug-in that could not be imported, the sentence that says why."""
+
+
+def load_plugins(*, quiet: bool = False) -> None:
+    """Import every module of the sibling packages and every entry point, so that they register themselves.
+
+    One that fails is told once, in a line on standard error unless `quiet`, and left out. What they print goes there.
+    """
     check_siblings()
     for name in ("methods", "datasets"):
-        package = importlib.import_module(name)
-        for module in plugin_modules(package):
-            importlib.import_module(module)
+        load_package(importlib.import_module(name), quiet=quiet)
         for entry_point in importlib.metadata.entry_points(group=f"reclust.{name}"):
-            entry_point.load()
+            _load(entry_point.name, entry_point.load, quiet)
+
+
+def load_package(package: ModuleType, *, quiet: bool = False) -> None:
+    """Import every module of a package of plug-ins."""
+    for module in plugin_modules(package):
+        _load(module, partial(importlib.import_module, module), quiet)
+
+
+def _load(name: str, load: Callable[[], object], quiet: bool) -> None:
+    try:
+        with off_stdout():
+            load()
+    except (Exception, SystemExit, GeneratorExit) as error:
+        broken = {name: f"the plug-in {name!r} is left out, as it cannot be imported: {error_text(error)}"}
+        BROKEN.update(broken) if quiet else tell_broken(broken)
+
+
+def tell_broken(broken: Mapping[str, str]) -> None:
+    """Warn of plug-ins that could not be imported, of each once."""
+    for name, text in broken.items():
+        if BROKEN.get(name) != text:
+            BROKEN[name] = text
+            sys.stderr.write(f"warning: {text}\n")

@@ -1,25 +1,36 @@
-"""A session: one results folder, one data folder, one device; what commands ask of the store, the data and the plan."""
+"""A session: one results folder, one data folder, one device; what commands ask of the store, the data and the plan.
+
+Beside it, a cell of a paper's table as one uses it in Python: its estimator, and its samples.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from benchmark.catalogue.answers import remembered
-from benchmark.errors import UserError
-from benchmark.plan.cells import PlannedCell
+from benchmark.catalogue.methods import method_facts
+from benchmark.data.prepared import prepared_data
+from benchmark.errors import UsageError, UserError
+from benchmark.papers.protocol import Reading
+from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.estimate import RunTimes
+from benchmark.plan.request import Request
 from benchmark.plan.runs import Plan, plan_runs
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import DATASETS
+from benchmark.registry import DATASETS, METHODS, LoadedData, load_plugins
 from benchmark.spec import RunSpec
 from benchmark.store.observed import recorded
 from benchmark.store.renewals import Renewals
+from benchmark.store.rows import Kind
 from benchmark.store.store import Store
 from benchmark.store.tracked import stored_folders
+from benchmark.streams import Streams
 
 
 class Session:
@@ -41,7 +52,9 @@ class Session:
         fresh: bool = False,
         rerun_stale: bool = False,
     ) -> None:
-        self.results, self.data_dir = results, data_dir
+        # Absolute from the start: what a method does to the working directory moves no record.
+        results = Path(results).absolute()
+        self.results, self.data_dir = results, None if data_dir is None else Path(data_dir).expanduser().absolute()
         self.device = device or "cpu"
         self._wanted = device_name(device) if device else None
         self._rerun_stale = rerun_stale
@@ -50,20 +63,20 @@ class Session:
         self._digests: dict[tuple[str, str, str], str] = {}
 
     @cached_property
-    def records(self) -> dict[str, dict[str, RunRecord]]:
-        """All records by run id and device, as they are now."""
-        found = {run_id: self.store.devices(run_id) for run_id in self.store.ids()}
-        pairs = {run_id: {d: self.store.get(run_id, d) for d in devices} for run_id, devices in found.items()}
-        return {run_id: {d: r for d, r in by_device.items() if r is not None} for run_id, by_device in pairs.items()}
+    def records(self) -> dict[str, dict[Kind, RunRecord]]:
+        """All records by run id and kind of machine, as they are now; of those with a device the first is first."""
+        found = {run_id: self.store.kinds(run_id) for run_id in self.store.ids()}
+        pairs = {run_id: {k: self.store.get(run_id, k) for k in kinds} for run_id, kinds in found.items()}
+        return {run_id: {k: r for k, r in by_kind.items() if r is not None} for run_id, by_kind in pairs.items()}
 
     @cached_property
-    def tracked(self) -> dict[str, dict[str, RunRecord]]:
-        """The tracked records by run id and device: those of the results folder before those of the package."""
-        found: dict[str, dict[str, RunRecord]] = {}
+    def tracked(self) -> dict[str, dict[Kind, RunRecord]]:
+        """The tracked records by run id and kind: those of the results folder before those of the package."""
+        found: dict[str, dict[Kind, RunRecord]] = {}
         for root in self._tracked_roots():
             for folder in stored_folders(root):
-                for run_id, device in folder.held():
-                    found.setdefault(run_id, {})[device] = folder.record((run_id, device))
+                for run_id, kind in folder.held():
+                    found.setdefault(run_id, {})[kind] = folder.record((run_id, kind))
         return found
 
     def _tracked_roots(self) -> tuple[Path, ...]:
@@ -73,8 +86,8 @@ class Session:
     def times(self) -> RunTimes:
         """What runs on the session's device took: a GPU's seconds say nothing of a CPU's."""
         device = self._wanted or device_name(self.device)
-        held = (by_device.get(device) for by_device in self.records.values())
-        return RunTimes(record for record in held if record is not None)
+        held = (pair for by_kind in self.records.values() for pair in by_kind.items())
+        return RunTimes(record for kind, record in held if kind.device == device)
 
     def refresh(self) -> None:
         """Forget the records read so far."""
@@ -82,13 +95,25 @@ class Session:
             self.__dict__.pop(name, None)
 
     def find(self, spec: RunSpec) -> Sequence[RunRecord]:
-        """Return the records of a run, one for each device."""
+        """Return the records of a run, one for each kind of machine, that cells may be made of.
+
+        A stale one is not among them where another kind of machine with its device made the run with today's code.
+        """
+        held = self.records.get(spec.run_id, {})
+        if len(held) < 2:
+            return tuple(held.values())
+        current = {kind.device for kind, record in held.items() if not self.stale(record)}
+        return tuple(r for kind, r in held.items() if kind.device not in current or not self.stale(r))
+
+    def held(self, spec: RunSpec) -> Sequence[RunRecord]:
+        """Return all records of a run, one for each kind of machine."""
         return tuple(self.records.get(spec.run_id, {}).values())
 
     def done(self, spec: RunSpec, record: Collection[str] = ()) -> bool:
         """Whether a run needs not be made; one whose history lacks what the observers `record` leave does."""
         held = self.records.get(spec.run_id, {})
-        counted = [r for d, r in held.items() if self._wanted in (None, d) and all(recorded(r, n) for n in record)]
+        mine = [r for kind, r in held.items() if self._wanted in (None, kind.device)]
+        counted = [r for r in mine if all(recorded(r, name) for name in record)]
         return any(not (self._rerun_stale and self.stale(r)) for r in counted)
 
     def stale(self, record: RunRecord) -> bool:
@@ -98,7 +123,9 @@ class Session:
         )
 
     def aged(self, record: RunRecord) -> bool:
-        """Whether a record was made by other code than today's, renewed or not."""
+        """Whether a record was made by other code than today's, renewed or not; not told without its plug-ins."""
+        if record.spec.method not in METHODS or record.spec.data.name not in DATASETS:
+            return False
         return record.code_digest != self.code_digest(record.spec)
 
     def renewed(self, record: RunRecord) -> bool:
@@ -127,6 +154,15 @@ class Session:
                 self._ready[name] = str(error)
         return self._ready[name]
 
+    def lacking(self, method: str) -> str:
+        """Return why a method cannot be run here, "" where it can: a package that it needs is not installed."""
+        if method not in METHODS:
+            return f"{method} comes from a package that is not installed here: install it to run {method}."
+        packages = [name for name in method_facts(method).requires if find_spec(name) is None]
+        if not packages:
+            return ""
+        return f"{method} needs {' and '.join(packages)}, not installed here: pip install {' '.join(packages)}."
+
     def plan(self, cells: Sequence[PlannedCell]) -> Plan:
         """Return what is missing of `cells`."""
         needed: dict[str, set[str]] = {}
@@ -139,11 +175,97 @@ class Session:
             self.ready,
             self.times,
             self.has_weights,
+            self.lacking,
         )
 
     def has_weights(self, spec: RunSpec) -> bool:
         """Whether other runs can start from a run: today's code made it here, on the device, and kept its weights."""
         device = self._wanted or "cpu"
-        record = self.records.get(spec.run_id, {}).get(device)
-        usable = record is not None and record.status in COUNTED and not self.stale(record)
-        return usable and self.store.has_state(spec.run_id, device)
+        held = self.records.get(spec.run_id, {})
+        mine = [kind for kind in held if kind.device == device and self.store.has_state(spec.run_id, kind)]
+        return any(held[kind].status in COUNTED and not self.stale(held[kind]) for kind in mine)
+
+
+def estimator(
+    table: str,
+    method: str,
+    dataset: str,
+    *,
+    reading: Reading = "paper",
+    profile: str = "quick",
+    setting: str = "",
+    sets: Sequence[str] = (),
+    replicate: int = 0,
+    **arguments: Any,
+) -> Any:
+    """Return the unfitted estimator of a cell of a table, with the whole protocol of the cell.
+
+    Fitted on `samples` of the same cell, it gives the bits of run `replicate` of the suite on such a machine: its
+    parameters, phases, random streams and the one thread are those of the run. `arguments` replace some, such as
+    ``device="cuda"``.
+
+    Parameters
+    ----------
+    table
+        Such as ``idec2017/table2``.
+    method, dataset
+        Names as `run --method` and `run --dataset` take them.
+    reading, profile, setting, sets
+        As the options of `run`: ``reading="code"``, ``profile="cpu"``, ``sets=["K1=code"]``.
+
+    Raises
+    ------
+    UsageError
+        For unknown names, where the table has no such cell, where more than one is meant, and where it has no runs.
+
+    >>> estimator("tkuco2024/table2", "k-means", "digits", n_clusters=12)
+    KMeans(n_clusters=12, random_state=Streams(dataset='digits', replicate=0),
+           threads=1)
+    """
+    spec = cell_spec(table, method, dataset, reading=reading, profile=profile, setting=setting, sets=sets)
+    common = {"random_state": Streams(spec.data.name, replicate), "threads": 1}
+    protocol = {"protocol": spec.protocol} if spec.protocol.phases else {}
+    return METHODS[spec.method](**{**spec.params, **protocol, **common, **arguments})
+
+
+def samples(table: str, method: str, dataset: str, *, data_dir: Path | None = None, **cell: Any) -> LoadedData:
+    """Return the data of a cell as its runs get them, subset and preprocessed: `x` (n, ...) and `y` (n,).
+
+    `cell` are `reading`, `profile`, `setting` and `sets`, as in `estimator`. DataError where the data are not there.
+    """
+    return prepared_data(cell_spec(table, method, dataset, **cell), data_dir)
+
+
+def cell_spec(
+    table: str,
+    method: str,
+    dataset: str,
+    *,
+    reading: Reading = "paper",
+    profile: str = "quick",
+    setting: str = "",
+    sets: Sequence[str] = (),
+) -> RunSpec:
+    """Return the specification of replicate 0 of the one cell that is meant; arguments and errors as in `estimator`."""
+    load_plugins()
+    wanted = Request(
+        profile=profile,
+        tables=(table,),
+        methods=(method,),
+        datasets=(dataset,),
+        readings=(reading,),
+        sets=tuple(sets),
+        settings=(setting,) if setting else (),
+    )
+    cells = plan_cells(wanted)
+    if not cells:
+        raise UsageError(f"{table} has no cell of {method} on {dataset} in the {profile} profile.")
+    if reasons := [cell.reason for cell in cells if cell.reason]:
+        raise UsageError(f"{table} has no runs of {method} on {dataset}: {reasons[0]}.")
+    specs = {cell.specs[0].run_id: cell for cell in cells}
+    if len(specs) > 1:
+        meant = ", ".join(sorted({cell.setting or f"{cell.row} on {cell.column}" for cell in cells}))
+        raise UsageError(
+            f"{table} has {len(specs)} such cells of {method} on {dataset}: name one, setting= of {meant}."
+        )
+    return cells[0].specs[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import textwrap
 from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -102,8 +103,10 @@ class Phase(Frozen):
     """The generic part of a training phase.
 
     `evaluate_every` counts in the unit of the budget. `keep` says which weights the phase ends with: those of the
-    evaluation with the lowest `monitor` loss, or the last. `patience` counts in the same unit: the phase stops when the
-    monitored loss has not decreased for that long. With `evaluation_moves_statistics`, each whole batch of an
+    evaluation with the lowest `monitor` loss ("best"), or the last; "best-if-stopped" is the best where patience ran
+    out, and else the last [T10]. `monitor` is "total", a loss term, or "epoch_mean", the mean of the training totals of
+    the last whole epoch, each batch by its size [T9]. `patience` counts in the unit of the budget, too: the phase stops
+    when the monitored loss has not decreased for that long. With `evaluation_moves_statistics`, each whole batch of an
     evaluation also passes through the model in training mode, which moves the statistics of batch normalisation [C20].
     """
 
@@ -114,7 +117,7 @@ class Phase(Frozen):
     clip: Clip = Clip()
     budget: Budget = Budget()
     evaluate_every: int = Field(4, ge=1)
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["best", "last", "best-if-stopped"] = "best"
     monitor: str = "total"
     patience: int | None = Field(None, ge=1)
     evaluation_moves_statistics: bool = False
@@ -211,8 +214,8 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UsageError(did_you_mean(f"field of {what}", path, model.model_fields)) from None
-        shown = first.get("input")
-        raise UsageError(f"{what}: {path} = {shown!r} is refused ({first['msg']}).") from None
+        shown = textwrap.shorten(repr(first.get("input")), 80, placeholder=" ...")
+        raise UsageError(f"{what}: {path} = {shown} is refused ({first['msg']}).") from None
 
 
 def batches_per_epoch(spec: Phase, n: int) -> int:

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from benchmark.errors import DataError, UsageError
 from benchmark.provenance import data_code_digest
-from benchmark.registry import DataStatus
+from benchmark.registry import DataStatus, refuse_in_fit
 from datasets.arrays import Dataset, Images, Labels, Lengths, Raw, Samples, array_digest, subset_indices
 from datasets.obtaining import cache
 from datasets.obtaining.download import download, staging
@@ -105,6 +105,7 @@ class Source(ABC):
         What was read once is kept as memory maps in the cache and comes from there as long as the files, the code that
         reads them and the kept arrays stay as they are; writing to `x` changes the copy in memory only.
         """
+        refuse_in_fit(self.name)
         paths = self._find(data_dir)
         if len(paths) < len(self.files):
             raise DataError(self._missing(paths, data_dir))

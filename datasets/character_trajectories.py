@@ -48,9 +48,9 @@ class Trajectories(HashedFiles):
         path = paths[self.files[0].name]
         found = read_mat(path, ("mixout", "consts"), self.files[0].limit)
         cells, labels = found["mixout"].ravel(), self._labels(path, found["consts"])
-        if cells.dtype != object or len(cells) != len(labels):
-            raise damaged(path, f"{len(cells)} trajectories with {len(labels)} labels")
         kept = labels <= self.n_clusters
+        if cells.dtype != object or len(cells) != len(labels) or kept.sum() > self.n_samples:
+            raise damaged(path, f"{len(cells)} trajectories with {len(labels)} labels, {kept.sum()} of these letters")
         sequences = [self._sequence(path, cell) for cell in cells[kept]]
         if not sequences:
             raise damaged(path, "it has no trajectory of these letters")
@@ -88,10 +88,12 @@ class PaddedTrajectories(Source):
         """Return the trajectories, the letters from 0, and the lengths."""
         path = paths[self.files[0].name]
         found = read_npz(path, ("x", "length", "y"), self.files[0].limit)
+        if any(found[name].dtype.kind not in "iu" for name in ("length", "y")):
+            raise damaged(path, "length and y should be whole numbers")
         x, lengths, y = found["x"], found["length"].astype(np.int64), found["y"].astype(np.int64) - 1
         if x.dtype != np.float32 or x.shape[1:] != self.shape or {lengths.shape, y.shape} != {(len(x),)}:
             raise damaged(path, f"x is {x.dtype} of shape {x.shape} where float32 sequences {self.shape} should be")
-        if y.min() < 0 or (x * (np.arange(x.shape[1])[:, None] >= lengths[:, None, None])).any():
+        if y.min(initial=0) < 0 or (x * (np.arange(x.shape[1])[:, None] >= lengths[:, None, None])).any():
             raise damaged(path, "a label is 0, or a sequence is longer than its length says")
         return Raw(x, y, lengths)
 

@@ -53,7 +53,7 @@ class ReducedCoil(Source):
         arrays = read_npz(path, ("x", "y"), self.files[0].limit)
         x, y = arrays["x"], arrays["y"]
         wanted = (*self.shape[1:], self.shape[0])
-        if x.dtype != np.uint8 or x.shape[1:] != wanted or y.ndim != 1:
+        if x.dtype != np.uint8 or x.shape[1:] != wanted or y.ndim != 1 or y.dtype.kind not in "iu":
             raise damaged(path, f"x is {x.dtype} of shape {x.shape} where uint8 images of shape {wanted} should be")
         return Raw(x, y.astype(np.int64))
 
@@ -67,7 +67,7 @@ def _reduced(side: int, how: str, digest: str) -> ReducedCoil:
         name=f"coil100-{side}px",
         title=f"COIL-100, all 7200 images reduced to {side}x{side} ({how})",
         folder="coil100",
-        files=(OfficialFile(f"coil100_{side}px_7200.npz"),),
+        files=(OfficialFile(f"coil100_{side}px_7200.npz", limit=2**27),),
         shape=(3, side, side),
         class_counts=(72,) * 100,
         digest=digest,

@@ -16,7 +16,7 @@ COIL20 = register_dataset(
         name="coil-20",
         title="COIL-20",
         folder="coil20",
-        files=(OfficialFile("coil-20-proc.zip", tuple(url + "coil-20-proc.zip" for url in MIRRORS)),),
+        files=(OfficialFile("coil-20-proc.zip", tuple(url + "coil-20-proc.zip" for url in MIRRORS), limit=2**27),),
         shape=(1, 128, 128),
         class_counts=(72,) * 20,
         raw_range=(0, 255),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from benchmark.registry import register_dataset
-from datasets.idx_images import IdxImages
+from datasets.idx_images import IdxImages, idx_file
 from datasets.obtaining.files import OfficialFile
 
 MIRRORS = (
@@ -20,8 +20,7 @@ PUBLISHED = {
     "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
 FILES = tuple(
-    OfficialFile(name, tuple(url + name for url in MIRRORS), f"sha256:{sha256}", limit=2**26)
-    for name, sha256 in PUBLISHED.items()
+    idx_file(name, tuple(url + name for url in MIRRORS), f"sha256:{sha256}") for name, sha256 in PUBLISHED.items()
 )
 CLASSES = (
     "T-shirt/top",

@@ -13,6 +13,18 @@ from benchmark.errors import DataError
 from datasets.arrays import Images, Raw
 from datasets.base import Source
 from datasets.formats.idx import read_idx
+from datasets.obtaining.files import OfficialFile
+
+LIMIT = 2**26
+
+
+def idx_file(name: str, urls: tuple[str, ...], known_hash: str) -> OfficialFile:
+    """Return the official file `name`, such as ``a-idx3-ubyte.gz``, also known as ``a.idx3-ubyte``.
+
+    So archivers name what they unpack: the name that the gzip file remembers.
+    """
+    other = name.replace("-idx", ".idx")
+    return OfficialFile(name, urls, known_hash, LIMIT, (other, other.removesuffix(".gz")))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ Papers mean different parts of it (ledger C5): `mnist` is the training set, `mni
 from __future__ import annotations
 
 from benchmark.registry import register_dataset
-from datasets.idx_images import IdxImages
+from datasets.idx_images import IdxImages, idx_file
 from datasets.obtaining.files import OfficialFile
 
 MIRRORS = (
@@ -22,8 +22,7 @@ PUBLISHED = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 FILES = tuple(
-    OfficialFile(name, tuple(url + name for url in MIRRORS), f"sha256:{sha256}", limit=2**26)
-    for name, sha256 in PUBLISHED.items()
+    idx_file(name, tuple(url + name for url in MIRRORS), f"sha256:{sha256}") for name, sha256 in PUBLISHED.items()
 )
 LICENCE = "CC BY-SA 3.0"
 CITATION = "LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998"

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from benchmark.errors import DataError
 from datasets.arrays import Array, Labels
-from datasets.obtaining.files import CHUNK, DAMAGE, damaged, decompressed, too_large
+from datasets.obtaining.files import CHUNK, DAMAGE, damaged, decompressed, read_lines, too_large
 from datasets.term_weights import frequent_terms
 
 ROOTS = ("CCAT", "GCAT", "MCAT", "ECAT")
@@ -28,6 +29,14 @@ WORD = re.compile(r"\b\w\w+\b")
 """What scikit-learn's CountVectorizer counts as a word."""
 
 LONGEST_STORY = 2**20
+MOST_STORIES = 2**20
+"""More than RCV1-v2 has (804 414)."""
+MOST_TOPICS = 2**22
+"""More lines than its topic file has (2.6 million)."""
+MOST_WORDS = 2**21
+"""More different words than its tokens are (less than .3 million)."""
+MOST_COUNTS = 2**27
+"""More words in all stories, each counted once in a story, than there are (some 60 million)."""
 BLOCK = 2**22
 """Counts gathered before they are packed: few enough to be small, enough to make packing rare."""
 
@@ -43,7 +52,7 @@ class Block(NamedTuple):
 def root_topics(path: Path, limit: int) -> dict[int, int]:
     """Return the root topic, 0..3, of every story in the topic file `path` that has exactly one."""
     found: dict[int, int] = {}
-    for line in b"".join(_chunks(path, limit)).splitlines():
+    for line in read_lines(path, limit, MOST_TOPICS, 256):
         words = line.split()
         try:
             topic, story = words[0].decode("ascii"), int(words[1])
@@ -51,6 +60,8 @@ def root_topics(path: Path, limit: int) -> dict[int, int]:
             raise damaged(path, "a line is not TOPIC STORY 1") from None
         if topic in ROOTS:
             found[story] = ROOTS.index(topic) if story not in found else -1
+            if len(found) > MOST_STORIES:
+                raise damaged(path, f"it names more than {MOST_STORIES} stories")
     return {story: root for story, root in found.items() if root >= 0}
 
 
@@ -105,17 +116,23 @@ def count_words(texts: Iterable[str], most: int) -> sparse.csr_array:
     """Return how often each text has each of the `most` words that are the most frequent in all texts, (n, most).
 
     Equals scikit-learn's CountVectorizer with `max_features`, with memory for 6 bytes instead of a Python object for
-    each count. Words are in alphabetical order.
+    each count. Words are in alphabetical order. DataError for more words than there can be.
     """
     vocabulary: defaultdict[str, int] = defaultdict()
     vocabulary.default_factory = vocabulary.__len__
     words, counts, lengths = array("I"), array("I"), array("q")
     blocks: list[Block] = []
+    counted_words = 0
     for text in texts:
         counted = Counter(WORD.findall(text.lower()))
         words.extend(map(vocabulary.__getitem__, counted))
         counts.extend(counted.values())
         lengths.append(len(counted))
+        counted_words += len(counted)
+        if len(vocabulary) > MOST_WORDS or counted_words > MOST_COUNTS:
+            raise DataError(
+                f"the stories have more than {MOST_WORDS} words, or {MOST_COUNTS} in all: take the official files."
+            )
         if len(words) >= BLOCK:
             blocks.append(_packed(words, counts, lengths))
             words, counts, lengths = array("I"), array("I"), array("q")

@@ -69,6 +69,8 @@ class TokenStories(KnownByFacts):
                 for number, text in stories(paths[file.name], file.limit):
                     if number in topics:
                         numbers.append(number)
+                        if len(numbers) > self.stories:
+                            raise damaged(paths[file.name], f"there are more than {self.stories} stories of one topic")
                         yield text
 
         counts = count_words(texts(), self.shape[0])
@@ -129,7 +131,7 @@ REUTERS10K = register_dataset(
         "REUTERS-10K, the first 10 000 stories as in IDEC's code, 2000 tf-idf features",
         "first",
         (),
-        "IDEC's code permutes them afterwards, without a seed of its own, and the paper calls them random (I3)",
+        "IDEC's code permutes them afterwards, with the seed 1234 (D13), and the paper calls them random (I3)",
     )
 )
 REUTERS10K_RANDOM = register_dataset(

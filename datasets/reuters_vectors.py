@@ -6,7 +6,6 @@ tokens: a stand-in under its own name for those who cannot have the token files.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from scipy import sparse
 
 from benchmark.registry import register_dataset
 from datasets.arrays import Raw
+from datasets.formats.libsvm import read_libsvm_rows
 from datasets.identity import HashedFiles, published_hash
-from datasets.obtaining.files import OfficialFile, damaged, read_decompressed
-from datasets.rcv1 import ROOTS, labels_of, root_topics
+from datasets.obtaining.files import OfficialFile
+from datasets.rcv1 import MOST_STORIES, ROOTS, labels_of, root_topics
 from datasets.rcv1_23405 import VOCABULARY
 from datasets.reuters import CITATION, LICENCE, TOPICS
 from datasets.term_weights import leading_features
@@ -37,15 +37,9 @@ class FirstVectors(HashedFiles):
 
     def parse(self, paths: Mapping[str, Path]) -> Raw:
         """Return the weights (n, 47236) of the stories, and their labels."""
-        from sklearn.datasets import load_svmlight_file
-
         topics = root_topics(paths[self.files[0].name], self.files[0].limit)
         file = self.files[1]
-        content = read_decompressed(paths[file.name], file.limit)
-        try:
-            x, numbers = load_svmlight_file(io.BytesIO(content), n_features=VOCABULARY, zero_based=False)
-        except (ValueError, OverflowError) as error:
-            raise damaged(paths[file.name], f"a line is not LIBSVM's, {error}") from None
+        x, numbers = read_libsvm_rows(paths[file.name], VOCABULARY, file.limit, MOST_STORIES)
         rows = np.flatnonzero(np.isin(numbers, list(topics)))[: self.n_samples]
         return Raw(sparse.csr_array(x)[rows], labels_of(numbers[rows].astype(np.int64).tolist(), topics))
 

@@ -6,6 +6,7 @@ their order, as many utterances of each.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from benchmark.registry import register_dataset
 from datasets.arrays import Array, Lengths, Raw
 from datasets.base import Source
-from datasets.obtaining.files import OfficialFile, damaged, read_decompressed
+from datasets.obtaining.files import OfficialFile, damaged, read_lines
 from datasets.sequences import Values, as_loaded, padded
 
 UCI = "https://archive.ics.uci.edu/"
@@ -25,22 +26,35 @@ PUBLISHED = {
     "Test_Arabic_Digit.txt": "sha256:de40eac66ce18fca8924bad592002ee7ef646fc84d48b065ce21ac9f88946922",
 }
 
+LONGEST_NUMBER = 64
+"""Bytes that a number may take, with the space before it."""
 
-def read_utterances(path: Path, width: int, limit: int) -> list[Values]:
-    """Return the utterances (steps, width) in the text file `path`, or raise DataError."""
-    lines = [line.split() for line in read_decompressed(path, limit).splitlines()]
-    if any(len(line) not in (0, width) for line in lines):
-        raise damaged(path, f"a line has neither {width} numbers nor none")
-    try:
-        values = np.array([float(word) for line in lines for word in line], dtype=np.float64)
-    except ValueError:
-        raise damaged(path, "a word is no number") from None
-    if not len(values) or not (np.abs(values) < 1e6).all():
+
+def read_utterances(path: Path, width: int, limit: int, most: tuple[int, int]) -> list[Values]:
+    """Return the utterances (steps, width) in the text file `path`, or raise DataError.
+
+    There may be at most so many utterances, each of so many steps: a line of text is a whole padded utterance later.
+    """
+    utterances, longest = most
+    values, ends, after_blank = array("d"), [0], False
+    for line in read_lines(path, limit, utterances * (longest + 2), LONGEST_NUMBER * (width + 1)):
+        words = line.split()
+        if len(words) not in (0, width):
+            raise damaged(path, f"a line has neither {width} numbers nor none")
+        try:
+            values.extend(map(float, words))
+        except ValueError:
+            raise damaged(path, "a word is no number") from None
+        if words and (after_blank or ends == [0]):
+            ends.append(ends[-1])
+        ends[-1] += bool(words)
+        after_blank = not words
+        if len(ends) - 1 > utterances or ends[-1] - ends[-2:][0] > longest:
+            raise damaged(path, f"there are more than {utterances} utterances, or one of more than {longest} steps")
+    found = np.frombuffer(values, dtype=np.float64) if values else np.empty(0)
+    if not len(found) or not (np.abs(found) < 1e6).all():
         raise damaged(path, "there are no numbers, or impossible ones")
-    steps = values.astype(np.float32).reshape(-1, width)
-    filled = np.array([bool(line) for line in lines])
-    block = np.cumsum(~filled)[filled]
-    return np.split(steps, np.flatnonzero(np.diff(block)) + 1)
+    return np.split(found.astype(np.float32).reshape(-1, width), ends[1:-1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +66,11 @@ class Utterances(Source):
         utterances: list[Values] = []
         labels: list[Lengths] = []
         for file in self.files:
-            found = read_utterances(paths[file.name], self.shape[1], file.limit)
+            most = (self.n_samples, self.shape[0])
+            found = read_utterances(paths[file.name], self.shape[1], file.limit, most)
             each, rest = divmod(len(found), self.n_clusters)
-            if rest or max(map(len, found)) > self.shape[0]:
-                raise damaged(paths[file.name], f"{len(found)} utterances, or one of more than {self.shape[0]} steps")
+            if rest:
+                raise damaged(paths[file.name], f"{len(found)} utterances, not as many of each digit")
             utterances += found
             labels.append(np.repeat(np.arange(self.n_clusters), each))
         x, lengths = padded(utterances, self.shape[0])

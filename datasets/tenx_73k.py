@@ -34,10 +34,10 @@ NUMBERS = (0, 1, 2, 4, 6, 7, 8, 9)
 """What the types are called in the file; 3 and 5 are the two sorted types that were left out."""
 
 
-def read_labels(path: Path, limit: int) -> Labels:
-    """Return the labels 0..7 in the text file `path`, a number for each cell."""
+def read_labels(path: Path, limit: int, most: int) -> Labels:
+    """Return the labels 0..7 in the text file `path`, a number for each of at most `most` cells."""
     try:
-        numbers = np.array([float(word) for word in read_decompressed(path, limit).split()])
+        numbers = np.array([float(word) for word in read_decompressed(path, limit).split(None, most)])
     except ValueError:
         raise damaged(path, "a word is no number") from None
     if not np.isin(numbers, NUMBERS).all():
@@ -53,7 +53,7 @@ class GeneCounts(KnownByFacts):
         """Return the counts (n, 720) as float32, and the types."""
         counts, labels = self.files
         x = read_matrix_market(paths[counts.name], (self.n_samples, self.shape[0]), counts.limit)
-        return Raw(x.astype(np.float32), read_labels(paths[labels.name], labels.limit))
+        return Raw(x.astype(np.float32), read_labels(paths[labels.name], labels.limit, self.n_samples))
 
     def scale(self, x: Array) -> Images:
         """Return log2(count + 1) over its maximum."""

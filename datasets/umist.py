@@ -55,7 +55,7 @@ class CroppedFaces(Source):
             yield cell
 
     def _image(self, path: Path, image: Array) -> Array:
-        if image.shape != self.shape[1:] or ((image < 0) | (image > 255)).any():
+        if image.shape != self.shape[1:] or not ((image >= 0) & (image <= 255)).all():
             raise damaged(path, f"an image of shape {image.shape} where {self.shape[1:]} bytes should be")
         return np.ascontiguousarray(image.astype(np.uint8))
 

@@ -5,7 +5,6 @@ The files are LIBSVM text, with the labels 1..10 for the digits 0..9 and values 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy.typing as npt
 from benchmark.registry import register_dataset
 from datasets.arrays import Images, Labels, Raw
 from datasets.base import Source
-from datasets.obtaining.files import LIMIT, OfficialFile, damaged, read_decompressed
+from datasets.formats.libsvm import read_libsvm_rows
+from datasets.obtaining.files import OfficialFile, damaged
 
 MIRRORS = (
     "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",
@@ -32,19 +32,14 @@ FILES = tuple(
 
 
 def read_libsvm(
-    path: Path, n_features: int, n_classes: int, limit: int = LIMIT
+    path: Path, n_features: int, n_classes: int, limit: int, most: int
 ) -> tuple[npt.NDArray[np.float32], Labels]:
     """Return the samples (n, n_features) and labels 0..n_classes-1 in the LIBSVM file `path`, labelled from 1 there.
 
-    Features that a line leaves out are 0, as the format has it.
+    Features that a line leaves out are 0, as the format has it. More than `most` lines are refused: a line of two bytes
+    is a whole sample once it is dense.
     """
-    from sklearn.datasets import load_svmlight_file
-
-    content = read_decompressed(path, limit)
-    try:
-        x, y = load_svmlight_file(io.BytesIO(content), n_features=n_features, zero_based=False)
-    except (ValueError, OverflowError) as error:
-        raise damaged(path, f"a line is not LIBSVM's, {error}") from None
+    x, y = read_libsvm_rows(path, n_features, limit, most)
     if not np.isin(y, np.arange(1, n_classes + 1)).all():
         raise damaged(path, f"labels should be 1 to {n_classes}, but are {y.min():g} to {y.max():g}")
     return x.toarray().astype(np.float32), y.astype(np.int64) - 1
@@ -59,7 +54,8 @@ class LibsvmImages(Source):
     def parse(self, paths: Mapping[str, Path]) -> Raw:
         """Return the images (n, height, width) as float32, and their labels."""
         pixels = self.shape[1] * self.shape[2]
-        parts = [read_libsvm(paths[file.name], pixels, self.n_clusters, file.limit) for file in self.files]
+        most = 2 * self.n_samples
+        parts = [read_libsvm(paths[file.name], pixels, self.n_clusters, file.limit, most) for file in self.files]
         x = np.concatenate([x for x, _ in parts])
         return Raw(x.reshape(-1, *self.shape[1:]), np.concatenate([y for _, y in parts]))
 

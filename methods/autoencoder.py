@@ -36,6 +36,9 @@ class AEKMeans(DeepClusterer[AutoencoderParams, Autoencoder]):
 
     Params = AutoencoderParams
     default_protocol = Protocol(phases=PRETRAINING)
+    home = ("idec2017/table2", "mnist-full")
+    pretraining_phases = tuple(PRETRAINING)
+    soft = False
 
     @classmethod
     def own_phases(cls, params: AutoencoderParams) -> tuple[str, ...]:

@@ -18,19 +18,22 @@ from benchmark.training import Batch, ClusterParams, DeepClusterer, Objective, R
 from methods.parts.companions import KernelParams, width_kernel
 from methods.parts.divergence import cauchy_schwarz, corner_weights, orthogonality
 from methods.parts.kernels import squared_distances
-from methods.parts.networks import BatchNorm, ClusteringHead, check_taps, initialise, network_named
+from methods.parts.networks import BatchNorm, ClusteringHead, check_taps, initialise
+from methods.parts.own_networks import NetworkChoice, chosen_network
 
 
 class DDCParams(KernelParams, ClusterParams):
     """Parameters of DDC; the ledger entry that each one carries is named in brackets.
 
-    `network` is a registered network and `initialisation` its scheme [C4]. `orthogonality` [K9] is how that loss is
-    taken; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision` is that of the
-    convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays float32.
+    `network` is a registered network and `initialisation` its scheme [C4]; "he-glorot" is He's, with Glorot's in the
+    layers before a softmax. For a network of one's own see `methods.parts.own_networks.NetworkChoice`. `orthogonality`
+    [K9] is how that loss is taken; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision`
+    is that of the convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays
+    float32.
     """
 
-    network: str = "cnn-small"
-    initialisation: Literal["glorot", "he"] = "glorot"
+    network: NetworkChoice = "cnn-small"
+    initialisation: Literal["glorot", "he", "he-glorot"] = "glorot"
     batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
     batch_norm_epsilon: float = Field(1e-3, gt=0)
     orthogonality: Literal["mean", "sum"] = "mean"
@@ -55,7 +58,7 @@ class DDCNetwork(nn.Module):
 
     def __init__(self, params: DDCParams, shape: tuple[int, ...], decoder: bool = False) -> None:
         super().__init__()
-        network = network_named(params.network)
+        network = chosen_network(params.network)
         norm = BatchNorm(params.batch_norm_momentum, params.batch_norm_epsilon)
         self.shapes = network.tap_shapes(shape)
         self.backbone = network.backbone(shape, norm)
@@ -98,6 +101,7 @@ class DDC(DeepClusterer[P, DDCNetwork]):
 
     Params = DDCParams
     default_protocol = Protocol(phases={"train": Phase(clip=Clip(kind="tensor"))})
+    home = ("tkuco2024/table2", "mnist")
     taps: tuple[str, ...] = ()
 
     def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: P) -> Terms:
@@ -128,14 +132,18 @@ class DDC(DeepClusterer[P, DDCNetwork]):
 
     def phases(self, model: DDCNetwork, params: P, x: Tensor, context: RunContext) -> list[TrainingPhase]:
         """Return the one phase, `train`: all terms, all parameters."""
-        taps = self.tapped(params)
 
         def forward(model: DDCNetwork, batch: Batch) -> tuple[Terms, Tensor]:
-            output = model(batch.x, taps)
+            output = self.output(model, batch, params)
             return self.terms(model, output, batch, params), output.assignments
 
         objective = Objective(list(model.parameters()), self.weights(params))
         return [TrainingPhase("train", context.protocol.phases["train"], model, [objective], forward)]
+
+    def output(self, model: DDCNetwork, batch: Batch, params: P) -> Output:
+        """Return what the network gives for a batch, with the tapped layers."""
+        output: Output = model(batch.x, self.tapped(params))
+        return output
 
     def assign(self, model: DDCNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the assignments and the hidden representations of a batch."""
@@ -154,6 +162,7 @@ class DDCAE(DDC[DDCAEParams]):
     """DDC with a mirrored decoder and a reconstruction loss (tkuco2024 section 6.1; uco2021 section 3.1)."""
 
     Params = DDCAEParams
+    home = ("tkuco2024/table2", "mnist")
 
     def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: DDCAEParams) -> Terms:
         """Return the terms of DDC and `reconstruction`, the mean squared error over all values."""

@@ -26,6 +26,7 @@ class DDCUCON(NaiveCompanions, DDC[P]):
     """DDC-UCO_N: companions with the naive kernel on flattened block outputs (tkuco2024 Eq. 2, 10)."""
 
     Params = DDCUCOParams
+    home = ("tkuco2024/table2", "mnist")
 
     def terms(self, model: DDCNetwork, output: Output, batch: Batch, params: P) -> Terms:
         """Return the terms of DDC, and one companion for each tapped block (Eq. 2)."""
@@ -46,3 +47,4 @@ class DDCUCOT(TensorCompanions, DDCUCON[TensorKernelParams]):
     """DDC-UCO_T: companions with the tensor kernel (tkuco2024 Eq. 12-17); DTKC of dtkc2019 is the same model."""
 
     Params = TensorKernelParams
+    home = ("tkuco2024/table2", "mnist")

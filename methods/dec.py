@@ -6,16 +6,50 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.registry import register_method
-from benchmark.spec import Budget, Optimiser, Phase, Protocol, batches_per_epoch
-from benchmark.training import Batch, Carry, DeepClusterer, Hook, Objective, RunContext, Terms, TrainingPhase
-from methods.parts.autoencoder import PRETRAINING, Autoencoder, AutoencoderParams, squared_error
+from benchmark.spec import Budget, Clip, Optimiser, Phase, Protocol, batches_per_epoch
+from benchmark.training import (
+    Batch,
+    Carry,
+    DeepClusterer,
+    Hook,
+    Objective,
+    Outcome,
+    PhaseResult,
+    RunContext,
+    Terms,
+    TrainingPhase,
+)
+from methods.parts.autoencoder import END_TO_END, PRETRAINING, Autoencoder, AutoencoderParams, squared_error
 from methods.parts.networks import initialise
+from methods.parts.own_networks import NetworkChoice
 from methods.parts.refinement import Targets, clustering_divergence, kmeans_start, student_t
+
+REFINEMENT = Phase(
+    optimiser=Optimiser(name="sgd", lr=0.01, momentum=0.9),
+    batch_size=256,
+    sampler="fixed",
+    drop_last=False,
+    budget=Budget(unit="steps", amount=20_000),
+    evaluate_every=274,
+    keep="last",
+)
+"""Refinement as idec2017 has it for DEC on MNIST."""
+
+CONFIGURED = {
+    "optimiser": REFINEMENT.optimiser.model_copy(update={"name": "adam", "lr": 1e-3}),
+    "sampler": "shuffled",
+    "clip": Clip(kind="tensor"),
+    "budget": Budget(unit="epochs", amount=400),
+    "evaluate_every": 5,
+    "keep": "best",
+}
+"""What tkuco2024 has in its place for all models of its Table 5."""
 
 FORWARD = 1024
 """How many samples are assigned at once when targets are renewed."""
@@ -28,7 +62,7 @@ class DECParams(AutoencoderParams):
     the share `tolerance` of the labels changed from one renewal to the next; 0 never stops it.
     """
 
-    update_interval: int = Field(140, ge=1)
+    update_interval: int = Field(160, ge=1)
     update_unit: Literal["steps", "epochs"] = "steps"
     tolerance: float = Field(0.001, ge=0, lt=1)
 
@@ -54,22 +88,9 @@ class DEC(DeepClusterer[P, DECNetwork]):
     """
 
     Params = DECParams
-    default_protocol = Protocol(
-        phases={
-            **PRETRAINING,
-            "cluster": Phase(
-                optimiser=Optimiser(name="sgd", lr=0.01, momentum=0.9),
-                batch_size=256,
-                sampler="fixed",
-                drop_last=False,
-                budget=Budget(unit="steps", amount=20_000),
-                evaluate_every=140,
-                keep="last",
-            ),
-        }
-    )
-
+    default_protocol = Protocol(phases={**PRETRAINING, "cluster": REFINEMENT})
     pretrained_by = "ae-k-means"
+    home = ("idec2017/table2", "mnist-full")
 
     def terms(self, model: DECNetwork, batch: Batch, params: P) -> tuple[Terms, Tensor]:
         """Return the unweighted loss terms of a batch with its `targets`, and its soft assignments (b, k)."""
@@ -122,6 +143,13 @@ class DEC(DeepClusterer[P, DECNetwork]):
             )
         ]
 
+    def found(
+        self, samples: Tensor, params: P, context: RunContext, results: list[PhaseResult]
+    ) -> tuple[np.ndarray, np.ndarray, Outcome]:
+        """Return labels, embedding and outcome, and keep the centres (k, d) in `cluster_centers_`."""
+        self.cluster_centers_ = self.model_.centres.detach().cpu().numpy().copy()
+        return super().found(samples, params, context, results)
+
     def assign(self, model: DECNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the soft assignments (b, k) and the embeddings (b, d) of a batch."""
         embedding = model.encode(x)[0]
@@ -158,15 +186,18 @@ class IDECParams(DECParams):
 
     clustering_weight: float = Field(0.1, ge=0)
     reconstruction_weight: float = Field(1.0, ge=0)
-    reconstruction: Literal["sum", "mean"] = "sum"
+    reconstruction: Literal["sum", "mean"] = "mean"
+    update_interval: int = Field(140, ge=1)
 
 
 class ConvolutionalParams(DECParams):
     """Parameters of DEC with the convolutional network of DDC (tkuco2024 section 6.5), trained end to end."""
 
-    network: str = "cnn-small"
+    network: NetworkChoice = "cnn-small"
     initialisation: Literal["normal", "fan-in", "glorot", "he"] = "glorot"
     pretraining: Literal["layer-wise", "end-to-end"] = "end-to-end"
+    tolerance: float = Field(0.0, ge=0, lt=1)
+    update_interval: int = Field(140, ge=1)
 
 
 @register_method("dec-conv")
@@ -174,6 +205,8 @@ class DECConv(DEC[ConvolutionalParams]):
     """DEC-Conv: DEC with a convolutional auto-encoder (tkuco2024 section 6.5)."""
 
     Params = ConvolutionalParams
+    default_protocol = Protocol(phases={**END_TO_END, "cluster": REFINEMENT.model_copy(update=CONFIGURED)})
+    home = ("tkuco2024/table5", "mnist")
 
 
 Q = TypeVar("Q", bound=IDECParams)
@@ -185,11 +218,9 @@ class IDEC(DEC[Q]):
 
     Params = IDECParams
     default_protocol = Protocol(
-        phases={
-            **PRETRAINING,
-            "cluster": DEC.default_protocol.phases["cluster"].model_copy(update={"optimiser": Optimiser()}),
-        }
+        phases={**PRETRAINING, "cluster": REFINEMENT.model_copy(update={"optimiser": Optimiser()})}
     )
+    home = ("idec2017/table2", "mnist-full")
 
     def terms(self, model: DECNetwork, batch: Batch, params: Q) -> tuple[Terms, Tensor]:
         """Return the terms of a batch, `clustering` and `reconstruction`, and its soft assignments (b, k)."""
@@ -211,7 +242,10 @@ class IDEC(DEC[Q]):
 
 
 class DCECParams(ConvolutionalParams, IDECParams):
-    """Parameters of DCEC."""
+    """Parameters of DCEC, with the weights of the code of tkuco2024 [C9, I6]."""
+
+    clustering_weight: float = Field(1.0, ge=0)
+    reconstruction_weight: float = Field(10.0, ge=0)
 
 
 @register_method("dcec")
@@ -219,3 +253,7 @@ class DCEC(IDEC[DCECParams]):
     """DCEC as tkuco2024 has it: IDEC with the convolutional auto-encoder of DEC-Conv, not that of Guo et al. (2017)."""
 
     Params = DCECParams
+    default_protocol = Protocol(
+        phases={**END_TO_END, "cluster": REFINEMENT.model_copy(update={**CONFIGURED, "optimiser": Optimiser()})}
+    )
+    home = ("tkuco2024/table5", "mnist")

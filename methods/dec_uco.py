@@ -8,15 +8,21 @@ from pydantic import Field
 from torch import Tensor
 
 from benchmark.registry import register_method
+from benchmark.spec import Protocol
 from benchmark.training import Batch, RunContext, Terms
-from methods.dec import DEC, ConvolutionalParams, DECNetwork, DECParams
+from methods.dec import CONFIGURED, DEC, REFINEMENT, ConvolutionalParams, DECConv, DECNetwork, DECParams
+from methods.parts.autoencoder import PRETRAINING
 from methods.parts.companions import CompanionParams, NaiveCompanions, TensorCompanions, TensorParams
-from methods.parts.networks import check_taps, network_named
+from methods.parts.networks import check_taps
+from methods.parts.own_networks import chosen_network
 from methods.parts.refinement import clustering_divergence, student_t
 
 
 class CompanionsOfDEC(CompanionParams, DECParams):
-    """Parameters of DEC and of its companions, whatever its network is."""
+    """Parameters of DEC and of its companions, whatever its network is; never stopped, as in the code of tkuco2024."""
+
+    tolerance: float = Field(0.0, ge=0, lt=1)
+    update_interval: int = Field(140, ge=1)
 
 
 class DECUCOParams(CompanionsOfDEC):
@@ -39,10 +45,12 @@ class DECUCON(NaiveCompanions, DEC[P]):
     """DEC-UCO_N: DEC with companions by the naive kernel, on the outputs of hidden layers."""
 
     Params: ClassVar[type[CompanionsOfDEC]] = DECUCOParams
+    default_protocol = Protocol(phases={**PRETRAINING, "cluster": REFINEMENT.model_copy(update=CONFIGURED)})
+    home = ("tkuco2024/table5", "reuters")
 
     def build(self, params: P, shape: tuple[int, ...], context: RunContext) -> DECNetwork:
         """Return the initialised network."""
-        check_taps(params.network, network_named(params.network).tap_shapes(shape), params.taps)
+        check_taps(params.network, chosen_network(params.network).tap_shapes(shape), params.taps)
         return super().build(params, shape, context)
 
     def terms(self, model: DECNetwork, batch: Batch, params: P) -> tuple[Terms, Tensor]:
@@ -62,6 +70,7 @@ class DECUCOT(TensorCompanions, DECUCON[P]):
     """DEC-UCO_T: DEC with companions by the tensor kernel; on vectors that is a distance between lines (ledger K5)."""
 
     Params: ClassVar[type[CompanionsOfDEC]] = DECUCOTParams
+    home = ("tkuco2024/table5", "reuters")
 
 
 class DECConvUCOParams(ConvolutionalParams, CompanionsOfDEC):
@@ -77,6 +86,8 @@ class DECConvUCON(DECUCON[DECConvUCOParams]):
     """DEC-Conv-UCO_N: DEC with a convolutional auto-encoder and companions on the outputs of its blocks."""
 
     Params = DECConvUCOParams
+    default_protocol = DECConv.default_protocol
+    home = ("tkuco2024/table5", "mnist")
 
 
 @register_method("dec-conv-uco-t")
@@ -84,3 +95,5 @@ class DECConvUCOT(DECUCOT[DECConvUCOTParams]):
     """DEC-Conv-UCO_T: DEC-Conv with companions by the tensor kernel."""
 
     Params = DECConvUCOTParams
+    default_protocol = DECConv.default_protocol
+    home = ("tkuco2024/table5", "mnist")

@@ -38,8 +38,8 @@ def rows() -> list[Row]:
 def named(row: Row) -> str:
     """Return the setting of a row, with the entries that have to be put elsewhere today for the same run.
 
-    A row tells how it was labelled when it was made; since then a reading may have been corrected. The label stays where
-    no such entry is known.
+    A row tells how it was labelled when it was made; since then a reading may have been corrected. The label stays
+    where no such entry is known.
     """
     paper = load_paper(row["paper"])
     axes = {axis.name for table in paper.tables.values() for axis in table.grid}

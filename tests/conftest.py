@@ -19,7 +19,13 @@ pytest.register_assert_rewrite("tests.support")
 # Modules that tests and people run in processes of their own; collecting them for doctests would register their methods
 # and data sets for all other tests, or start what they do.
 collect_ignore = [
-    *("support/wavering.py", "support/killed_runs.py", "support/ray_cluster.py", "support/plants"),
+    *(
+        "support/wavering.py",
+        "support/killed_runs.py",
+        "support/ray_cluster.py",
+        "support/plants",
+        "support/hostile.py",
+    ),
     *("example_package", "bench/fuzz_atheris.py"),
 ]
 

@@ -116,7 +116,7 @@ def test_register_method_gives_a_class_back_with_its_name(monkeypatch):
 @pytest.mark.parametrize("group", ["reclust.methods", "reclust.datasets"])
 def test_entry_points_of_other_packages_are_loaded(monkeypatch, group):
     loaded = []
-    point = SimpleNamespace(load=lambda: loaded.append(group))
+    point = SimpleNamespace(name="plum", load=lambda: loaded.append(group))
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [point] if group == wanted else [])
     wanted = group
     load_plugins()

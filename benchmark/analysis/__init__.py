@@ -9,9 +9,18 @@ if TYPE_CHECKING:
     from benchmark.analysis.compare import compare_methods
     from benchmark.analysis.explain import explain_cell, find_cell
     from benchmark.analysis.figures import draw_figure, load_figures
+    from benchmark.analysis.results import load_results
     from benchmark.analysis.tables import stored_tables
 
-__all__ = ["compare_methods", "draw_figure", "explain_cell", "find_cell", "load_figures", "stored_tables"]
+__all__ = [
+    "compare_methods",
+    "draw_figure",
+    "explain_cell",
+    "find_cell",
+    "load_figures",
+    "load_results",
+    "stored_tables",
+]
 
 _HOMES = {
     "compare_methods": "benchmark.analysis.compare",
@@ -19,6 +28,7 @@ _HOMES = {
     "explain_cell": "benchmark.analysis.explain",
     "find_cell": "benchmark.analysis.explain",
     "load_figures": "benchmark.analysis.figures",
+    "load_results": "benchmark.analysis.results",
     "stored_tables": "benchmark.analysis.tables",
 }
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from benchmark.analysis.absent import INSTALL
+from benchmark.analysis.kinds import Find, cell_records, kinds_of
 from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured, question
 from benchmark.catalogue.datasets import dataset_facts
 from benchmark.catalogue.networks import layers
 from benchmark.measure.judgement import enough
-from benchmark.measure.verdict import INCOMPLETE, NOT_JUDGED, NOT_RUN
+from benchmark.measure.verdict import INCOMPLETE, NOT_JUDGED, NOT_RUN, OUT_OF_MEMORY
 from benchmark.papers.paper import Paper
 from benchmark.papers.protocol import ColumnRule, MetricRule, Reading
 from benchmark.papers.published import Published
 from benchmark.papers.tables import TableRule, statistic_of
 from benchmark.plan.cells import PlannedCell
+from benchmark.plan.guests import OWN_PROTOCOL
 from benchmark.record import RunRecord
-from benchmark.registry import DATASETS
-from benchmark.spec import RunSpec
-from benchmark.store.rows import device_of, device_order
+from benchmark.registry import DATASETS, METHODS
+from benchmark.store.rows import device_of
 from benchmark.tables.values import BLANK, Cell, CellResult, Column, DataTable, Row, TableResult
-
-Find = Callable[[RunSpec], Sequence[RunRecord]]
-"""Gives the stored records of a run: one for each kind of device that made it."""
 
 IsStale = Callable[[RunRecord], bool]
 """Says whether a record was made by other code than today's."""
@@ -55,8 +54,10 @@ def assemble(
         for column_id, metric_id in columns:
             planned = {r: found[key] for r in readings if (key := (row_id, setting, column_id, r)) in found}
             drawn.append(_cell(paper, table, planned, readings, row_id, column_id, setting, metric_id, find, stale))
-        rule = paper.method(row_id)
-        rows.append(Row(row_id, rule.label, setting, row_id not in table.rows, tuple(drawn)))
+        guest = next((cell for cell in mine if cell.row == row_id and cell.guest), None)
+        label = paper.method(row_id).label + (f" ({OWN_PROTOCOL})" if guest and guest.own_protocol else "")
+        reference = guest is None and row_id not in table.rows
+        rows.append(Row(row_id, label, setting, reference, tuple(drawn), guest is not None))
     return TableResult(
         paper=paper.id,
         table=name,
@@ -66,12 +67,27 @@ def assemble(
         columns=tuple(_column(paper, c, m, paper.protocol.metrics[m]) for c, m in columns),
         rows=tuple(sorted(rows, key=lambda row: row.reference)),
         facts=_facts(mine, find, renewed, readings),
-        footnotes=table.footnotes,
+        footnotes=(*table.footnotes, *_guest_notes(paper, mine)),
         higher_is_better=_directions(paper, table),
         published_apart=_published_apart(paper, table) if profile == "quick" else (),
         unit=table.unit,
         decimals=table.decimals,
     )
+
+
+def _guest_notes(paper: Paper, cells: Sequence[PlannedCell]) -> list[str]:
+    """Say of each guest whose protocol it follows, and which package is missing."""
+    guests = {cell.row: cell.own_protocol for cell in cells if cell.guest}
+    whose = {
+        False: "under the protocol of this table, where that concerns it",
+        True: "under its own protocol, not that of this table",
+    }
+    here = {row: paper.method(row).method in METHODS for row in guests}
+    return [
+        f"{paper.method(row).label}: a guest that the paper does not list here, {whose[own]}"
+        + ("." if here[row] else f"; {INSTALL}.")
+        for row, own in guests.items()
+    ]
 
 
 def data_table(paper: Paper, name: str) -> DataTable:
@@ -138,8 +154,11 @@ def cell_result(
         stale=sum(stale(record) for record in records.values()),
         run_ids=tuple(records),
         devices=tuple(sorted({device_of(r) for r in records.values()})),
+        machines=tuple(map(str, kinds_of(records.values()))),
         why=why,
     )
+    if records and all(record.error.startswith(OUT_OF_MEMORY) for record in records.values()):
+        return replace(result, verdict=OUT_OF_MEMORY)
     if not runs:
         return replace(result, verdict=NOT_RUN if missing == len(planned.specs) else INCOMPLETE)
     statistic = STATISTICS[statistic_of(table, metric)]
@@ -170,16 +189,6 @@ def _with_verdict(
         return replace(result, verdict=NOT_JUDGED)
     judgement = asked.answer()
     return replace(result, verdict=judgement.name, judgement=judgement)
-
-
-def cell_records(specs: Iterable[RunSpec], find: Find) -> dict[str, RunRecord]:
-    """Return the stored records of a cell by run id, all from the device with most of them (of two, the CPU)."""
-    found = {spec.run_id: {device_of(r): r for r in find(spec)} for spec in specs}
-    devices = Counter(device for records in found.values() for device in records)
-    if not devices:
-        return {}
-    device = min(devices, key=lambda name: (-devices[name], device_order(name)))
-    return {run_id: records[device] for run_id, records in found.items() if device in records}
 
 
 def _cell(
@@ -230,7 +239,16 @@ def _facts(cells: Sequence[PlannedCell], find: Find, renewed: IsStale, readings:
     shown = [spec for cell in cells if cell.reading in readings for spec in cell.specs]
     older = {r.run_id for spec in shown for r in find(spec) if renewed(r)}
     renewals = [f"{len(older)} runs made by earlier code and renewed (`results renew`)"] if older else []
-    return (*facts, *(f"changed by --set: {text}" for text in overrides), *renewals)
+    return (*facts, *(f"changed by --set: {text}" for text in overrides), *renewals, *_mixed(cells, find, readings))
+
+
+def _mixed(cells: Sequence[PlannedCell], find: Find, readings: Sequence[Reading]) -> Iterator[str]:
+    """Yield how many cells no single kind of machine has all runs of, so that they hold runs of several."""
+    shown = (cell for cell in cells if cell.reading in readings)
+    mixed = [kinds for cell in shown if len(kinds := kinds_of(cell_records(cell.specs, find).values())) > 1]
+    if mixed:
+        names = sorted({str(kind) for kinds in mixed for kind in kinds})
+        yield f"{len(mixed)} cells hold runs of several kinds of machines ({'; '.join(names)})"
 
 
 def _source_facts(name: str) -> tuple[str, str, str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from benchmark.analysis.assemble import cell_records
+from benchmark.analysis.kinds import cell_records, kinds_of, shared_kind
 from benchmark.analysis.statistics import measured
+from benchmark.analysis.winners import tally, winners
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.measure.comparison import (
     LEVEL,
@@ -30,19 +32,22 @@ from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.record import COUNTED, RunRecord
 from benchmark.session import Session
+from benchmark.store.rows import Kind
 
 MIN_DATASETS = 5
 """From so many data sets on, mean ranks and a critical difference are given."""
 
 _SHARED = ("init:", "batches:")
 
+_K = TypeVar("_K", bound=Hashable)
+
 
 def compare_methods(session: Session, request: Request, metric_id: str, profile: str | None) -> dict[str, Any]:
     """Return what stored runs say about every pair of methods of `request`, on every data set they have in common.
 
     `request` names a setting of the table where it has several. The answer is plain values: `table`, `setting`,
-    `profile`, `metric`, `pairs` (a line for each pair and data set), `ranks` (mean ranks with the critical difference,
-    from five data sets up) and `notes`.
+    `profile`, `metric`, `pairs` (a line for each pair and data set), `winners` (a line for each data set), `wins` (how
+    often each method is best), `ranks` (mean ranks with the critical difference, from five data sets up) and `notes`.
     """
     metric = _metric(request, metric_id)
     setting = setting_of(request.tables[0], next(iter(request.settings), None))
@@ -52,7 +57,7 @@ def compare_methods(session: Session, request: Request, metric_id: str, profile:
         held = {key: measured_runs(session, cell, metric, f"{key[0]} on {key[1]}") for key, cell in cells.items()}
         values = {key: runs for key, (runs, _) in held.items() if runs}
         without = [sentence for _, sentence in held.values() if sentence]
-        if pairs := _pairs(values, request.methods):
+        if pairs := _pairs(values, request.methods, partial(alike, session, cells, metric)):
             found[name] = _answer(request, name, setting, metric, values, pairs, without)
             if {method for method, _ in values} == set(request.methods):
                 return found[name]
@@ -76,16 +81,32 @@ def comparison_text(answer: dict[str, Any]) -> str:
     rows = [header, *(_line(pair) for pair in answer["pairs"])]
     widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
     lines += ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += ["", *_winner_lines(answer)]
     if answer["ranks"]:
         ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in answer["ranks"]["means"].items())
-        lines += ["", f"mean ranks: {ranks}; critical difference {answer['ranks']['critical difference']:.2f}"]
+        lines += ["", f"mean ranks: {ranks}; critical difference {answer['ranks']['critical_difference']:.2f}"]
     return "\n".join([*lines, "", *answer["notes"]])
+
+
+def _winner_lines(answer: dict[str, Any]) -> list[str]:
+    """Return who is best on each data set as lines of text."""
+    header = ("data set", "best", "mean", "next", "mean", "lead, 95 % interval", "clear")
+    rows = [header]
+    for line in answer["winners"]:
+        means = (f"{line['mean']:.2f}", f"{line['next_mean']:.2f}")
+        best = line["winner"] or "tie"
+        clear = "yes" if line["clear"] else "no"
+        rows.append((line["dataset"], best, means[0], line["next"], means[1], interval_text(line["interval"]), clear))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    won = ", ".join(f"{line['method']} {line['wins']} ({line['clear_wins']} clear)" for line in answer["wins"])
+    return [*lines, "", f"best on so many of {len(answer['winners'])} data sets: {won}"]
 
 
 def _line(pair: dict[str, Any]) -> tuple[str, ...]:
     runs = f"{pair['n_a']} pairs" if pair["paired"] else f"{pair['n_a']} and {pair['n_b']}"
-    p = f"not shown: {pair['smallest p']:.4g} at best" if pair["p"] is None else f"{pair['p']:.4f}"
-    adjusted = "-" if pair["p holm"] is None else f"{pair['p holm']:.4f}"
+    p = f"not shown: {pair['smallest_p']:.4g} at best" if pair["p"] is None else f"{pair['p']:.4f}"
+    adjusted = "-" if pair["p_holm"] is None else f"{pair['p_holm']:.4f}"
     numbers = (f"{pair['mean_a']:.2f}", f"{pair['mean_b']:.2f}", f"{pair['difference']:+.2f}")
     tail = (interval_text(pair["interval"]), f"{pair['improvement']:.2f}", p, adjusted)
     return (pair["a"], pair["b"], pair["dataset"], runs, *numbers, *tail)
@@ -182,12 +203,14 @@ RunsByReplicate = dict[int, tuple[float, RunRecord]]
 Values = dict[tuple[str, str], RunsByReplicate]
 
 
-def measured_runs(session: Session, cell: PlannedCell, metric: MetricRule, what: str) -> tuple[RunsByReplicate, str]:
+def measured_runs(
+    session: Session, cell: PlannedCell, metric: MetricRule, what: str, first: Kind | None = None
+) -> tuple[RunsByReplicate, str]:
     """Return the runs of a cell that count and have a finite value, and a sentence about those without one, or "".
 
-    `what` names the runs in that sentence.
+    `what` names the runs in that sentence. Those of the kind of machine `first` come before those the cell is made of.
     """
-    found = cell_records(cell.specs, session.find).values()
+    found = cell_records(cell.specs, session.find, first).values()
     counted = [record for record in found if record.status in COUNTED and record.loss is not None]
     used, why = measured(counted, metric)
     runs = {run.record.spec.replicate: (run.value, run.record) for run in used if math.isfinite(run.value)}
@@ -196,19 +219,42 @@ def measured_runs(session: Session, cell: PlannedCell, metric: MetricRule, what:
     return runs, f"{metric.label} of {left} of {len(counted)} runs of {what} is not measured: {why}." if left else ""
 
 
-def _pairs(values: Values, methods: Sequence[str]) -> list[dict[str, Any]]:
+def alike(
+    session: Session,
+    cells: Mapping[_K, PlannedCell],
+    metric: MetricRule,
+    values: Mapping[_K, RunsByReplicate],
+    a: _K,
+    b: _K,
+) -> tuple[RunsByReplicate, RunsByReplicate]:
+    """Return the runs of two cells as made by one kind of machine, where one made all that they have in common.
+
+    Runs of two kinds part by rounding, which is no difference of methods. Else they are those of `values`.
+    """
+    kind = shared_kind(cells[a].specs, cells[b].specs, session.find)
+    if kind is None:
+        return values[a], values[b]
+    left, right = (measured_runs(session, cells[key], metric, "", kind)[0] for key in (a, b))
+    return left, right
+
+
+def _pairs(
+    values: Values, methods: Sequence[str], as_pair: Callable[..., tuple[RunsByReplicate, RunsByReplicate]]
+) -> list[dict[str, Any]]:
     pairs: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(column for _, column in values):
         for a, b in combinations(methods, 2):
             if (a, dataset) in values and (b, dataset) in values:
-                found = compare_measured(values[a, dataset], values[b, dataset])
                 if _ids(values[a, dataset]) & _ids(values[b, dataset]):
                     raise UsageError(f"{a} and {b} are the same runs on {dataset}: there is nothing to compare.")
-                pairs.append({"a": a, "b": b, "dataset": dataset} | vars(found) | {"smallest p": found.smallest_p})
+                left, right = as_pair(values, (a, dataset), (b, dataset))
+                found, kinds = compare_measured(left, right), machines(left, right)
+                about = {"a": a, "b": b, "dataset": dataset, "machines": kinds}
+                pairs.append(about | vars(found) | {"smallest_p": found.smallest_p})
     shown = [pair for pair in pairs if pair["p"] is not None]
     for pair, adjusted in zip(shown, holm([pair["p"] for pair in shown]), strict=True):
-        pair["p holm"] = adjusted
-    return [{"p holm": None} | pair for pair in pairs]
+        pair["p_holm"] = adjusted
+    return [{"p_holm": None} | pair for pair in pairs]
 
 
 def _ids(runs: RunsByReplicate) -> set[str]:
@@ -221,6 +267,11 @@ def compare_measured(a: RunsByReplicate, b: RunsByReplicate) -> Comparison:
     if both and all(_share(a[r][1], b[r][1]) for r in both):
         return compare_paired([a[r][0] for r in both], [b[r][0] for r in both])
     return compare_unpaired([value for value, _ in a.values()], [value for value, _ in b.values()])
+
+
+def machines(*parts: RunsByReplicate) -> list[str]:
+    """Return the kinds of machines that made some runs."""
+    return list(map(str, kinds_of(record for runs in parts for _, record in runs.values())))
 
 
 def _share(a: RunRecord, b: RunRecord) -> bool:
@@ -238,11 +289,18 @@ def _answer(
     pairs: list[dict[str, Any]],
     without: Sequence[str],
 ) -> dict[str, Any]:
-    notes = [*without, "Intervals: Student's, of the mean difference over runs (Welch's where runs are not paired)."]
+    notes = [
+        *without,
+        "Clear: the 95 % interval of the difference to every other method excludes 0.",
+        "Intervals: Student's, of the mean difference over runs (Welch's where runs are not paired).",
+    ]
     if any(pair["paired"] for pair in pairs):
         notes.append("Paired by replicate: both methods start from the same weights or see the same batches.")
+    notes += [_mixed(pair) for pair in pairs if len(pair["machines"]) > 1]
     if any(pair["p"] is None for pair in pairs):
         notes.append(f"No test is shown where the number of runs lets no p be below {LEVEL}.")
+    means = {key: float(np.mean([value for value, _ in runs.values()])) for key, runs in values.items()}
+    best = winners(means, pairs, metric.higher_is_better)
     return {
         "table": request.tables[0],
         "setting": setting,
@@ -250,9 +308,18 @@ def _answer(
         "reading": ", ".join(dict.fromkeys(named.reading for named in _variants(request).values())),
         "metric": metric.label,
         "pairs": pairs,
+        "winners": best,
+        "wins": tally(best, request.methods),
         "ranks": _ranks(values, request.methods, metric),
         "notes": notes,
     }
+
+
+def _mixed(pair: dict[str, Any]) -> str:
+    kinds = "; ".join(pair["machines"])
+    return (
+        f"{pair['a']} and {pair['b']} on {pair['dataset']} are of several kinds of machines, which differ too: {kinds}."
+    )
 
 
 def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[str, Any]:
@@ -263,7 +330,7 @@ def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[s
     scores = [[sign * float(np.mean([v for v, _ in values[m, d].values()])) for m in methods] for d in datasets]
     means = dict(zip(methods, average_ranks(scores).tolist(), strict=True))
     gap = critical_difference(len(methods), len(datasets))
-    return {"means": means, "critical difference": gap, "data sets": datasets}
+    return {"means": means, "critical_difference": gap, "data_sets": datasets}
 
 
 def _missing(request: Request, profile: str, cells: dict[tuple[str, str], PlannedCell], values: Values) -> str:

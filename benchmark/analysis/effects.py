@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmark.analysis.compare import RunsByReplicate, compare_measured, measured_runs
+from benchmark.analysis.compare import RunsByReplicate, alike, compare_measured, machines, measured_runs
 from benchmark.errors import UsageError, UserError, did_you_mean
-from benchmark.figures.kit import COLOURS, canvas
+from benchmark.figures.kit import COLOURS, canvas, own_defaults
 from benchmark.measure.comparison import Comparison
 from benchmark.papers.ledger import LedgerEntry
 from benchmark.papers.paper import load_paper
@@ -33,7 +33,8 @@ class Effect:
     the field that can be set by hand where both readings have one value, if any. `scores` and `losses` compare the
     code's value minus the paper's, or the arm minus the reading; None where runs are `missing` or have no such metric.
     `same_loss` says that the flip leaves the loss function as it was, so that its values compare. `unmeasured` are
-    sentences about runs without the metric.
+    sentences about runs without the metric, `machines` the kinds that made the runs compared: one, where one made what
+    both cells have.
     """
 
     entry: LedgerEntry
@@ -47,6 +48,7 @@ class Effect:
     missing: bool = False
     unmeasured: tuple[str, ...] = ()
     put: str = "code"
+    machines: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -87,9 +89,11 @@ def measure_effects(session: Session, base: PlannedCell, effects: Sequence[Effec
     before, without = measured_runs(session, base, metric, f"{base.row} on {base.column}")
     if without and not before:
         raise UserError(without)
-    return [_measure(session, before, without, effect, metric) if effect.cell else effect for effect in effects]
+    ground = base, before, without
+    return [_measure(session, *ground, effect, metric) if effect.cell else effect for effect in effects]
 
 
+@own_defaults()
 def draw_effects(effects: Sequence[Effect], label: str) -> Figure:
     """Draw the effect of each entry on the metric and on the loss, with intervals; what is not run is left out.
 
@@ -154,18 +158,24 @@ def _keeps_loss(base: PlannedCell, flipped: PlannedCell) -> bool:
     )
 
 
-def _measure(session: Session, before: RunsByReplicate, without: str, effect: Effect, metric: MetricRule) -> Effect:
-    assert effect.cell is not None
-    what = f"{effect.cell.row} on {effect.cell.column} with {effect.entry.id}={effect.put}"
-    after, lacking = measured_runs(session, effect.cell, metric, what)
+def _measure(
+    session: Session, base: PlannedCell, before: RunsByReplicate, without: str, effect: Effect, metric: MetricRule
+) -> Effect:
+    flipped = effect.cell
+    assert flipped is not None
+    what = f"{flipped.row} on {flipped.column} with {effect.entry.id}={effect.put}"
+    after, lacking = measured_runs(session, flipped, metric, what)
     missing = not before or not (after or lacking)
     unmeasured = tuple(text for text in (without, lacking) if text)
     effect = replace(effect, stored=len(after), missing=missing, unmeasured=unmeasured)
     if not before or not after:
         return effect
+    cells = {"base": base, "flipped": flipped}
+    before, after = alike(session, cells, metric, {"base": before, "flipped": after}, "base", "flipped")
     pair = (before, after) if effect.put == READINGS[0] else (after, before)
     losses = [{r: (float(x.loss or 0.0), x) for r, (_, x) in part.items()} for part in pair]
-    return replace(effect, scores=compare_measured(*pair), losses=compare_measured(losses[0], losses[1]))
+    scores, loss = compare_measured(*pair), compare_measured(losses[0], losses[1])
+    return replace(effect, scores=scores, losses=loss, machines=tuple(machines(before, after)))
 
 
 def checked_severity(name: str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmark.analysis.assemble import cell_records, cell_result
+from benchmark.analysis.assemble import cell_result
+from benchmark.analysis.kinds import USED, cell_records, kinds_of, other_records
 from benchmark.analysis.statistics import STATISTICS, MeasuredRun, measured
 from benchmark.analysis.verdicts import unjudged, verdict_facts
 from benchmark.catalogue.datasets import dataset_facts
@@ -23,7 +24,7 @@ from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.record import RunRecord
 from benchmark.session import Session
-from benchmark.store.rows import device_of
+from benchmark.store.rows import kind_of
 from benchmark.streams import Streams
 from benchmark.tables.values import CellResult
 
@@ -82,6 +83,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
         "ours": _ours(result, runs, metric, unjudged(cell, published)),
         "verdict": verdict_facts(result, cell, published, runs, STATISTICS[statistic]),
         "runs": [_run(session, record, metric) for record in records.values()],
+        "machines": _machines(session, cell, records),
         "streams": _streams(records),
         "data": _data(cell),
         "protocol": _protocol(cell, paper),
@@ -91,13 +93,22 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
     }
 
 
+def shortened(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return of the facts of `explain_cell` what a cell is, both numbers, the verdict and the command."""
+    verdict = {
+        key: value for key, value in facts["verdict"].items() if key in ("verdict", "difference", "interval95", "why")
+    }
+    kept = {name: facts[name] for name in ("cell", "published", "ours", "command")}
+    return kept | ({"verdict": verdict} if verdict else {})
+
+
 def as_text(facts: dict[str, Any]) -> str:
     """Return the facts of `explain_cell` as text for a terminal."""
     lines: list[str] = []
     for name, part in facts.items():
         lines.append(name.upper())
         if isinstance(part, dict):
-            lines += [f"  {key}: {_short(value)}" for key, value in part.items()]
+            lines += [f"  {_said(key)}: {_short(value)}" for key, value in part.items()]
         elif isinstance(part, list) and part and isinstance(part[0], dict):
             lines += _grid(part)
         else:
@@ -110,22 +121,22 @@ def _published(published: Published | None, decimals: int) -> dict[str, Any]:
     if published is None:
         return {"value": "the paper gives none for this cell"}
     shown = published.text(decimals)
-    return {"value": published.value, "sd": published.sd, "shown as": shown, "note": published.note}
+    return {"value": published.value, "sd": published.sd, "shown_as": shown, "note": published.note}
 
 
 def _ours(result: CellResult, runs: list[MeasuredRun], metric: MetricRule, unjudged: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"value": result.value, "sd": result.sd, "runs": f"{result.n_ok}/{result.n}"}
     facts["counts"], facts["stale"] = result.counts, result.stale
     facts["verdict"] = result.verdict or unjudged
-    facts |= {"no value because": result.why} if result.why else {}
+    facts |= {"no_value_because": result.why} if result.why else {}
     if runs:
         losses, values = [run.loss for run in runs], [run.value for run in runs]
-        facts["selected run"] = min(runs, key=lambda run: (run.loss, run.record.spec.replicate)).record.run_id
+        facts["selected_run"] = min(runs, key=lambda run: (run.loss, run.record.spec.replicate)).record.run_id
         sign = 1 if metric.higher_is_better else -1
-        facts["selection regret"] = selection_regret(losses, [sign * value for value in values])
-        facts["mean over runs"] = sum(values) / len(values)
-        facts["highest over runs"] = max(values)
-        facts |= {} if metric.higher_is_better else {"lowest over runs": min(values)}
+        facts["selection_regret"] = selection_regret(losses, [sign * value for value in values])
+        facts["mean_over_runs"] = sum(values) / len(values)
+        facts["highest_over_runs"] = max(values)
+        facts |= {} if metric.higher_is_better else {"lowest_over_runs": min(values)}
     return facts
 
 
@@ -136,14 +147,23 @@ def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, A
         "replicate": record.spec.replicate,
         "status": record.status,
         "loss": record.loss,
-        metric.label: runs[0].value if runs else None,
+        "value": runs[0].value if runs else None,
         "seconds": round(record.seconds, 1),
         **_pretraining(session, record),
         "device": record.environment.get("device"),
         "code": record.code_digest + _age(session, record),
-        "stored in": str(session.store.origin(record.run_id, device_of(record))),
+        "stored_in": str(session.store.origin(record.run_id, kind_of(record))),
         "error": record.error,
     }
+
+
+def _machines(session: Session, cell: PlannedCell, records: dict[str, RunRecord]) -> dict[str, Any]:
+    """Return of which kinds of machines the cell is, by which rule, and what is stored of others and how it differs."""
+    used = kinds_of(records.values())
+    held = [record for spec in cell.specs for record in session.held(spec)]
+    facts: dict[str, Any] = {"used": "; ".join(map(str, used)), "rule": USED} if used else {}
+    facts |= {"mixed": "no kind of machine has all runs"} if len(used) > 1 else {}
+    return facts | {f"not used, {n}": line for n, line in enumerate(other_records(records, held), start=1)}
 
 
 def _pretraining(session: Session, record: RunRecord) -> dict[str, Any]:
@@ -151,10 +171,10 @@ def _pretraining(session: Session, record: RunRecord) -> dict[str, Any]:
     parent = parent_of(record.spec)
     if parent is None:
         return {}
-    held = session.store.get(parent.run_id, device_of(record))
+    held = session.store.get(parent.run_id, kind_of(record))
     return {
-        "with pre-training": round(record.seconds + held.seconds, 1) if held else None,
-        "starts from": parent.run_id,
+        "seconds_with_pretraining": round(record.seconds + held.seconds, 1) if held else None,
+        "starts_from": parent.run_id,
     }
 
 
@@ -190,7 +210,7 @@ def _data(cell: PlannedCell) -> dict[str, Any]:
         "shape": "x".join(map(str, source.shape)),
         "classes": source.n_clusters,
         "preprocessing": ", ".join(spec.preprocess) or "none",
-        "stand-in for": source.stand_in_for or "-",
+        "stand_in_for": source.stand_in_for or "-",
         "licence": source.licence,
     }
 
@@ -214,7 +234,7 @@ def _ledger(cell: PlannedCell, paper: Paper, metric: MetricRule) -> list[dict[st
         return []
     ids = dict.fromkeys(e for item in cell.resolved.fields for e in item.ledger)
     entries = [paper.ledger[e] for e in (*ids, *metric.ledger) if e in paper.ledger]
-    return [{"id": e.id, "severity": e.severity, "title": e.title, "our choice": e.choice} for e in entries]
+    return [{"id": e.id, "severity": e.severity, "title": e.title, "our_choice": e.choice} for e in entries]
 
 
 def _environments(records: dict[str, RunRecord]) -> list[dict[str, Any]]:
@@ -241,9 +261,13 @@ def _command(cell: PlannedCell, paper: Paper) -> str:
 
 def _grid(rows: Sequence[dict[str, Any]]) -> list[str]:
     header = list(rows[0])
-    table = [header, *([_short(row[key]) for key in header] for row in rows)]
+    table = [list(map(_said, header)), *([_short(row[key]) for key in header] for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(header))]
     return ["  " + "  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() for line in table]
+
+
+def _said(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _short(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from benchmark.analysis.kinds import cell_records
 from benchmark.errors import UserError
 from benchmark.plan.cells import PlannedCell
 from benchmark.record import RunRecord
@@ -14,9 +15,9 @@ from benchmark.store.store import Store
 
 def went_wrong(session: Session, cells: Sequence[PlannedCell]) -> list[RunRecord]:
     """Return the records of the runs of `cells` whose status is not ok, each once."""
-    specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
-    records = [record for spec in specs.values() for record in session.find(spec)[:1]]
-    return [record for record in records if record.status != "ok"]
+    used = [cell_records(cell.specs, session.find) for cell in cells]
+    records = {run_id: record for held in reversed(used) for run_id, record in held.items()}
+    return [record for record in records.values() if record.status != "ok"]
 
 
 def as_line(record: RunRecord) -> str:
@@ -33,7 +34,8 @@ def as_values(record: RunRecord) -> dict[str, Any]:
 
 def traceback_of(store: Store, run_id: str) -> str:
     """Return what a run raised, or in one sentence why there is nothing to show; UserError where it has no record."""
-    record = store.get(run_id)
+    held = [store.get(run_id, kind) for kind in store.kinds(run_id)]
+    record = next((record for record in held if record and record.traceback), next(iter(held), None))
     if record is None:
         raise UserError(f"there is no record of the run {run_id} in {store.results}: `status` lists those there are.")
     if record.traceback:

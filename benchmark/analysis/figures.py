@@ -15,10 +15,11 @@ from benchmark.analysis.stored_numbers import StoredNumbers
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.figures.declared import Drawing, Figure, NoNumbers
 from benchmark.figures.kinds import draw_declared
-from benchmark.figures.kit import empty_panel, png_bytes, svg_bytes
+from benchmark.figures.kit import empty_panel, own_defaults, png_bytes, svg_bytes
 from benchmark.figures.rules import figure_rule
 from benchmark.papers.families import read_toml
 from benchmark.papers.protocol import PROFILES, Reading
+from benchmark.registry import check_name
 from benchmark.session import Session
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def load_figures(folder: str) -> Mapping[str, Figure]:
     ids = [figure.id for figure in declared]
     if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise UsageError(f"{folder} declares two figures named {twice[0]!r}.")
+    for name in ids:
+        check_name(f"{folder} figure", name)
     return {figure.id: figure for figure in sorted(declared, key=_place_in_paper)}
 
 
@@ -124,7 +127,8 @@ def draw_figure(session: Session, folder: str, rule: Figure, profile: str | None
     reasons: list[NoNumbers] = []
     for name in (profile,) if profile else tuple(reversed(PROFILES)):
         try:
-            drawing = rule.draw(StoredNumbers(session, folder, name, reading))
+            with own_defaults():
+                drawing = rule.draw(StoredNumbers(session, folder, name, reading))
         except NoNumbers as error:
             reasons.append(error)
         else:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.analysis.artefacts import EMBEDDING, artefact_command, read_artefact
-from benchmark.analysis.assemble import cell_records
+from benchmark.analysis.kinds import cell_records
 from benchmark.catalogue.networks import layers
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.figures.declared import (

@@ -27,16 +27,16 @@ def verdict_facts(
     facts: dict[str, Any] = {
         "verdict": judgement.name,
         "difference": judgement.difference,
-        "difference is": _meaning(asked),
+        "difference_is": _meaning(asked),
         "interval90": judgement.interval90,
         "interval95": judgement.interval95,
         "margin": MARGIN,
         "published_runs": 1 if published.runs is None else published.runs,
-        "published_runs is": "one, as the paper is silent" if published.runs is None else "stated by the paper",
+        "published_runs_is": "one, as the paper is silent" if published.runs is None else "stated by the paper",
         "published_sd": judgement.published_sd,
-        "published_sd is": _spread(judgement, asked),
+        "published_sd_is": _spread(judgement, asked),
         "df": judgement.df,
-        "runs used": judgement.runs,
+        "runs_used": judgement.runs,
     }
     lists = {key: list(value) for key, value in facts.items() if isinstance(value, tuple)}
     return facts | lists | {"recompute": f"from benchmark.measure import judge_runs; print({asked.call()})"}

@@ -30,7 +30,8 @@ REFUSED = "refused"
 class Catalogue:
     """The plug-ins by kind and name with the modules that register them, and answers by question.
 
-    `elsewhere` are files that are not in the key, with their stamps.
+    `elsewhere` are files that are not in the key, with their stamps. `broken` are the plug-ins that could not be
+    imported, with the sentence that says why.
     """
 
     key: str
@@ -38,10 +39,12 @@ class Catalogue:
     elsewhere: Stamps = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
     changed: bool = False
+    broken: dict[str, str] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
         """Return what a file holds."""
-        return {"key": self.key, "modules": self.modules, "elsewhere": self.elsewhere, "answers": self.answers}
+        told = {"key": self.key, "modules": self.modules, "elsewhere": self.elsewhere, "broken": self.broken}
+        return {**told, "answers": self.answers}
 
 
 _in_use: list[Catalogue] = []
@@ -99,7 +102,7 @@ def keep() -> None:
 def _read(file: Path, key: str) -> Catalogue | None:
     try:
         held = json.loads(file.read_bytes())
-        found = Catalogue(held["key"], held["modules"], held["elsewhere"], held["answers"])
+        found = Catalogue(held["key"], held["modules"], held["elsewhere"], held["answers"], False, held["broken"])
         usable = found.key == key and {registry.kind for registry in REGISTRIES} <= set(found.modules)
         return found if usable and stamps(found.elsewhere) == found.elsewhere else None
     except (OSError, ValueError, KeyError, TypeError):

@@ -14,13 +14,17 @@ from benchmark.spec import validated
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """What a method declares: its class, one line about it, the fields of its parameters, and its default protocol."""
+    """What a method declares: its class, one line about it, the fields of its parameters, and its default protocol.
+
+    `requires` are packages that it imports when it is fitted, and that the suite does without.
+    """
 
     name: str
     cls: str
     about: str
     fields: tuple[str, ...]
     protocol: Mapping[str, Any]
+    requires: tuple[str, ...] = ()
 
     @property
     def phases(self) -> Mapping[str, Any]:
@@ -49,7 +53,9 @@ class Parent:
 def method_facts(name: str) -> MethodFacts:
     """Return what the method `name` declares; UsageError with the nearest names where there is none."""
     told = remembered(("method", name), lambda: _declared(METHODS[name]))
-    return MethodFacts(name, told["class"], told["about"], tuple(told["fields"]), told["protocol"])
+    return MethodFacts(
+        name, told["class"], told["about"], tuple(told["fields"]), told["protocol"], tuple(told["requires"])
+    )
 
 
 def completed(name: str, values: Mapping[str, Any]) -> Completed:
@@ -82,6 +88,7 @@ def _declared(method: Any) -> dict[str, Any]:
         "about": about[0] if about else "",
         "fields": list(method.Params.model_fields),
         "protocol": method.default_protocol.model_dump(mode="json"),
+        "requires": list(getattr(method, "requires", ())),
     }
 
 

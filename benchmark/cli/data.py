@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli.listing import print_list
+from benchmark.cli.manual import InOrder
 from benchmark.cli.options import DataDir, Json, Results
+from benchmark.cli.screen import say
 from benchmark.data.export import EXPORT_FORMATS
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.registry import DATASETS
 
-data_app = typer.Typer(no_args_is_help=True, help="Data sets: status, fetch, verify, show, export.")
+data_app = typer.Typer(cls=InOrder, no_args_is_help=True, help="Data sets: status, fetch, verify, show, export.")
 
 Names = Annotated[list[str] | None, typer.Argument(help="Data sets; all if none is named.")]
 Name = Annotated[str, typer.Argument(help="A data set.")]
@@ -35,7 +37,7 @@ def data_fetch(names: Annotated[list[str], typer.Argument()], data_dir: DataDir 
     """Download the official files of data sets; what broke off goes on where it stopped."""
     sources = [DATASETS[name] for name in names]
     for source in sources:
-        typer.echo(f"{source.name}: {source.fetch(data_dir)}")
+        say(f"{source.name}: {source.fetch(data_dir)}")
 
 
 @data_app.command("verify")
@@ -73,13 +75,13 @@ def data_show(
         shown |= statistics(data, source)
         shown["picture"] = str(draw_samples(data, source, picture or results / "data" / f"{name}.png"))
     if as_json:
-        typer.echo(json.dumps(shown, indent=2))
+        say(json.dumps(shown, indent=2))
         return
     width = max(map(len, shown))
-    for key, value in shown.items():
+    for key, value in ((key.replace("_", " "), value) for key, value in shown.items()):
         first, *rest = value if isinstance(value, list) and value else [value]
         for text in (key.ljust(width), first), *((" " * width, line) for line in rest):
-            typer.echo(f"{text[0]}  {text[1]}".rstrip())
+            say(f"{text[0]}  {text[1]}".rstrip())
 
 
 @data_app.command("export")
@@ -96,4 +98,4 @@ def data_export(
         raise UsageError(did_you_mean("export format", fmt, EXPORT_FORMATS))
     target = to or Path(f"{name}.{fmt}")
     export(DATASETS[name].load(data_dir), fmt, target)
-    typer.echo(f"{name}: {target}")
+    say(f"{name}: {target}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from benchmark.cli.listing import print_list
 from benchmark.cli.options import DataDir, Json, Papers, ReadingChoice, Results, SomeProfile, request
+from benchmark.cli.screen import say
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.plan.request import Request
 
@@ -42,7 +42,7 @@ def figures(
         load_figures(name)
     chosen = selected_figures(figure or (), paper or ())
     if listed:
-        lines = [{"name": f"{f}/{rule.id}", "published as": rule.published, "title": rule.title} for f, rule in chosen]
+        lines = [{"name": f"{f}/{rule.id}", "published_as": rule.published, "title": rule.title} for f, rule in chosen]
         print_list(lines, as_json)
         return
     session, out = Session(results), to or results / "figures"
@@ -56,7 +56,7 @@ def figures(
     print_list(lines, as_json)
     if not as_json:
         empty = f"; {len(missing)} without numbers say in their panel what they need" if missing else ""
-        typer.echo(f"{len(chosen) - len(missing)} of {len(chosen)} figures are in {out.resolve()}{empty}")
+        say(f"{len(chosen) - len(missing)} of {len(chosen)} figures are in {out.resolve()}{empty}")
     if missing and figure:
         raise UserError(f"{missing[0].name} cannot be drawn: {missing[0].missing}")
 
@@ -89,7 +89,7 @@ def embed(
     if not cell.specs:
         raise UserError(f"{cell.row} on {cell.column} has no runs: {cell.reason}.")
     for file in embed_best(session, cell, tap, projection, epoch or (), samples or SAMPLES):
-        typer.echo(f"written: {file}")
+        say(f"written: {file}")
 
 
 def report(
@@ -102,13 +102,14 @@ def report(
     from benchmark.session import Session
 
     built = build_report(Session(results, data_dir=data_dir), to or results / "report")
-    typer.echo(f"{built.pages} pages in {built.seconds:.1f} s: open {built.index.resolve()}")
+    say(f"{built.pages} pages in {built.seconds:.1f} s: open {built.index.resolve()}")
 
 
-def draw(session: Session, request: Request) -> None:
-    """Write the tables of a request in every format, print them, and say where they lie."""
+def draw(session: Session, request: Request, *, shown: bool = True) -> Path:
+    """Write the tables of a request in every format, print them unless they are not to be `shown`, and return where."""
     from benchmark.analysis.tables import stored_tables
-    from benchmark.cli.running import out
+    from benchmark.cli.console import out
+    from benchmark.tables.excerpt import readable
     from benchmark.tables.render import FORMATS, render_tables
 
     drawn = stored_tables(session, request, profile=request.profile)
@@ -118,5 +119,8 @@ def draw(session: Session, request: Request) -> None:
         place.mkdir(parents=True, exist_ok=True)
         for fmt in FORMATS:
             (place / f"{table.table}.{fmt}").write_text(render_tables([table], fmt), encoding="utf-8")  # type: ignore[arg-type]
-    sys.stdout.write("\n" + render_tables(drawn, "md"))
+    if not shown:
+        return folder
+    say("\n" + render_tables(list(map(readable, drawn)), "md"), nl=False)
     out.print(f"\nTables ({', '.join(FORMATS)}) are in {folder.resolve()}", markup=False)
+    return folder

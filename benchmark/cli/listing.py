@@ -6,25 +6,28 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from benchmark.cli.screen import say
 from benchmark.registry import ARTEFACTS, DATASETS, DERIVED, METHODS, NETWORKS, OBSERVERS
 
 if TYPE_CHECKING:
     from benchmark.plan.cells import PlannedCell
+    from benchmark.plan.runs import Plan
     from benchmark.session import Session
 
 
 def status_line(session: Session, profile: str, cells: list[PlannedCell]) -> dict[str, Any]:
     """Return how much of one table, profile and reading is stored, and what the rest would take."""
+    from benchmark.analysis.kinds import cell_records
     from benchmark.cli.progress import duration
 
     plan = session.plan(cells)
     specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
-    records = [record for spec in specs.values() for record in session.find(spec)[:1]]
+    used = [cell_records(cell.specs, session.find) for cell in cells]
+    records = list({run_id: record for held in reversed(used) for run_id, record in held.items()}.values())
     counts = {s: sum(r.status == s for r in records) for s in ("ok", "collapsed", "diverged", "failed")}
     seconds = [run.seconds for run in plan.runs]
     known = [s for s in seconds if s is not None]
+    unable = [run_id for run_id in plan.impossible if session.lacking(specs[run_id].method)]
     return {
         "profile": profile,
         "table": f"{cells[0].paper}/{cells[0].table}",
@@ -34,8 +37,9 @@ def status_line(session: Session, profile: str, cells: list[PlannedCell]) -> dic
         **counts,
         "stale": sum(session.stale(record) for record in records),
         "missing": sum(run.spec.run_id in specs for run in plan.runs),
-        "no data": len(plan.impossible),
-        "time left": duration(sum(known) / len(known) * len(seconds) if known else None) if plan.runs else "0 s",
+        "no_data": len(plan.impossible) - len(unable),
+        "no_package": len(unable),
+        "time_left": duration(sum(known) / len(known) * len(seconds) if known else None) if plan.runs else "0 s",
     }
 
 
@@ -54,7 +58,7 @@ def _list_datasets() -> list[dict[str, Any]]:
             "samples": source.n_samples,
             "shape": "x".join(map(str, source.shape)),
             "classes": source.n_clusters,
-            "stand-in for": source.stand_in_for or "",
+            "stand_in_for": source.stand_in_for or "",
             "licence": source.licence,
             "title": source.title,
         }
@@ -66,7 +70,13 @@ def _list_tables() -> list[dict[str, Any]]:
     from benchmark.papers.paper import load_paper, paper_ids
 
     return [
-        {"name": f"{paper}/{name}", "kind": rule.kind, "published as": rule.published, "title": rule.title}
+        {
+            "name": f"{paper}/{name}",
+            "paper": paper,
+            "kind": rule.kind,
+            "published_as": rule.published,
+            "title": rule.title,
+        }
         for paper in paper_ids()
         for name, rule in load_paper(paper).tables.items()
     ]
@@ -136,16 +146,28 @@ LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
 """What `ls` can list."""
 
 
+def print_json(value: Any) -> None:
+    """Print a value as JSON; tuples and paths become lists and texts."""
+    say(json.dumps(value, indent=2, default=str))
+
+
+def cannot_run(plan: Plan, reasons: dict[str, set[str]]) -> None:
+    """Add to `reasons` the ids of the runs of a plan that cannot be made here, by reason."""
+    for run_id, reason in plan.impossible.items():
+        reasons.setdefault(reason, set()).add(run_id)
+
+
 def print_list(lines: list[dict[str, Any]], as_json: bool) -> None:
-    """Print lines with the same keys as a table, or as JSON."""
+    """Print lines with the same keys as a table, or as JSON; keys are words joined by underscores."""
     if as_json:
-        typer.echo(json.dumps(lines, indent=2))
+        say(json.dumps(lines, indent=2))
         return
     if not lines:
-        typer.echo("nothing")
+        say("nothing")
         return
-    header = list(lines[0])
-    rows = [header, *([str(line[key]) for key in header] for line in lines)]
+    keys = list(lines[0])
+    header = [key.replace("_", " ") for key in keys]
+    rows = [header, *([str(line[key]) for key in keys] for line in lines)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     for row in rows:
-        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

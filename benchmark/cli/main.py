@@ -14,9 +14,12 @@ import typer
 from benchmark import __version__
 from benchmark.catalogue.answers import keep
 from benchmark.catalogue.filling import fill_registries
+from benchmark.cli.cite import cite
+from benchmark.cli.config import Config, PrintConfig, config_text
 from benchmark.cli.data import data_app
 from benchmark.cli.drawing import draw, embed, figures, report
-from benchmark.cli.listing import LISTS, print_list, status_line
+from benchmark.cli.listing import LISTS, cannot_run, print_json, print_list, status_line
+from benchmark.cli.manual import InOrder, give_examples
 from benchmark.cli.options import (
     Address,
     Checkpoint,
@@ -27,12 +30,15 @@ from benchmark.cli.options import (
     GpuShare,
     Json,
     Methods,
+    NewResults,
+    OwnProtocol,
     Papers,
     Profile,
     Readings,
     Record,
     Results,
     Runs,
+    RunTimeout,
     Sets,
     SomeProfile,
     Stale,
@@ -42,24 +48,34 @@ from benchmark.cli.options import (
     check_executor,
     cores,
     frequency,
+    gpus_for,
     request,
+    time_span,
     until,
 )
 from benchmark.cli.results import results_app
+from benchmark.cli.screen import say
 from benchmark.cli.study import compare, create, ledger
+from benchmark.cli.surroundings import completed_name, refuse_mixed_packages, shut_out
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.registry import check_siblings, fill_when_asked
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=InOrder,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, report, compare, ledger):
+for command in (figures, embed, report, compare, ledger, cite):
     app.command()(command)
 app.command("new-method")(create)
 
 
 @app.command()
 def run(
+    context: typer.Context,
     all_tables: Annotated[bool, typer.Option("--all", help="Everything of the profile.")] = False,
     paper: Papers = None,
     table: Tables = None,
@@ -81,13 +97,22 @@ def run(
     stale: Stale = "keep",
     record: Record = None,
     executor: Executor = "processes",
-    address: Address = "auto",
+    address: Address = "",
     gpus_per_run: GpuShare = 1.0,
     checkpoint: Checkpoint = "60s",
-    results: Results = Path("results"),
+    own_protocol: OwnProtocol = False,
+    run_timeout: RunTimeout = None,
+    results: NewResults = Path("results"),
     data_dir: DataDir = None,
+    config: Config = None,
+    print_config: PrintConfig = False,
+    as_json: Json = False,
 ) -> None:
-    """Make the runs that are missing, then draw the tables."""
+    """Make the runs that are missing, then draw the tables; exit 1 where some cannot be made."""
+    if print_config:
+        say(config_text(context))
+        return
+    from benchmark.cli import running
     from benchmark.cli.running import How, announce, carry_out, missing_readings, refuse_impossible, refuse_nothing
     from benchmark.execution.upkeep import refuse_unwritable, tidy
     from benchmark.plan.cells import plan_cells
@@ -99,25 +124,34 @@ def run(
         raise UsageError(did_you_mean("choice for --stale", stale, ("keep", "rerun")))
     check_executor(executor)
     end, every = until(budget), frequency(checkpoint)
-    asked = request(profile, paper, table, method, dataset, reading, sets, runs, record, setting)
+    limit = None if run_timeout is None else time_span("--run-timeout", run_timeout)
+    asked = request(profile, paper, table, method, dataset, reading, sets, runs, record, setting, own_protocol)
     check_device(device)
     session = Session(results, data_dir=data_dir, device=device, fresh=fresh, rerun_stale=stale == "rerun")
     cells = plan_cells(asked)
     refuse_nothing(cells, asked)
-    if lacking := missing_readings(cells, asked):
-        typer.echo(f"note: {lacking}", err=True)
+    lacking = [text for text in (missing_readings(cells, asked),) if text]
+    for text in (*lacking, *running.unused_datasets(cells, asked), *running.replaced_by_table(cells)):
+        say(f"note: {text}", err=True)
     for text in tidy(session.store):
-        typer.echo(f"warning: {text}", err=True)
+        say(f"warning: {text}", err=True)
     plan = session.plan(cells)
     refuse_impossible(plan, cells)
-    crew = 1 if executor == "serial" else workers or (1 if session.device != "cpu" else cores())
-    announce(plan, crew)
-    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run)
-    if plan.runs:
-        refuse_unwritable(results)
-    code = carry_out(plan, session, how) if plan.runs else 0
-    session.refresh()
-    draw(session, asked)
+    gpus = gpus_for(session.device)
+    crew = 1 if executor == "serial" else workers or len(gpus) or (1 if session.device != "cpu" else cores())
+    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run, gpus, limit)
+    with running.told_aside(as_json):
+        announce(plan, crew)
+        if plan.runs:
+            refuse_unwritable(results)
+        code = carry_out(plan, session, how) if plan.runs else 0
+        session.refresh()
+        drawn = draw(session, asked, shown=not as_json)
+    code = code or int(bool(plan.impossible))
+    if as_json:
+        print_json(running.outcome(plan, session, code) | {"tables": str(drawn)})
+    elif plan.impossible:
+        say(f"error: {len(plan.impossible)} runs were not made: {next(iter(plan.impossible.values()))}", err=True)
     raise typer.Exit(code)
 
 
@@ -131,11 +165,12 @@ def status(
     reading: Readings = None,
     sets: Sets = None,
     runs: Runs = None,
+    own_protocol: OwnProtocol = False,
     results: Results = Path("results"),
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Say how much of each table is stored, what is missing, and how long that would take."""
+    """Say how much of each table is stored, what is missing and how long that takes, and what cannot run here."""
     from benchmark.analysis.failures import as_line, as_values, went_wrong
     from benchmark.papers.protocol import PROFILES
     from benchmark.plan.cells import plan_cells
@@ -144,23 +179,27 @@ def status(
     session = Session(results, data_dir=data_dir)
     lines: list[dict[str, Any]] = []
     wrong: dict[str, str] = {}
+    reasons: dict[str, set[str]] = {}
     for name in (profile,) if profile else PROFILES:
-        cells = plan_cells(request(name, paper, table, method, dataset, reading, sets, runs))
+        cells = plan_cells(request(name, paper, table, method, dataset, reading, sets, runs, own_protocol=own_protocol))
+        cannot_run(session.plan(cells), reasons)
         for key in dict.fromkeys((c.paper, c.table, c.reading) for c in cells):
             chosen = [c for c in cells if (c.paper, c.table, c.reading) == key]
             bad = went_wrong(session, chosen)
             wrong |= {record.run_id: as_line(record) for record in bad}
             lines.append(
-                status_line(session, name, chosen) | ({"not ok": [as_values(r) for r in bad]} if as_json else {})
+                status_line(session, name, chosen) | ({"not_ok": [as_values(r) for r in bad]} if as_json else {})
             )
     print_list(lines, as_json)
+    if reasons and not as_json:
+        say("\nWhat cannot run here, and is not among the missing:")
+        for reason, ids in reasons.items():
+            say(f"{len(ids)} runs: {reason}")
     if wrong and not as_json:
-        typer.echo(
-            "\nRuns that went wrong; `python -m benchmark results traceback RUN` shows what a failed one raised:"
-        )
-        typer.echo("\n".join(wrong.values()))
+        say("\nRuns that went wrong; `python -m benchmark results traceback RUN` shows what a failed one raised:")
+        say("\n".join(wrong.values()))
     for problem in session.store.problems():
-        typer.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}", err=True)
 
 
 @app.command()
@@ -184,30 +223,43 @@ def tables(
     reading: Readings = None,
     sets: Sets = None,
     runs: Runs = None,
+    own_protocol: OwnProtocol = False,
     fmt: Annotated[str, typer.Option("--format", help="md, tex or csv")] = "md",
     style: Annotated[str, typer.Option(help="Of tex: full, or paper (values, caption, label, to be pasted).")] = "full",
     to: Annotated[Path | None, typer.Option("--out", help="Write to this file.")] = None,
+    some: Annotated[
+        bool | None,
+        typer.Option(
+            "--stored-only/--all-rows", help="Only rows and columns with stored runs; so where most cells have none."
+        ),
+    ] = None,
+    rows: Annotated[str, typer.Option("--rows", help="Lines of a row, for people.")] = "ours,published,verdict,runs",
     results: Results = Path("results"),
 ) -> None:
-    """Draw tables from stored results; nothing is trained."""
+    """Draw tables from stored results; nothing is trained. CSV has all rows and columns without --stored-only."""
     from benchmark.analysis.tables import stored_tables
+    from benchmark.cli.running import elsewhere
     from benchmark.session import Session
+    from benchmark.tables.excerpt import chosen_lines, excerpts, with_lines
     from benchmark.tables.render import FORMATS, render_tables
 
     if fmt not in FORMATS:
         raise UsageError(did_you_mean("table format", fmt, FORMATS))
     session = Session(results)
-    asked = request(profile or "quick", paper, table, method, dataset, reading, sets, runs)
+    lines = chosen_lines(rows)
+    asked = request(profile or "quick", paper, table, method, dataset, reading, sets, runs, own_protocol=own_protocol)
     drawn = stored_tables(session, asked, profile=profile)
     if not drawn:
-        raise UsageError("no table has cells for these options: see `python -m benchmark ls tables`.")
+        mend = elsewhere(asked) or "see `python -m benchmark ls tables`."
+        raise UsageError(f"no table has cells for these options: {mend}")
+    drawn = with_lines(excerpts(drawn, some if fmt != "csv" or some else False), lines)
     text = render_tables(drawn, fmt, style=style)  # type: ignore[arg-type]
     if to is None:
-        sys.stdout.write(text)
+        say(text, nl=False)
     else:
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(text, encoding="utf-8")
-        typer.echo(f"{len(drawn)} tables written to {to}")
+        say(f"{len(drawn)} tables written to {to}")
 
 
 @app.command()
@@ -221,19 +273,21 @@ def explain(
     reading: Readings = None,
     sets: Sets = None,
     runs: Runs = None,
+    own_protocol: OwnProtocol = False,
+    short: Annotated[bool, typer.Option("--short", help="Only value, verdict and command.")] = False,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Show where a cell comes from: runs, streams, protocol with ledger entries, data, environment."""
-    from benchmark.analysis.explain import as_text, explain_cell, find_cell
+    from benchmark.analysis.explain import as_text, explain_cell, find_cell, shortened
     from benchmark.session import Session
 
     session = Session(results)
     wanted = [setting] if setting is not None else None
-    asked = request("quick", None, [table], [method], [dataset], reading, sets, runs, setting=wanted)
-    cell = find_cell(session, asked, profile)
-    facts = explain_cell(session, cell, metric)
-    typer.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
+    asked = request("quick", None, [table], [method], [dataset], reading, sets, runs, None, wanted, own_protocol)
+    facts = explain_cell(session, find_cell(session, asked, profile), metric)
+    facts = shortened(facts) if short else facts
+    say(json.dumps(facts, indent=2) if as_json else as_text(facts))
 
 
 @app.command()
@@ -241,9 +295,11 @@ def check(
     paper: Papers = None,
     table: Tables = None,
     method: Methods = None,
+    dataset: Datasets = None,
     runs: Runs = None,
     workers: Workers = None,
     results: Results = Path("results"),
+    as_json: Json = False,
 ) -> None:
     """Fail (exit 1) when today's code no longer gives the stored numbers of the quick profile."""
     from benchmark.cli.progress import duration
@@ -253,35 +309,40 @@ def check(
     from benchmark.session import Session
 
     session = Session(results)
-    asked = request("quick", paper, table, method, None, None, None, runs)
+    asked = request("quick", paper, table, method, dataset, None, None, runs)
     cells = [cell for cell in plan_cells(asked) if cell.specs]
     refuse_nothing(cells, asked)
     started = time.monotonic()
     found = check_cells(session, cells, workers or cores())
+    if as_json:
+        print_json(vars(found) | {"agree": not found.disagreements, "seconds": time.monotonic() - started})
+        raise typer.Exit(1 if found.disagreements else 0)
     for text in found.disagreements:
-        typer.echo(text, err=True)
+        say(text, err=True)
     verdict = "agree" if not found.disagreements else f"{len(found.disagreements)} disagreements"
-    typer.echo(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
+    say(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
     raise typer.Exit(1 if found.disagreements else 0)
 
 
 def main() -> None:
     """Run the command line: exit 2 for wrong usage, 1 for what the user can mend, with one sentence on stderr."""
+    shut_out()
     try:
+        refuse_mixed_packages()
         check_siblings()
         fill_when_asked(fill_registries)
-        app(standalone_mode=True)
+        app(standalone_mode=True, prog_name=completed_name())
     except UsageError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(2)
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        typer.echo(f"error: {error.filename}: {error.strerror}." if error.filename else f"error: {error}", err=True)
+        say(f"error: {error.filename}: {error.strerror}." if error.filename else f"error: {error}", err=True)
         sys.exit(1)
     finally:
         keep()
@@ -291,5 +352,8 @@ def main() -> None:
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Reproduce the tables of deep-clustering papers under enforced protocols."""
     if version:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
+
+
+give_examples(app)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.screen import say
 from benchmark.errors import UsageError, UserError, did_you_mean
 from benchmark.plan.request import Request
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 EXECUTORS = ("serial", "processes", "ray")
 
-_TIME = r"(\d+(?:\.\d+)?)([smhd])"
+_TIME = r"(?:\d+(?:\.\d+)?[smhd])+"
 
 
 class ReadingChoice(StrEnum):
@@ -30,6 +31,28 @@ class ReadingChoice(StrEnum):
     paper = "paper"
     code = "code"
     both = "both"
+
+
+def results_there(context: typer.Context, folder: Path) -> Path:
+    """Return the results folder that a command reads; UserError for a named one that is none."""
+    source = context.get_parameter_source("results")
+    if context.resilient_parsing or source is None or source.name == "DEFAULT":
+        return folder
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}: name a results folder with --results.")
+    names = {path.name for path in folder.iterdir()}
+    if folder.name in ("runs", "stored") and not names & {"runs", "stored"}:
+        raise UserError(f"{folder} is part of a results folder: name the folder above it with --results.")
+    if names and not names & {"runs", "stored", "quarantine"}:
+        say(f"note: {folder} holds no results yet: it has neither runs nor stored.", err=True)
+    return folder
+
+
+def data_there(context: typer.Context, folder: Path | None) -> Path | None:
+    """Return the folder of data sets; UserError for one that is not there."""
+    if folder is not None and not context.resilient_parsing and not folder.is_dir():
+        raise UserError(f"there is no folder {folder}: name the folder of the data sets with --data-dir.")
+    return folder
 
 
 Papers = Annotated[list[str] | None, typer.Option("--paper", help="Only this paper; repeatable.")]
@@ -46,17 +69,35 @@ Profile = Annotated[str, typer.Option("--profile", help="How much is spent: quic
 SomeProfile = Annotated[
     str | None, typer.Option("--profile", help="quick, cpu or paper; all with stored rows if not given.")
 ]
-Results = Annotated[Path, typer.Option("--results", help="The folder to which results are written.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of data sets; or set RECLUST_DATA.")]
+OwnProtocol = Annotated[
+    bool, typer.Option("--own-protocol", help="Methods that a table does not list keep their own protocol in it.")
+]
+NewResults = Annotated[Path, typer.Option("--results", help="The folder to which results are written.")]
+Results = Annotated[
+    Path, typer.Option("--results", callback=results_there, help="The folder with results; ./results if not given.")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", callback=data_there, help="Folder of data sets; or set RECLUST_DATA."),
+]
+NewDataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of data sets; or set RECLUST_DATA.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core, on CUDA per GPU.")
+]
 Executor = Annotated[str, typer.Option("--executor", help="Who makes the runs: serial, processes or ray.")]
-Address = Annotated[str, typer.Option("--address", help="The Ray cluster, for --executor ray: auto or HOST:PORT.")]
+Address = Annotated[
+    str, typer.Option("--address", help="The cluster for --executor ray: auto or HOST:PORT; by default one of its own.")
+]
 GpuShare = Annotated[
     float, typer.Option("--gpus-per-run", min=0.01, max=1, help="With --executor ray --device cuda: share of a GPU.")
 ]
 Checkpoint = Annotated[
     str, typer.Option("--checkpoint", help="How often a run saves where it is: 90s, 5m, 10e (epochs), or never.")
+]
+RunTimeout = Annotated[
+    str | None,
+    typer.Option("--run-timeout", help="A run that takes longer is ended and recorded as failed: 20m, 2h."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Stale = Annotated[str, typer.Option("--stale", help="Runs made by other code: keep or rerun.")]
@@ -73,6 +114,7 @@ def request(
     runs: int | None,
     record: list[str] | None = None,
     setting: list[str] | None = None,
+    own_protocol: bool = False,
 ) -> Request:
     """Return the request that the filters of a command stand for."""
     both = ("paper", "code") if reading is ReadingChoice.both else (reading.value,) if reading else ()
@@ -81,7 +123,7 @@ def request(
     if record:
         _check_observers(record)
     asked = Request(profile, papers, named, methods, datasets, both, tuple(sets or ()), runs)  # type: ignore[arg-type]
-    return replace(asked, record=tuple(record or ()), settings=tuple(setting or ()))
+    return replace(asked, record=tuple(record or ()), settings=tuple(setting or ()), own_protocol=own_protocol)
 
 
 def _check_observers(names: Sequence[str]) -> None:
@@ -106,12 +148,13 @@ def time_span(option: str, text: str) -> float:
     """Return the seconds of a text such as 20m; UsageError, which names the option, for what is no time."""
     match = re.fullmatch(_TIME, text)
     if match is None:
-        raise UsageError(f"{option} {text!r} is no time: write 90s, 20m, 2h or 7d.")
+        raise UsageError(f"{option} {text!r} is no time: write 90s, 20m, 5h30m or 7d.")
     return _seconds(match)
 
 
 def _seconds(match: re.Match[str]) -> float:
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", match[0]))
 
 
 def frequency(text: str) -> Frequency | None:
@@ -131,6 +174,17 @@ def check_executor(name: str) -> None:
     """Raise UsageError for an executor that there is not."""
     if name not in EXECUTORS:
         raise UsageError(did_you_mean("executor", name, EXECUTORS))
+
+
+def gpus_for(device: str) -> tuple[str, ...]:
+    """Return the value of CUDA_VISIBLE_DEVICES for each GPU that `device` means: for cuda all visible ones."""
+    if device != "cuda":
+        return ()
+    import torch
+
+    from benchmark.execution.gpus import visible_gpus
+
+    return visible_gpus([torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())], os.environ)
 
 
 def check_device(name: str | None) -> None:

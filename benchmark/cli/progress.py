@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
+from benchmark.printable import printable
+
 if TYPE_CHECKING:
     from benchmark.execution.events import Event, Finished
     from benchmark.plan.runs import Plan, PlannedRun
@@ -140,13 +142,13 @@ class _Live(_Lines):
     def __init__(self, plan: Plan, workers: int, console: Console) -> None:
         super().__init__(plan, workers, console)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         self.bars = Bars(*columns, console=console)
-        self.names = {run.spec.run_id: run_name(run) for run in plan.runs}
+        self.names = {run.spec.run_id: printable(run_name(run)) for run in plan.runs}
         self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> None:
@@ -165,7 +167,7 @@ class _Live(_Lines):
         if isinstance(event, Progress):
             if event.run_id not in self.tasks:
                 self.tasks[event.run_id] = self.bars.add_task(
-                    self.names[event.run_id], total=event.total, note=event.phase
+                    self.names[event.run_id], total=event.total, note=printable(event.phase)
                 )
             self.bars.update(self.tasks[event.run_id], completed=event.step, total=event.total)
         elif isinstance(event, Finished) and event.job.spec.run_id in self.tasks:

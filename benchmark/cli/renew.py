@@ -30,6 +30,7 @@ from benchmark.cli.options import (
     cores,
     request,
 )
+from benchmark.cli.screen import say
 from benchmark.plan.request import Request
 from benchmark.registry import METHODS
 
@@ -81,11 +82,11 @@ def results_renew(
     started = time.monotonic()
     found = _renewed(here, session, across, workers or cores())
     for text in found.left:
-        typer.echo(text, err=True)
+        say(text, err=True)
     if found.entries:
-        typer.echo(f"written: {keep(found.entries, results / 'stored')}")
+        say(f"written: {keep(found.entries, results / 'stored')}")
     elsewhere = f", {len(stale) - len(here)} from other devices left alone" if len(stale) > len(here) else ""
-    typer.echo(
+    say(
         f"{len(stale)} stale runs{elsewhere}: {len(found.entries)} cells renewed, {len(found.left)} stay stale, "
         f"in {duration(time.monotonic() - started)}."
     )
@@ -102,7 +103,7 @@ def _renewed(stale: Sequence[RunRecord], session: Session, across: str | None, w
         return renew(stale, Place(session.results, session.data_dir, session.device), workers)
     with checked_out(across) as revision:
         asker = Asker(session.device, session.data_dir, workers)
-        return renew_across(stale, revision, session.renewals, asker, lambda text: typer.echo(text, err=True))
+        return renew_across(stale, revision, session.renewals, asker, lambda text: say(text, err=True))
 
 
 def _specs(requests: Sequence[Request]) -> list[RunSpec]:

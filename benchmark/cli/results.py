@@ -2,49 +2,108 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Results, time_span
+from benchmark.cli.listing import print_json
+from benchmark.cli.manual import InOrder
+from benchmark.cli.options import Json, NewResults, Results, time_span
 from benchmark.cli.renew import results_renew
-from benchmark.errors import UserError
+from benchmark.cli.screen import say
+from benchmark.cli.sharing import results_export, results_pack
+from benchmark.errors import UsageError, UserError
 
-results_app = typer.Typer(no_args_is_help=True, help="Work on stored results: merge, renew, verify, prune, traceback.")
+results_app = typer.Typer(
+    cls=InOrder,
+    no_args_is_help=True,
+    help="Work on stored results: verify, merge, pack, export, renew, prune, traceback.",
+)
 results_app.command("renew")(results_renew)
+results_app.command("export")(results_export)
+results_app.command("pack")(results_pack)
+
+
+class Side(StrEnum):
+    """Whose record stays where two contradict each other."""
+
+    ours = "ours"
+    theirs = "theirs"
 
 
 @results_app.command("merge")
 def results_merge(
-    sources: Annotated[list[Path] | None, typer.Argument(help="Results folders; by default that of --results.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Let newer code replace rows of older code.")] = False,
-    results: Results = Path("results"),
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="Results folders, and packs (zip); by default --results.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Of records that contradict, what is stored stays.")] = False,
+    skip: Annotated[list[str] | None, typer.Option(metavar="RUN", help="Leave a run of the sources out.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Of records that contradict, one goes: --prefer.")] = False,
+    prefer: Annotated[
+        Side | None, typer.Option(help="With --replace: ours is what is stored, theirs what the sources hold.")
+    ] = None,
+    results: NewResults = Path("results"),
+    as_json: Json = False,
 ) -> None:
-    """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers."""
-    from benchmark.store.merge import merge as merge_folders
+    """Bring runs into the tracked form, results/stored; refuse equal runs with different numbers.
 
-    report = merge_folders(sources or [results], results, replace=replace)
-    typer.echo(str(report))
+    Records of one run that two kinds of machines made, which part by rounding, are stored both.
+    """
+    from benchmark.store.merge import merge as merge_folders
+    from benchmark.store.packs import digest_of, unpacked
+
+    if keep and replace:
+        raise UsageError("--keep and --replace exclude each other.")
+    if prefer and not replace:
+        raise UsageError("--prefer says what --replace leaves: give both.")
+    with ExitStack() as stack:
+        packs = [source for source in sources or () if source.is_file()]
+        for file in () if as_json else packs:
+            say(f"{file}: SHA-256 {digest_of(file)}")
+        folders = [stack.enter_context(unpacked(source)) for source in sources or [results]]
+        report = merge_folders(folders, results, keep=keep, prefer=prefer.value if prefer else None, skip=skip or ())
+    if as_json:
+        print_json(report.values())
+    else:
+        say(str(report))
 
 
 @results_app.command("verify")
-def results_verify(results: Results = Path("results")) -> None:
-    """Read every stored record and say what is damaged; exit 1 if anything is."""
+def results_verify(
+    accept: Annotated[
+        bool, typer.Option("--accept", help="First take the tracked files as they are: write their digests.")
+    ] = False,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Read every stored record and say what is damaged or was changed by no command; exit 1 if anything is."""
     from benchmark.execution.upkeep import damage
     from benchmark.files.quarantine import QUARANTINE, quarantined
     from benchmark.session import Session
+    from benchmark.store.sums import SUMS
+    from benchmark.store.sums import accept as accepted
 
+    if accept:
+        _refuse_nowhere(results)
+        changed = accepted(results / "stored")
+        say(f"{results / 'stored' / SUMS} {'is written' if changed else 'is as it was'}.")
     session = Session(results)
     records = sum(len(by_device) for by_device in session.records.values())
     if not records:
         _refuse_nowhere(results)
     problems = damage(session.store)
+    aside = quarantined(results)
+    if as_json:
+        print_json({"records": records, "problems": problems, "quarantined": aside})
+        raise typer.Exit(1 if problems else 0)
     for problem in problems:
-        typer.echo(problem, err=True)
-    if aside := quarantined(results):
-        typer.echo(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
-    typer.echo(f"{records} records read, {len(problems)} problems.")
+        say(problem, err=True)
+    if aside:
+        say(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
+    say(f"{records} records read, {len(problems)} problems.")
     raise typer.Exit(1 if problems else 0)
 
 
@@ -56,6 +115,7 @@ def results_prune(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     results: Results = Path("results"),
+    as_json: Json = False,
 ) -> None:
     """Remove what nothing needs: checkpoints of runs that were broken off, what is in quarantine, merged runs.
 
@@ -67,11 +127,16 @@ def results_prune(
     seconds = time_span("--older-than", older_than)
     _refuse_nowhere(results)
     found = leftovers(Store(results), seconds, merged=merged)
-    freed, kept = 0, 0
+    freed, kept, lines = 0, 0, []
     for left, why in ((left, "") for left in found) if dry_run else remove(results, found):
-        typer.echo(f"{left.path} ({left.what}): {f'stays, {why}' if why else f'{left.size / 2**20:.1f} MiB'}")
+        lines.append({"path": left.path, "what": left.what, "bytes": left.size, "stays_because": why})
+        if not as_json:
+            say(f"{left.path} ({left.what}): {f'stays, {why}' if why else f'{left.size / 2**20:.1f} MiB'}")
         freed, kept = freed + (0 if why else left.size), kept + bool(why)
-    typer.echo(f"{len(found) - kept} {'would go' if dry_run else 'removed'}, {freed / 2**20:.1f} MiB.")
+    if as_json:
+        print_json({"dry_run": dry_run, "removed": len(found) - kept, "freed_bytes": freed, "folders": lines})
+        raise typer.Exit(1 if kept else 0)
+    say(f"{len(found) - kept} {'would go' if dry_run else 'removed'}, {freed / 2**20:.1f} MiB.")
     raise typer.Exit(1 if kept else 0)
 
 
@@ -84,7 +149,7 @@ def results_traceback(
     from benchmark.analysis.failures import traceback_of
     from benchmark.store.store import Store
 
-    typer.echo(traceback_of(Store(results), run_id))
+    say(traceback_of(Store(results), run_id))
 
 
 def _refuse_nowhere(results: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
+from benchmark.cli.console import out
 from benchmark.errors import UsageError, UserError
 from benchmark.plan.request import Request
 
@@ -18,15 +19,79 @@ if TYPE_CHECKING:
     from benchmark.plan.runs import Plan
     from benchmark.session import Session
 
-out = Console(highlight=False, soft_wrap=True)
+
+@contextmanager
+def told_aside(aside: bool) -> Iterator[None]:
+    """Tell the course of things on stderr, where stdout is kept for JSON."""
+    before, out.stderr = out.stderr, aside or out.stderr
+    try:
+        yield
+    finally:
+        out.stderr = before
 
 
 def refuse_nothing(cells: list[PlannedCell], request: Request) -> None:
-    """Raise UsageError where a request covers no cell."""
+    """Raise UsageError where a request covers no cell, with the profiles in which it covers some."""
     if not cells:
-        raise UsageError(
-            f"no cell of the {request.profile} profile fits these options: see `python -m benchmark ls tables`."
-        )
+        mend = elsewhere(request) or "see `python -m benchmark ls tables`."
+        raise UsageError(f"no cell of the {request.profile} profile fits these options: {mend}")
+
+
+def elsewhere(request: Request) -> str:
+    """Return in which other profiles a request covers cells, and the option that says so; "" where in none."""
+    from benchmark.papers.protocol import PROFILES
+    from benchmark.plan.cells import plan_cells
+
+    found = []
+    for profile in PROFILES:
+        with suppress(UsageError):
+            found += [profile] if profile != request.profile and plan_cells(replace(request, profile=profile)) else []
+    if not found:
+        return ""
+    what, verb = (", ".join(request.datasets), "is" if len(request.datasets) == 1 else "are")
+    what, verb = (what, verb) if what else ("such cells", "are")
+    return f"{what} {verb} in the {' and '.join(found)} profile{'s' * (len(found) > 1)}: add --profile {found[0]}."
+
+
+def unused_datasets(cells: Sequence[PlannedCell], request: Request) -> Iterator[str]:
+    """Yield a sentence for each data set that was asked for and has no cell, while others have some."""
+    covered = {name for cell in cells for name in (cell.column, cell.resolved.spec.data.name if cell.resolved else "")}
+    for name in request.datasets:
+        if cells and name not in covered and (where := elsewhere(replace(request, datasets=(name,)))):
+            yield f"no cell of the {request.profile} profile has {name}: {where}"
+
+
+def replaced_by_table(cells: Sequence[PlannedCell]) -> Iterator[str]:
+    """Yield a sentence for each guest and table whose protocol replaces fields of the guest's own."""
+    from benchmark.plan.replaced import replaced_fields
+
+    told: dict[tuple[str, str], dict[str, str]] = {}
+    for cell in cells:
+        for item in replaced_fields(cell):
+            said = told.setdefault((cell.row, f"{cell.paper}/{cell.table}"), {})
+            said[item.path] = f"{item.path} = {item.value} (its own: {item.own})"
+    for (row, table), fields in told.items():
+        keep = "" if any(cell.own_protocol for cell in cells) else "; --own-protocol keeps what is no budget"
+        yield f"{row} is a guest in {table}, whose protocol replaces {', '.join(fields.values())}{keep}."
+
+
+def outcome(plan: Plan, session: Session, code: int) -> dict[str, Any]:
+    """Return for programs what became of a plan: runs by status, those left, and those that cannot be made."""
+    records = [record for run in plan.runs for record in session.find(run.spec)[:1]]
+    return {
+        "exit_code": code,
+        "stored_before": plan.stored,
+        "planned": len(plan.runs),
+        "made": dict(Counter(record.status for record in records)),
+        "left": len(plan.runs) - len(records),
+        "run_ids": [run.spec.run_id for run in plan.runs],
+        "not_ok": [
+            {"run_id": record.run_id, "status": record.status, "error": record.error}
+            for record in records
+            if record.status != "ok"
+        ],
+        "cannot": [{"reason": reason, "runs": runs} for reason, runs in Counter(plan.impossible.values()).items()],
+    }
 
 
 def missing_readings(cells: Sequence[PlannedCell], request: Request) -> str:
@@ -70,7 +135,9 @@ def announce(plan: Plan, workers: int) -> None:
 class How:
     """How runs are made: by which executor, with how many workers, until when, and how often checkpoints are saved.
 
-    `address` and `gpus` are for a Ray cluster: where it is, and the share of a GPU that a run takes.
+    `address` and `gpus` are for a Ray cluster: where it is (without it, one of this machine is made for the command),
+    and the share of a GPU that a run takes. `visible` has the value of CUDA_VISIBLE_DEVICES for each GPU over which
+    worker processes are spread. `seconds` is how long a run may take.
     """
 
     executor: str = "processes"
@@ -78,8 +145,10 @@ class How:
     until: float | None = None
     checkpoints: Frequency | None = None
     replace: bool = False
-    address: str = "auto"
+    address: str = ""
     gpus: float = 1.0
+    visible: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 def carry_out(plan: Plan, session: Session, how: How) -> int:
@@ -92,10 +161,10 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
     # A run that is made again for an observer takes the place of the one without.
     jobs = [Job(r.spec, r.context, r.record, r.parents, r.replace or bool(r.record)) for r in plan.runs]
     how = replace(how, workers=min(how.workers, len(jobs)))
-    place = Place(session.results, session.data_dir, session.device, how.replace, checkpoints=how.checkpoints)
+    place = Place(session.results, session.data_dir, session.device, how.replace, None, how.checkpoints, how.seconds)
     with Stopping() as stopping:
         try:
-            tally = follow(_events(jobs, place, how, stopping), plan, how.workers, out)
+            tally = follow(_events(jobs, place, how, stopping, session), plan, how.workers, out)
         except KeyboardInterrupt:
             out.print("Stopped: finished runs are stored; the same command goes on from the checkpoints.", markup=False)
             return stopping.exit_code if stopping.asked() else 130
@@ -110,7 +179,7 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
     return 1 if tally.errors or fruitless else 0
 
 
-def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iterator[Event]:
+def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping, session: Session) -> Iterator[Event]:
     from benchmark.execution.executors import processes, serial
 
     if how.executor == "serial":
@@ -118,5 +187,6 @@ def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping) -> Iter
     if how.executor == "ray":
         from benchmark.execution.ray_executor import on_ray
 
-        return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked)
-    return processes(jobs, place, how.workers, how.until, stopping.asked)
+        more: Any = {"workers": how.workers, "peak_mib": session.times.peak_mib}
+        return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked, **more)
+    return processes(jobs, place, how.workers, how.until, stopping.asked, how.visible)

@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     DataDir,
     Datasets,
     Json,
+    OwnProtocol,
     ReadingChoice,
     Results,
     Runs,
@@ -23,6 +24,7 @@ from benchmark.cli.options import (
     cores,
     request,
 )
+from benchmark.cli.screen import say
 from benchmark.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -50,13 +52,17 @@ def compare(
     reading: Annotated[ReadingChoice, typer.Option("--reading", help="paper or code.")] = ReadingChoice.paper,
     sets: Sets = None,
     runs: Runs = None,
-    to: Annotated[Path | None, typer.Option("--out", help="Draw mean ranks (five data sets or more) here.")] = None,
+    own_protocol: OwnProtocol = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", help="Draw differences, winners and mean ranks into this folder: SVG, PNG, TeX."),
+    ] = None,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Compare methods on stored runs: difference with interval, probability of improvement, test."""
     from benchmark.analysis.compare import MIN_DATASETS, compare_methods, comparison_text, variant
-    from benchmark.figures.kit import rank_diagram, svg_bytes
+    from benchmark.analysis.winners import write_comparison
     from benchmark.papers.protocol import PROFILES
     from benchmark.session import Session
 
@@ -65,15 +71,18 @@ def compare(
     if profile is not None and profile not in PROFILES:
         raise UsageError(did_you_mean("profile", profile, PROFILES))
     place = table or _home([variant(text).method for text in methods], metric)
-    asked = request(profile or "quick", None, [place], methods, dataset, reading, sets, runs, setting=_listed(setting))
+    asked = request(
+        *(profile or "quick", None, [place], methods, dataset, reading, sets, runs, None),
+        setting=_listed(setting),
+        own_protocol=own_protocol,
+    )
     answer = compare_methods(Session(results), asked, metric, profile)
-    typer.echo(json.dumps(answer, indent=2) if as_json else comparison_text(answer))
-    if to is not None and answer["ranks"]:
-        to.mkdir(parents=True, exist_ok=True)
-        figure = rank_diagram(answer["ranks"]["means"], answer["ranks"]["critical difference"])
-        (to / "ranks.svg").write_bytes(svg_bytes(figure, "Mean ranks and critical difference"))
-    elif to is not None:
-        typer.echo(f"no diagram: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
+    say(json.dumps(answer, indent=2) if as_json else comparison_text(answer))
+    if to is not None:
+        for file in write_comparison(answer, to):
+            say(f"written: {file}", err=as_json)
+        if not answer["ranks"]:
+            say(f"no diagram of ranks: mean ranks need {MIN_DATASETS} data sets with all the methods.", err=True)
 
 
 def ledger(
@@ -141,13 +150,13 @@ def create(
 
     paths = new_method(name, package)
     for path in paths:
-        typer.echo(f"written: {path}")
+        say(f"written: {path}")
     if package is None:
         tests = f"tests/methods/{paths[1].name} tests/contract/test_method_contract.py"
-        typer.echo(f"next: python -m pytest {tests} -k {name}")
+        say(f"next: python -m pytest {tests} -k {name}")
     else:
-        typer.echo(f"next: pip install -e {package} && python -m benchmark ls methods")
-    typer.echo(f"then: python -m benchmark run --table {_home()} --method {name}")
+        say(f"next: pip install -e {package} && python -m benchmark ls methods")
+    say(f"then: python -m benchmark run --table {_home()} --method {name}")
 
 
 def _listed(setting: str | None) -> list[str] | None:
@@ -182,7 +191,7 @@ def _show(name: str | None, severity: str | None, as_json: bool) -> None:
                 did_you_mean("ledger entry or paper", name, {e.id for _, e in entries} | set(ledger_ids()))
             )
         facts = [_entry_facts(paper, entry) for paper, entry in found]
-        typer.echo(json.dumps(facts, indent=2) if as_json else "\n\n".join(map(_entry_text, facts)))
+        say(json.dumps(facts, indent=2) if as_json else "\n\n".join(map(_entry_text, facts)))
         return
     wanted = checked_severity(severity) if severity else None
     chosen = [(p, e) for p, e in entries if wanted in (None, e.severity)]
@@ -238,17 +247,26 @@ def _effect_line(effect: Effect, label: str) -> dict[str, Any]:
         stored = f"{effect.stored}/{effect.cell.runs if effect.cell else 0} runs stored"
         state = effect.why or (stored if effect.missing else " ".join(effect.unmeasured))
         state += f"; change it with --set {effect.field}=..." if effect.field else ""
-        return {**line, "runs": "-", f"{label} code - paper": state, "interval": "-", "loss": "-", "loss interval": "-"}
+        return {
+            **line,
+            "metric": label,
+            "runs": "-",
+            "code_minus_paper": state,
+            "interval": "-",
+            "loss": "-",
+            "loss_interval": "-",
+        }
     shown = {
+        "metric": label,
         "runs": f"{effect.scores.n_a} pairs" if effect.scores.paired else f"{effect.scores.n_a}+{effect.scores.n_b}",
-        f"{label} code - paper": f"{effect.scores.difference:+.2f}",
+        "code_minus_paper": f"{effect.scores.difference:+.2f}",
         "interval": interval_text(effect.scores.interval),
     }
     if not effect.same_loss:
-        return {**line, **shown, "loss": "another loss function", "loss interval": "-"}
+        return {**line, **shown, "loss": "another loss function", "loss_interval": "-"}
     losses = {
         "loss": f"{effect.losses.difference:+.4f}",
-        "loss interval": interval_text(effect.losses.interval, "+.4f"),
+        "loss_interval": interval_text(effect.losses.interval, "+.4f"),
     }
     return {**line, **shown, **losses}
 
@@ -258,15 +276,15 @@ def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
     code = base.reading == "code"
     value, rest = ("paper's", "code has it") if code else ("code's", "paper reads")
     arms = " or, where that is said, to its arm" if any(effect.name != effect.entry.id for effect in found) else ""
-    typer.echo(
+    say(
         f"\nEach entry alone put to the {value} value{arms}, all others as the {rest}; means over runs of "
         f"{base.row} on {place}, profile {base.profile}, 95 % intervals (Student's). No default follows."
     )
     for sentence in dict.fromkeys(text for effect in found for text in effect.unmeasured):
-        typer.echo(sentence)
+        say(sentence)
     missing = [effect for effect in found if effect.missing]
     if missing:
-        typer.echo(
+        say(
             f"Runs are missing for {' '.join(effect.name for effect in missing)} (or for the base): "
             "the same command with --run makes them."
         )
@@ -276,6 +294,6 @@ def _say_what_it_is(base: PlannedCell, found: list[Effect]) -> None:
             by_hand = f" (--set {effect.field}=...)" if effect.field else ""
             reasons.setdefault(effect.why, []).append(effect.entry.id + by_hand)
     if reasons:
-        typer.echo("\nWithout an effect to measure:")
+        say("\nWithout an effect to measure:")
     for why, entries in reasons.items():
-        typer.echo(f"  {why}: {', '.join(entries)}")
+        say(f"  {why}: {', '.join(entries)}")

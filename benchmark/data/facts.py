@@ -26,7 +26,7 @@ def facts(source: DataSource) -> dict[str, Any]:
         "digest": source.digest,
         "licence": source.licence,
         "citation": source.citation,
-        "stand-in for": source.stand_in_for or "",
+        "stand_in_for": source.stand_in_for or "",
         "note": getattr(source, "note", ""),
         "files": [file.name for file in getattr(source, "files", ())],
         "from": urls,
@@ -55,5 +55,5 @@ def statistics(data: LoadedData, source: DataSource) -> dict[str, Any]:
     lengths = getattr(data, "lengths", None)
     if lengths is not None:
         shown["steps"] = f"{lengths.min()} to {lengths.max()}, median {np.median(lengths):g}"
-    shown["per class"] = [f"{name}: {count}" for name, count in zip(names, counts, strict=True)]
+    shown["per_class"] = [f"{name}: {count}" for name, count in zip(names, counts, strict=True)]
     return shown

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,6 +26,12 @@ SPECTRUM = 1000
 
 def draw_samples(data: LoadedData, source: DataSource, target: Path) -> Path:
     """Draw a data set to `target`, whose suffix says the format, and return it."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever a matplotlibrc of the user says
+        return _drawn(data, source, target)
+
+
+def _drawn(data: LoadedData, source: DataSource, target: Path) -> Path:
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
     if target.suffix.lstrip(".") not in figure.canvas.get_supported_filetypes():

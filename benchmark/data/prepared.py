@@ -6,13 +6,19 @@ from functools import lru_cache
 from pathlib import Path
 
 from benchmark.errors import DataError
-from benchmark.registry import DATASETS, LoadedData
+from benchmark.registry import DATASETS, LoadedData, refuse_in_fit
 from benchmark.spec import DataSpec, RunSpec
 
 
 def prepared_data(spec: RunSpec, data_dir: Path | None) -> LoadedData:
     """Return the data of a run, loaded, checked, subset and preprocessed; the last two stay in memory."""
+    refuse_in_fit(spec.data.name)
     return _prepared(spec.data, data_dir)
+
+
+def forget_prepared() -> None:
+    """Have data loaded anew, as those in memory were written into."""
+    _prepared.cache_clear()
 
 
 @lru_cache(maxsize=2)

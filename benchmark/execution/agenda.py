@@ -10,11 +10,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmark.execution.events import Finished, Job, Place, never
+from benchmark.execution.events import Finished, Job, Noted, Place, never
 from benchmark.files.faults import sentence
 from benchmark.files.locks import Claims
-from benchmark.provenance.environment import device_name
 from benchmark.record import RunRecord
+from benchmark.store.rows import kind_here
 from benchmark.store.run_files import record_stamp
 from benchmark.store.run_folders import RunFolders, run_names
 
@@ -46,13 +46,15 @@ class Agenda:
         self.place, self.claims, self.until, self.asked = place, claims, until, asked
         self.alone, self.attempts = alone, attempts
         self.lone: Job | None = None
-        self._device = device_name(place.device)
+        self._kind = kind_here(place.device)
         self._ready = deque(jobs)
         self._blocked: dict[str, list[Job]] = {}
         self._suspects: deque[Job] = deque()
         self._elsewhere: list[Job] = []
         self._looked = 0.0
         self._settled: list[Finished] = []
+        self._notes: list[Noted] = []
+        self._told: set[str] = set()
         self._open = {job.run_id for job in jobs}
         self._unmade: set[str] = set()
         self._deaths: Counter[str] = Counter()
@@ -91,10 +93,14 @@ class Agenda:
             if self._begins(job):
                 self.lone = job
                 return job
+        if idle and not self._suspects:
+            self._note_waiting()
         return None
 
-    def settled(self) -> Iterator[Finished]:
-        """Yield the runs that ended without being made here."""
+    def settled(self) -> Iterator[Finished | Noted]:
+        """Yield the runs that ended without being made here, and for whom this command waits, each once."""
+        while self._notes:
+            yield self._notes.pop(0)
         while self._settled:
             yield self._settled.pop(0)
 
@@ -153,14 +159,21 @@ class Agenda:
         if not stamp or stamp == self._before.get(run_id):
             return None
         folders = RunFolders(self.place.results / "runs")
-        if self._device not in folders.devices(run_id, self._device):
-            return None
-        return folders.record((run_id, self._device))
+        key = folders.of_device(run_id, self._kind)
+        return folders.record(key) if key else None
 
     def _stamp(self, job: Job) -> tuple[tuple[int, int], ...]:
         """Return when the records of a run were written; nothing where there are none."""
-        folders = (self.place.results / "runs" / name for name in run_names(job.run_id, self._device))
+        folders = (self.place.results / "runs" / name for name in run_names(job.run_id, self._kind))
         return tuple(stamp for folder in folders if (stamp := record_stamp(folder)) is not None)
+
+    def _note_waiting(self) -> None:
+        """Note the processes that have all that is left, unless it was said before."""
+        for job in self._elsewhere:
+            who = self.claims.holder(self.place.run_name(job.run_id))
+            if who and who not in self._told:
+                self._told.add(who)
+                self._notes.append(Noted(f"waiting for {who} (run {job.run_id})."))
 
     def _settle(self, end: Finished) -> None:
         self._settled.append(end)

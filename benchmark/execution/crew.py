@@ -6,42 +6,33 @@ does SIGTERM. They end when the driver is gone.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from benchmark.execution.events import Event, Finished, Job, Paused, Place
+from benchmark.execution.events import Died, Event, Finished, Job, Paused, Place
+from benchmark.execution.fits.signals import say_nothing_on_stdout, signals_come, signals_wait
+from benchmark.execution.gpus import least_used, sees
 from benchmark.execution.jobs import make_run
 from benchmark.registry import load_plugins
 
 _STOP = "stop"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@dataclass(frozen=True)
-class Died:
-    """The worker of a run died; `how` says by what."""
-
-    job: Job
-    how: str
 
 
 class _Worker:
-    """A process and what it is at."""
+    """A process and what it is at; `gpu` is all that it sees of CUDA, where given."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, gpu: str | None = None) -> None:
         context = multiprocessing.get_context("spawn")
+        self.gpu = gpu
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, place))
-        with _signals_wait():
+        with signals_wait(), sees(gpu):
             self.process.start()
         theirs.close()
         self.job: Job | None = None
@@ -61,10 +52,13 @@ class _Worker:
 
 
 class Crew:
-    """Up to `workers` processes, started when they are first needed; a context that ends them."""
+    """Up to `workers` processes, started when they are first needed; a context that ends them.
 
-    def __init__(self, place: Place, workers: int) -> None:
-        self.place, self.workers = place, workers
+    They are spread over `gpus`, values of CUDA_VISIBLE_DEVICES of one GPU each, where there are any.
+    """
+
+    def __init__(self, place: Place, workers: int, gpus: Sequence[str] = ()) -> None:
+        self.place, self.workers, self.gpus = place, workers, gpus
         self._crew: list[_Worker] = []
 
     def __enter__(self) -> Crew:
@@ -94,7 +88,8 @@ class Crew:
         """Give a run to a worker that has none."""
         idle = [worker for worker in self._crew if worker.job is None]
         if not idle:
-            idle.append(_Worker(self.place))
+            gpu = least_used(self.gpus, [worker.gpu or "" for worker in self._crew]) if self.gpus else None
+            idle.append(_Worker(self.place, gpu))
             self._crew += idle
         idle[0].job = job
         idle[0].send(job)
@@ -116,23 +111,18 @@ class Crew:
                 if worker.job is not None:
                     yield Died(worker.job, worker.how_it_died())
                 continue
-            if isinstance(event, Finished | Paused):
+            if isinstance(event, Finished | Paused | Died):
                 worker.job = None
+            if isinstance(event, Finished) and event.spoilt:
+                self._replace(worker)
             yield event
 
-
-@contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Start a process that gets no signal before it has said what is to become of them, which takes it seconds."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which would let them through again when it begins
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def _replace(self, worker: _Worker) -> None:
+        """End a worker whose process a run has spoilt; another is started when it is needed."""
+        self._crew.remove(worker)
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
 
 
 def _serve(pipe: Connection[Any, Any], place: Place) -> None:
@@ -140,11 +130,11 @@ def _serve(pipe: Connection[Any, Any], place: Place) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signals_come()
+    say_nothing_on_stdout()
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
-    load_plugins()
+    load_plugins(quiet=True)
     while not stop.is_set():
         try:
             job = jobs.get(timeout=0.5)

@@ -45,7 +45,8 @@ class Place:
     """Where and how runs are made; nothing of it decides a number.
 
     `replace` renews records that are there. `shared` is a folder of this machine in which workers share prepared data,
-    None where each run loads its own. `checkpoints` says how often they are saved, None for never.
+    None where each run loads its own. `checkpoints` says how often they are saved, None for never. `seconds` is how
+    long a run may take, None for any time.
     """
 
     results: Path
@@ -54,6 +55,7 @@ class Place:
     replace: bool = False
     shared: Path | None = None
     checkpoints: Frequency | None = field(default_factory=Frequency)
+    seconds: float | None = None
 
     def run_name(self, run_id: str) -> str:
         """Return the name under which a run is claimed and its checkpoints are kept: one for each device."""
@@ -96,13 +98,23 @@ class Paused:
 class Finished:
     """A run ended: with a record, or with the one sentence why there is none.
 
-    `elsewhere` says that another command on the same results folder made it.
+    `elsewhere` says that another command on the same results folder made it, `spoilt` that it changed what the runs of
+    its process share: a worker is replaced after it.
     """
 
     job: Job
     record: RunRecord | None
     error: str = ""
     elsewhere: bool = False
+    spoilt: bool = False
+
+
+@dataclass(frozen=True)
+class Died:
+    """The process of a run died; `how` says by what."""
+
+    job: Job
+    how: str
 
 
 Event = Started | Progress | Noted | Paused | Finished

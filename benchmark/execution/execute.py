@@ -1,71 +1,51 @@
-"""One RunSpec to one RunRecord: the only place that holds labels.
+"""One RunSpec to one RunRecord: the side that trains (`fitting`) and the one that has the labels (`scoring`) meet here.
 
-Training never sees `y`: an observer here compares the assignments of each snapshot with it, and nothing flows back.
-A method that fails, diverges or collapses gives a record that says so; missing or damaged data are the caller's errors.
+Training never sees `y`: the scorer compares the assignments of each snapshot with it, and nothing flows back. Whatever
+a method does gives a record that says so; missing or damaged data are the caller's errors.
 """
 
 from __future__ import annotations
 
-import math
-import resource
-import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
-from benchmark.data.prepared import prepared_data
-from benchmark.errors import UserError
-from benchmark.measure.metrics import evaluate_clustering
+from benchmark.data.prepared import forget_prepared, prepared_data
+from benchmark.errors import UserError, error_text, traceback_text
+from benchmark.execution.fits.apart import Apart, MeasuredApart, fitted_apart, modules_of, samples_file
+from benchmark.execution.fits.fitting import Ending, Measure, Samples, failed, fitted, needs_labels
+from benchmark.execution.fits.scoring import Scorer, Scores, labelled_measure
+from benchmark.execution.fits.trainer import Task
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import environment, machine_kind
-from benchmark.record import COUNTED, Context, Evaluation, RunRecord
-from benchmark.registry import METHODS, LoadedData
+from benchmark.record import COUNTED, Context, RunRecord
+from benchmark.registry import OBSERVERS, LoadedData
 from benchmark.spec import RunSpec
-from benchmark.streams import Streams
-from benchmark.training.estimator import device_named
-from benchmark.training.phases import Diverged, RunContext, Snapshot
 from benchmark.training.resume import Checkpoints
 
-Measure = Callable[[Snapshot, Any, LoadedData], Mapping[str, float]]
-"""Called with a snapshot, the estimator and the data; training never sees what it returns."""
+__all__ = ["Apart", "Measure", "RunResult", "execute"]
 
 
 @dataclass(frozen=True)
 class RunResult:
     """A record, with the assignments (n,) of its samples where the run gave any.
 
-    `weights` by name are those of a run from which others start.
+    `weights` by name are those of a run from which others start. `spoilt` says that the run changed what others in this
+    process share; it was put back, but the process is better replaced.
     """
 
     record: RunRecord
     labels: np.ndarray | None = None
     weights: Mapping[str, torch.Tensor] | None = None
-
-
-class _History:
-    """The observer that compares each snapshot with the labels, and records what `measures` say of it."""
-
-    def __init__(self, data: LoadedData, estimator: Any, measures: Sequence[Measure]) -> None:
-        self._data, self._estimator, self._measures = data, estimator, measures
-        self.rows: list[Evaluation] = []
-
-    def __call__(self, snapshot: Snapshot) -> None:
-        found: dict[str, float] = {}
-        for measure in self._measures:
-            found |= measure(snapshot, self._estimator, self._data)
-        self.rows.append(_evaluation(snapshot, self._data.y, found))
-
-    def memory(self) -> Any:
-        return [row.model_dump() for row in self.rows]
-
-    def recall(self, memory: Any) -> None:
-        self.rows = [Evaluation.model_validate(row) for row in memory]
+    spoilt: bool = False
 
 
 def execute(
@@ -76,15 +56,17 @@ def execute(
     device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     measures: Sequence[Measure] = (),
-    data: LoadedData | None = None,
+    load: Callable[[], LoadedData] | None = None,
     checkpoints: Callable[[Mapping[str, str]], Checkpoints] | None = None,
     parent: Mapping[str, torch.Tensor] | None = None,
+    apart: Apart | None = None,
 ) -> RunResult:
     """Train and evaluate one run; what `measures` return of each snapshot goes into the history.
 
-    `data` are the prepared data, where somebody else holds them already. `checkpoints` opens the checkpoints of a run
-    by what must be equal for it to be resumed to the last bit. `parent` are the weights of the run that this one starts
-    from; without them it makes its pre-training itself, and gives the same numbers.
+    `load` gives the prepared data, where somebody else holds them already: it is called by the scorer, which keeps the
+    labels to itself. `checkpoints` opens the checkpoints of a run by what must be equal for it to be resumed to the
+    last bit. `parent` are the weights of the run that this one starts from; without them it makes its pre-training
+    itself, and gives the same numbers. `apart` has the fit made in a process of its own, which opens its checkpoints.
 
     Raises
     ------
@@ -93,116 +75,135 @@ def execute(
     UsageError
         When the method, the data set or a preprocessing step is unknown, or the protocol does not fit the method.
     UserError
-        When the machine's memory is too small: that says nothing about the method.
+        When the machine's memory is too small: that says nothing about the method. It is a `Lost` of
+        `benchmark.execution.fits.apart` where the process of a fit ends without a word.
     """
     digest = run_code_digest(spec)  # now: later the files may no longer be those that Python has read
-    estimator = METHODS[spec.method](**spec.params)
-    data = prepared_data(spec, data_dir) if data is None else data
-    history = _History(data, estimator, measures)
-    streams = Streams(spec.data.name, spec.replicate)
-    kept = checkpoints(_identity(spec, digest, device, measures)) if checkpoints else None
-    run = RunContext(streams, spec.protocol, device_named(device), (history,), progress, kept, parent)
-    started = time.perf_counter()
-    found, labels = _fitted(estimator, data, run)
-    record = RunRecord(
-        run_id=spec.run_id,
-        spec=spec,
-        context=context or Context(),
-        history=tuple(history.rows),
-        n_samples=len(data.x),
-        seconds=time.perf_counter() - started + (kept.seconds if kept else 0.0),
-        peak_mib=_peak_mib(device),
-        code_digest=digest,
-        environment={**environment(device, torch.get_num_threads()), "streams": sorted(streams.used), **_resumed(kept)},
-        **found,
-    )
-    return RunResult(record, labels, _weights(estimator) if record.status in COUNTED else None)
-
-
-def _weights(estimator: Any) -> dict[str, torch.Tensor] | None:
-    """Return the weights of a method that pre-trains others, by name, on the CPU; None of any other."""
-    # Others' plug-ins are asked here at the end of every run: one that is no `Clusterer` must not cost its record.
-    if all(getattr(method, "pretrained_by", "") != estimator.method_name for method in METHODS.values()):
-        return None
-    state: Mapping[str, torch.Tensor] = estimator.model_.state_dict()
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
-
-
-def _fitted(estimator: Any, data: LoadedData, run: RunContext) -> tuple[dict[str, Any], np.ndarray | None]:
-    """Fit, and return what the record says of it, with the labels (n,) where there are any."""
-    labels = None
+    how = _How(device, measures, progress, checkpoints, parent, apart, _identity(spec, digest, device, measures))
+    made = _made(spec, load or partial(prepared_data, spec, data_dir), how)
+    if made.ending.written:
+        forget_prepared()
+    known = {
+        "run_id": spec.run_id,
+        "spec": spec,
+        "context": context or Context(),
+        "n_samples": made.n_samples,
+        "seconds": made.seconds + made.ending.seconds,
+        "peak_mib": made.ending.peak_mib,
+        "code_digest": digest,
+        "environment": {
+            **environment(device, torch.get_num_threads()),
+            "streams": list(made.ending.streams),
+            **({"resumed": made.ending.resumed} if made.ending.resumed else {}),
+        },
+        "history": made.scores.history,
+        "metrics": dict(made.scores.metrics),
+    }
+    ending = made.ending
     try:
-        estimator.fit(data.x, run=run)
-        labels = np.asarray(estimator.labels_)
-        return _success(estimator, labels, data), labels
-    except Diverged as error:
-        return {"status": "diverged", "error": str(error)}, labels
-    except UserError:
-        raise
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        if _out_of_memory(error):
-            raise UserError(
-                f"the machine has too little memory left for the run ({text}); use fewer --workers."
-            ) from None
-        return {"status": "failed", "error": text, "traceback": traceback.format_exc()}, None
+        record = RunRecord(**known, **ending.values)
+    except (TypeError, ValueError) as error:
+        ending = failed(f"what the method left cannot be recorded: {error_text(error)}")
+        record = RunRecord(**{**known, "metrics": {}}, **ending.values)
+    return RunResult(record, ending.labels, ending.weights, ending.spoilt)
+
+
+@dataclass(frozen=True)
+class _How:
+    """What a run is made with, beside its specification."""
+
+    device: str
+    measures: Sequence[Measure]
+    progress: Callable[[str, int, int], None] | None
+    checkpoints: Callable[[Mapping[str, str]], Checkpoints] | None
+    parent: Mapping[str, torch.Tensor] | None
+    apart: Apart | None
+    identity: Mapping[str, str]
+
+    @property
+    def labelled(self) -> list[Any]:
+        """The measures that need labels."""
+        return [measure for measure in self.measures if needs_labels(measure)]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """How a fit ended, and what the scorer says of it; `seconds` are those of the fit."""
+
+    ending: Ending
+    scores: Scores = field(default_factory=lambda: Scores((), {}))
+    n_samples: int = 0
+    seconds: float = 0.0
+
+
+def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
+    with ExitStack() as stack:
+        beside = stack.enter_context(MeasuredApart()) if how.apart and how.labelled else None
+        measure = beside or (labelled_measure(spec, how.labelled) if how.labelled else None)
+        try:
+            scorer = stack.enter_context(Scorer(load, measure))
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            text = f"the data set {spec.data.name} could not be loaded: {error_text(error)}"
+            return _Made(failed(text, traceback_text(error)))
+        started = time.perf_counter()
+        if how.apart is None:
+            ending = _fitted_here(spec, scorer, how)
+        else:
+            task = _task(spec, scorer, how, how.apart, stack.enter_context(samples_file(scorer.x)))
+            if beside is not None:
+                beside.task = task
+            ending = fitted_apart(task, scorer, how.apart, how.progress)
+        ending, scores = _scored(ending, scorer)
+        return _Made(ending, scores, len(scorer.x), time.perf_counter() - started)
+
+
+def _fitted_here(spec: RunSpec, scorer: Scorer, how: _How) -> Ending:
+    return fitted(
+        spec,
+        Samples(scorer.x, scorer.name, scorer.n_clusters, scorer.digest, scorer.lengths),
+        scorer,
+        device=how.device,
+        measures=how.measures,
+        progress=how.progress,
+        checkpoints=how.checkpoints(how.identity) if how.checkpoints else None,
+        parent=how.parent,
+    )
+
+
+def _task(spec: RunSpec, scorer: Scorer, how: _How, apart: Apart, samples: Path) -> Task:
+    """Return what a process is told of a run."""
+    observers = tuple(measure.name for measure in how.measures)  # type: ignore[attr-defined]
+    return Task(
+        spec=spec,
+        device=how.device,
+        modules=(*modules_of(spec), *(OBSERVERS.origin(name).module for name in observers)),
+        observers=observers,
+        n_clusters=scorer.n_clusters,
+        digest=scorer.digest,
+        results=apart.results,
+        run=apart.run,
+        identity=how.identity,
+        every=apart.every,
+        closed=apart.closed,
+        parent=None if how.parent is None else save(dict(how.parent)),
+        samples=str(samples),
+        lengths=None if scorer.lengths is None else np.asarray(scorer.lengths, dtype=np.int64).tobytes(),
+    )
+
+
+def _scored(ending: Ending, scorer: Scorer) -> tuple[Ending, Scores]:
+    """Return what the scorer says of a fit; one whose assignments cannot be scored has failed."""
+    try:
+        return ending, scorer.scores(ending.labels if ending.status in COUNTED else None)
+    except (TypeError, ValueError) as error:
+        return failed(error_text(error), traceback_text(error)), scorer.scores(None)
 
 
 def _identity(spec: RunSpec, digest: str, device: str, measures: Sequence[Measure]) -> dict[str, str]:
     """Return what must be equal for two processes to give the same bits, and the same columns of the history."""
     versions = {"torch": str(torch.__version__), "numpy": np.__version__, "threads": str(torch.get_num_threads())}
     names = ",".join(sorted(getattr(measure, "__name__", repr(measure)) for measure in measures))
-    return {"run_id": spec.run_id, "code": digest, "machine": machine_kind(device), "measures": names, **versions}
-
-
-def _resumed(kept: Checkpoints | None) -> dict[str, int]:
-    return {"resumed": kept.resumed} if kept and kept.resumed else {}
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # On the CPU, torch says it in words.
-    words = isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    return words or isinstance(error, MemoryError | torch.OutOfMemoryError)
-
-
-def _evaluation(snapshot: Snapshot, y: np.ndarray, measured: Mapping[str, float]) -> Evaluation:
-    labels = snapshot.assignments
-    return Evaluation(
-        phase=snapshot.phase,
-        step=snapshot.step,
-        epoch=snapshot.epoch,
-        total=snapshot.total,
-        terms=dict(snapshot.terms),
-        metrics={**({} if labels is None else evaluate_clustering(y, labels)), **measured},
-        clusters=0 if labels is None else len(np.unique(labels)),
-    )
-
-
-def _success(estimator: Any, labels: np.ndarray, data: LoadedData) -> dict[str, Any]:
-    if labels.shape != (len(data.x),) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"the method gave labels of shape {labels.shape} and type {labels.dtype}, not ({len(data.x)},)."
-        )
-    outcome = estimator.outcome_
-    if not math.isfinite(outcome.loss):
-        raise Diverged(f"the method ended with the loss {outcome.loss}")
-    collapsed = len(np.unique(labels)) == 1
-    return {
-        "status": "collapsed" if collapsed else "ok",
-        "error": "all samples are in one cluster" if collapsed else "",
-        "loss": outcome.loss,
-        "final_loss": outcome.final_loss,
-        "losses": dict(outcome.losses),
-        "first_losses": outcome.first_losses,
-        "epochs": outcome.epochs,
-        "steps": outcome.steps,
-        "metrics": evaluate_clustering(data.y, labels),
-    }
-
-
-def _peak_mib(device: str) -> float:
-    """Return the peak memory in MiB: of the process on the CPU, of the allocator on a GPU."""
-    if device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    found = {"run_id": spec.run_id, "code": digest, "machine": machine_kind(device), "measures": names, **versions}
+    return {**found, "history": "sealed"}

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from benchmark.execution.agenda import LOOK_AGAIN_SECONDS, Agenda
-from benchmark.execution.crew import Crew, Died
-from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, never
+from benchmark.execution.crew import Crew
+from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place, never
 from benchmark.execution.jobs import make_run
 from benchmark.execution.shared_data import shared_folder
 from benchmark.files.locks import Claims
@@ -27,7 +27,8 @@ def serial(
 ) -> Iterator[Event]:
     """Make the runs one after another in this process; start none after the monotonic time `until`.
 
-    When it is `asked` to stop, the run under way stops at a checkpoint.
+    Plug-ins train in a process beside it, which is thrown away after each run. When it is `asked` to stop, the run
+    under way stops at a checkpoint.
     """
     with Claims(place.results) as claims:
         agenda = Agenda(jobs, place, claims, until, asked)
@@ -37,9 +38,13 @@ def serial(
             if job is not None:
                 events: list[Event] = []
                 end = make_run(job, place, events.append, asked)
+                yield from events
+                if isinstance(end, Died):
+                    agenda.died(end.job, end.how)
+                    continue
                 if isinstance(end, Finished):
                     agenda.ended(end)
-                yield from (*events, end)
+                yield end
             elif agenda.over:
                 return
             elif agenda.open:
@@ -52,8 +57,9 @@ def processes(
     workers: int,
     until: float | None = None,
     asked: Callable[[], bool] = never,
+    gpus: Sequence[str] = (),
 ) -> Iterator[Event]:
-    """Make the runs in `workers` processes; start none after the monotonic time `until`.
+    """Make the runs in `workers` processes, spread over `gpus`; start none after the monotonic time `until`.
 
     When a worker dies (as when the system kills it for memory), its run is made again, alone, from its last checkpoint;
     after `ATTEMPTS` more deaths it is given up with an error. When it is `asked` to stop, the workers stop at a
@@ -62,7 +68,7 @@ def processes(
     with (
         Claims(place.results) as claims,
         shared_folder() as shared,
-        Crew(replace(place, shared=shared), workers) as crew,
+        Crew(replace(place, shared=shared), workers, gpus) as crew,
     ):
         agenda = Agenda(jobs, place, claims, until, asked)
         grace: float | None = None

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits
+from pooch import os_cache
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, error_line, error_text
 from benchmark.execution.checkpoints import RunCheckpoints, discard
-from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Progress, Started, never
+from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place, Progress, Started, never
 from benchmark.execution.execute import RunResult, execute
+from benchmark.execution.fits.apart import Apart, Lost, is_foreign
+from benchmark.execution.fits.threads import one_thread
 from benchmark.execution.shared_data import shared_data
 from benchmark.files.faults import sentence
 from benchmark.plan.lineage import parent_of
 from benchmark.provenance.code import run_code_digest
-from benchmark.provenance.environment import device_name
 from benchmark.record import COUNTED, RunRecord
 from benchmark.store.observed import OBSERVERS
+from benchmark.store.rows import Key, kind_here
 from benchmark.store.run_files import read_state
 from benchmark.store.run_folders import RunFolders
 from benchmark.store.store import Store
@@ -41,7 +45,7 @@ def with_parents(jobs: Sequence[Job]) -> list[Job]:
 
 def make_run(
     job: Job, place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never
-) -> Finished | Paused:
+) -> Finished | Paused | Died:
     """Execute one job with one thread, store its record, and return how it ended."""
     try:
         fallen = inherited(job, place)
@@ -49,11 +53,15 @@ def make_run(
         save(result, job, place)
     except Stopped:
         return Paused(job)
+    except Lost as error:
+        return Died(job, error.how)
     except UserError as error:
-        return Finished(job, None, str(error))
+        return Finished(job, None, error_line(str(error)))
     except OSError as error:
-        return Finished(job, None, sentence(error))
-    return Finished(job, result.record)
+        return Finished(job, None, error_line(sentence(error)))
+    except Exception as error:  # the harness's own fault, which costs this run and no other
+        return Finished(job, None, f"run {job.run_id} was not made: {error_text(error)}")
+    return Finished(job, result.record, spoilt=result.spoilt)
 
 
 def inherited(job: Job, place: Place) -> RunRecord | None:
@@ -70,7 +78,7 @@ def inherited(job: Job, place: Place) -> RunRecord | None:
         spec=job.spec,
         context=job.context,
         status=parent.status,
-        error=f"run {parent.run_id}, which it starts from, {parent.status}: {parent.error}",
+        error=error_line(f"run {parent.run_id}, which it starts from, {parent.status}: {parent.error}"),
         n_samples=parent.n_samples,
         code_digest=run_code_digest(job.spec),
         environment={**parent.environment, "streams": []},
@@ -94,13 +102,13 @@ def starting_weights(job: Job, place: Place) -> Mapping[str, torch.Tensor] | Non
     return weights
 
 
-def _parent_folder(job: Job, place: Place) -> tuple[RunFolders, tuple[str, str]] | None:
+def _parent_folder(job: Job, place: Place) -> tuple[RunFolders, Key] | None:
     """Return the run folders that hold the parent of a job, and its key there; None where there is none."""
     if not job.parents:
         return None
-    parent, device = job.parents[0], device_name(place.device)
     folders = RunFolders(place.results / "runs")
-    return (folders, (parent, device)) if device in folders.devices(parent, device) else None
+    key = folders.of_device(job.parents[0], kind_here(place.device))
+    return (folders, key) if key else None
 
 
 def train(
@@ -123,10 +131,12 @@ def train(
     def note(text: str) -> None:
         report(Noted(f"run {run_id}: {text}"))
 
-    every = place.checkpoints
-    opened = partial(RunCheckpoints, place.results, place.run_name(job.run_id), every=every, asked=asked, note=note)
+    every, name = place.checkpoints, place.run_name(job.run_id)
+    opened = partial(RunCheckpoints, place.results, name, every=every, asked=asked, note=note)
+    apart = None
+    if place.seconds is not None or is_foreign(job.spec):
+        apart = Apart(place.results, name, every, place.seconds, _closed(place), asked, note)
     with one_thread():
-        data = shared_data(job.spec, place.data_dir, place.shared) if place.shared else None
         return execute(
             job.spec,
             context=job.context,
@@ -134,22 +144,19 @@ def train(
             device=place.device,
             progress=progress,
             measures=[OBSERVERS[name] for name in job.record],
-            data=data,
+            load=partial(shared_data, job.spec, place.data_dir, place.shared) if place.shared else None,
             checkpoints=opened,
             parent=weights,
+            apart=apart,
         )
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread, as all runs do: with another number sums are rounded otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+def _closed(place: Place) -> tuple[str, ...]:
+    """Return the folders in which a fit finds no file: those of data sets, where labels lie beside the samples."""
+    shipped = find_spec("sklearn.datasets")
+    found = [place.data_dir, place.shared, os.environ.get("RECLUST_DATA"), os_cache("reclust")]
+    found += [Path(shipped.origin).parent / "data"] if shipped and shipped.origin else []
+    return tuple(str(Path(folder).expanduser().absolute()) for folder in found if folder)
 
 
 def save(result: RunResult, job: Job, place: Place) -> None:

@@ -7,32 +7,29 @@ results folder, else from the beginning. The numbers are those of the serial exe
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
-import signal
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmark.errors import UsageError, UserError
+from benchmark.errors import UserError
 from benchmark.execution.agenda import Agenda
 from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Started, never
 from benchmark.execution.execute import RunResult
 from benchmark.execution.jobs import inherited, save, starting_weights, train
+from benchmark.execution.ray_cluster import cluster, marked
 from benchmark.execution.shared_data import folder_of
 from benchmark.files.faults import sentence
 from benchmark.files.locks import Claims
 from benchmark.files.owners import process
 from benchmark.provenance.code import run_code_digest
 from benchmark.registry import load_plugins
+from benchmark.spec import RunSpec
 from benchmark.training.resume import Stopped
 
 ATTEMPTS = 4
@@ -67,6 +64,11 @@ class _Bell:
         return self._rung
 
 
+def unknown(spec: RunSpec) -> float | None:
+    """Return None: nothing is known of the memory that a run takes."""
+    return None
+
+
 def on_ray(
     jobs: Sequence[Job],
     place: Place,
@@ -74,16 +76,20 @@ def on_ray(
     gpus: float = 1.0,
     until: float | None = None,
     asked: Callable[[], bool] = never,
+    *,
+    workers: int = 1,
+    peak_mib: Callable[[RunSpec], float | None] = unknown,
 ) -> Iterator[Event]:
     """Make the runs on the Ray cluster at `address`; start none after the monotonic time `until`.
 
-    On a GPU a run takes the share `gpus` of one. Raises UsageError where Ray is not installed, UserError where there is
-    no cluster.
+    Without an address it is a cluster of `workers` cores of this machine, for the length of the call. On a GPU a run
+    takes the share `gpus` of one. A run on the CPU takes the memory that `peak_mib` says. Raises UsageError where Ray
+    is not installed, UserError where there is no cluster.
     """
     place = replace(place, results=place.results.resolve())
-    with _connected(address) as ray, _marked(place.results) as mark, Claims(place.results) as claims:
+    with cluster(address, workers) as ray, marked(place.results) as mark, Claims(place.results) as claims:
         agenda = Agenda(jobs, place, claims, until, asked, alone=False, attempts=ATTEMPTS)
-        driver = _Driver(ray, place, gpus, mark, agenda)
+        driver = _Driver(ray, place, gpus, mark, agenda, peak_mib)
         try:
             yield from driver.work(asked)
         finally:
@@ -93,8 +99,16 @@ def on_ray(
 class _Driver:
     """What runs where, and what came of it."""
 
-    def __init__(self, ray: Any, place: Place, gpus: float, mark: str, agenda: Agenda) -> None:
-        self.ray, self.place, self.mark, self.agenda = ray, place, mark, agenda
+    def __init__(
+        self,
+        ray: Any,
+        place: Place,
+        gpus: float,
+        mark: str,
+        agenda: Agenda,
+        peak_mib: Callable[[RunSpec], float | None] = unknown,
+    ) -> None:
+        self.ray, self.place, self.mark, self.agenda, self.peak_mib = ray, place, mark, agenda, peak_mib
         self.need = gpus if place.device.startswith("cuda") else 0.0
         self.bell = ray.remote(num_cpus=0)(_Bell).remote()
         self.task = ray.remote(num_cpus=1, num_gpus=self.need, max_retries=0, scheduling_strategy="SPREAD")(_on_node)
@@ -128,7 +142,8 @@ class _Driver:
                 end = self._saved(job, RunResult(record))
             else:
                 weights = starting_weights(job, self.place)
-                self.running[self.task.remote(job, self.place, self.mark, self.bell, weights)] = job
+                task = self.task.options(memory=self.memory(job.spec))
+                self.running[task.remote(job, self.place, self.mark, self.bell, weights)] = job
                 yield Started(job.run_id)
                 return
         except UserError as error:
@@ -144,6 +159,15 @@ class _Driver:
             if self.need:
                 self._room = min(self._room, int(held.get("GPU", 0) / self.need + 1e-9))
         return self._room
+
+    def memory(self, spec: RunSpec) -> int | None:
+        """Return the bytes that Ray is to keep free for a run: the peak of runs like it, at most what one node has.
+
+        None where nothing is known of it; of a run on a GPU it is the GPU's memory that was measured.
+        """
+        peak = None if self.need else self.peak_mib(spec)
+        most = max((node["Resources"].get("memory", 0) for node in self.ray.nodes() if node["Alive"]), default=0)
+        return int(min(peak * 2**20, most)) or None if peak else None
 
     def clean_nodes(self) -> None:
         """Remove the prepared data from the nodes, as far as they can be reached."""
@@ -230,38 +254,3 @@ def _forget(mark: str) -> None:
     folder = folder_of(process(os.getppid()), mark)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    try:
-        import ray
-    except ImportError:
-        raise UsageError("--executor ray needs Ray: install it with pip install 'reclust[cluster]'.") from None
-    main = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"no Ray cluster answers at {address!r} ({reason}): start one with `ray start --head`."
-        ) from None
-    try:
-        for number, handler in handlers.items() if main else ():
-            signal.signal(number, handler)  # Ray sets handlers of its own
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _marked(results: Path) -> Iterator[str]:
-    """Leave a file in the results folder, by whose sight a node knows that the folder is the driver's."""
-    name = f".cluster-{uuid.uuid4().hex}"
-    results.mkdir(parents=True, exist_ok=True)
-    (results / name).touch()
-    try:
-        yield name
-    finally:
-        (results / name).unlink(missing_ok=True)

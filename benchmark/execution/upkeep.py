@@ -6,6 +6,8 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.execution.checkpoints import CHECKPOINTS, damaged_checkpoints, discard
+from benchmark.execution.ray_cluster import sweep_clusters, sweep_marks
+from benchmark.execution.shared_data import sweep_shared
 from benchmark.files.faults import sentence
 from benchmark.files.locks import CLAIMS
 from benchmark.files.owners import draft
@@ -28,6 +30,7 @@ def refuse_unwritable(results: Path) -> None:
 def tidy(store: Store) -> list[str]:
     """Set damaged run folders aside, remove checkpoints of runs that ended; return one sentence for each damage.
 
+    What commands left that are gone is removed, too: marks of drivers, and what is theirs in the temporary folder.
     Raises UserError where what is damaged cannot be moved.
     """
     try:
@@ -37,6 +40,9 @@ def tidy(store: Store) -> list[str]:
     for folder in (store.results / CHECKPOINTS).glob("*/"):
         if _left_over(store.results, folder):
             discard(store.results, folder.name)
+    sweep_marks(store.results)
+    sweep_clusters()
+    sweep_shared()
     return said
 
 

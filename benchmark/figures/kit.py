@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from benchmark.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,13 +39,32 @@ STYLE: Any = {
 }
 
 
+@contextmanager
+def own_defaults() -> Iterator[None]:
+    """Draw with matplotlib's own defaults, whatever a matplotlibrc of the user says; that is in force again after."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw in our style, whatever a matplotlibrc of the user says; that is in force again afterwards."""
+    import matplotlib
+
+    with own_defaults():
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
 def canvas(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: float = 3.6) -> tuple[Canvas, list[Axes]]:
     """Return a figure of `width` x `height` inches and its axes, row by row."""
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(STYLE):
+    with own_style():
         figure = Canvas(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False)
@@ -177,30 +199,28 @@ def legend(axes: Axes, columns: int = 1) -> None:
     axes.legend(fontsize=8, ncols=columns)
 
 
-def rank_diagram(ranks: Mapping[str, float], gap: float) -> Canvas:
-    """Draw mean ranks on a line, the best to the right; methods within the critical difference `gap` share a bar."""
-    ordered = sorted(ranks.items(), key=lambda item: item[1])
-    figure, (axes,) = canvas(width=6.4, height=1.2 + 0.25 * len(ordered))
-    for place, (name, rank) in enumerate(ordered):
-        axes.plot([rank, rank], [0, -1 - place], color="#000000", linewidth=0.8)
-        axes.text(rank, -1.1 - place, f"{name} {rank:.2f}", ha="center", va="top", fontsize=8)
-    bars = [(low, max(r for _, r in ordered if r - low <= gap)) for _, low in ordered]
-    bars = [bar for bar in bars if bar[1] > bar[0] and not any(o[0] < bar[0] and o[1] >= bar[1] for o in bars)]
-    for place, (low, high) in enumerate(bars):
-        axes.plot([low, high], [0.35 + 0.25 * place] * 2, color=COLOURS[0], linewidth=4)
-    axes.set_xlim(len(ordered) + 0.3, 0.7)
-    axes.set_ylim(-2 - len(ordered), 1 + 0.25 * len(bars))
-    axes.set_yticks([])
-    axes.set_xlabel(f"mean rank (1 is best); critical difference {gap:.2f}")
-    return figure
+def _make_harmless(figure: Canvas) -> None:
+    """Write out what is no text in all texts of `figure`, and take for plain text what is no mathematics."""
+    from matplotlib.mathtext import MathTextParser
+    from matplotlib.text import Text
+
+    parser: Any = MathTextParser("path")
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        shown = printable(text.get_text())
+        text.set_text(shown)
+        if "$" in shown:
+            try:
+                parser.parse(shown)
+            except ValueError:
+                text.set_parse_math(False)
 
 
 def svg_bytes(figure: Canvas, title: str) -> bytes:
     """Return `figure` as SVG with text as text; equal figures give equal bytes."""
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    buffer, title = io.BytesIO(), printable(title)
+    _make_harmless(figure)
+    with own_style():
         figure.savefig(buffer, format="svg", metadata={"Title": title, "Date": None, "Creator": "reclust"})
     # Lines that end with spaces would differ after an editor has touched them.
     return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
@@ -208,9 +228,8 @@ def svg_bytes(figure: Canvas, title: str) -> bytes:
 
 def png_bytes(figure: Canvas, title: str, dpi: int = 160) -> bytes:
     """Return `figure` as PNG."""
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    buffer, title = io.BytesIO(), printable(title)
+    _make_harmless(figure)
+    with own_style():
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Title": title, "Software": "reclust"})
     return buffer.getvalue()

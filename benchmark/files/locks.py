@@ -4,14 +4,21 @@ A claim is a file ``<results>/claims/<run>``, created in one step, that names it
 seconds. A claim is dead when its owner is a process of this machine that is gone, or when it was not touched for
 `patience` seconds of the observer's own monotonic clock: no two clocks are compared, and a clock may be set back.
 
+What lies there and is no file (a link that leads nowhere, a pipe) is nobody's claim, and is replaced. File systems that
+have no hard links get a file that is created where there is none, and then written.
+
 Two owners of one run cost time and nothing else: equal runs give equal records, and the first that is stored stays.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
+import socket
+import stat
 import threading
 import time
 import uuid
@@ -19,12 +26,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.files.owners import alive, dead_drafts, draft, this_process
+from benchmark.files.owners import alive, dead_drafts, draft, machine, this_process
 
 CLAIMS = "claims"
 BEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
 _TURN = ".turn-"
+
+_NO_FILE = "\0"
+"""What stands for the text of a claim that is no file."""
+_LONGEST = 4096
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"""What file systems answer that cannot link, or not to this file."""
 
 Seen = tuple[str, int]
 """The text of a claim and the time of its last touch, in nanoseconds of whatever clock."""
@@ -57,7 +70,7 @@ class Claims:
     def take(self, run: str) -> bool:
         """Claim a run; return False where another process has it. Raises OSError where no file can be written."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path, text = self.folder / run, f"{this_process()} {uuid.uuid4().hex}"
+        path, text = self.folder / run, f"{this_process()} {uuid.uuid4().hex} {socket.gethostname()}"
         seen = _look(path)
         if seen is None:
             taken = self._create(path, text)
@@ -79,7 +92,22 @@ class Claims:
             if text is not None and seen is not None and seen[0] == text:
                 path.unlink(missing_ok=True)
 
+    def holder(self, run: str) -> str:
+        """Return whose claim on a run is there, as ``process 12 on HOST``; nothing where there is none."""
+        try:
+            seen = _look(self.folder / run)
+        except OSError:
+            return ""
+        owner, _, rest = (seen[0] if seen else "").partition(" ")
+        found, host = re.fullmatch(r"(\w+)-(\d+)-(\d+)", owner), rest.partition(" ")[2]
+        if seen is None or found is None:
+            return ""
+        ours = socket.gethostname() if found[1] == machine() else "another machine"
+        return f"process {found[2]} on {host or ours}"
+
     def _dead(self, run: str, seen: Seen) -> bool:
+        if seen[0] == _NO_FILE:
+            return True
         living = alive(seen[0].partition(" ")[0])
         if living is not None:
             return not living
@@ -95,8 +123,15 @@ class Claims:
         with self._written(text) as written:
             try:
                 os.link(written, path)  # unlike a rename, it fails where there is a claim
-            except FileExistsError:
-                return False
+            except OSError as error:
+                # An answer may be lost on the way from a server that did make the link, and that is then asked again.
+                if _holds(path, text):
+                    return True
+                if error.errno in _NO_LINKS:
+                    return _created(path, text)
+                if error.errno == errno.EEXIST:
+                    return False
+                raise
         return True
 
     def _succeed(self, path: Path, dead: str, text: str) -> bool:
@@ -141,12 +176,49 @@ def alone(results: Path, what: str) -> Iterator[None]:
     """Do `what`, of which two at once would lose something; UserError where another process is at it in `results`."""
     with Claims(results) as claims:
         if not claims.take(what):
-            raise UserError(f"another command does a {what} into {results}: let it end, and give this one again.")
+            who = claims.holder(what) or "another command"
+            raise UserError(f"{who} does a {what} into {results}: let it end, and give this command again.")
         yield
 
 
 def _look(path: Path) -> Seen | None:
+    """Return what a claim says; never waits, and follows no link."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace"), path.stat().st_mtime_ns
+        found = os.lstat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return _NO_FILE, found.st_mtime_ns
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # it became a link meanwhile
+            return _NO_FILE, 0
+        raise
+    with os.fdopen(handle, "rb") as file:
+        return file.read(_LONGEST).decode("utf-8", "replace"), os.fstat(handle).st_mtime_ns
+
+
+def _holds(path: Path, text: str) -> bool:
+    with contextlib.suppress(OSError):
+        seen = _look(path)
+        return seen is not None and seen[0] == text
+    return False
+
+
+def _created(path: Path, text: str) -> bool:
+    """Write a claim to a file that is created here; return False where there is one, or another took it over.
+
+    Until it is written it is nobody's, and dies like the claim of another machine.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return False
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)  # a full disk: half a claim would be in the way of all
+        raise
+    return _holds(path, text)

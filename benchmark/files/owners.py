@@ -60,8 +60,13 @@ def draft(folder: Path) -> Path:
 
 def dead_drafts(folder: Path) -> Iterator[Path]:
     """Yield the drafts in `folder` whose writers are gone: by process id on this machine, by great age elsewhere."""
-    for path in folder.glob(f"{DRAFT}*"):
-        living = alive(path.name.removeprefix(DRAFT).partition(".")[0])
+    yield from dead_files(folder, DRAFT)
+
+
+def dead_files(folder: Path, head: str) -> Iterator[Path]:
+    """Yield what in `folder` is named ``<head><owner>.<anything>`` and whose owner is gone, or no owner and old."""
+    for path in folder.glob(f"{head}*"):
+        living = alive(path.name.removeprefix(head).partition(".")[0])
         if living is None:
             try:
                 living = time.time() - path.lstat().st_mtime < _FOREIGN_DEAD_AFTER_SECONDS

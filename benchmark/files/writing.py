@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import os
-import uuid
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+
+from benchmark.files.owners import draft
 
 
 def sync_folder(folder: Path) -> None:
@@ -22,23 +23,24 @@ def sync_folder(folder: Path) -> None:
 def write_changed(files: Mapping[Path, bytes]) -> tuple[Path, ...]:
     """Write those `files` whose contents change, and return their paths.
 
-    All are written beside their places and synced to disk before the first is renamed into its place.
+    All are written beside their places and synced to disk before the first is renamed into its place. What must change
+    together is for `benchmark.files.together`.
     """
-    changed = {path: data for path, data in files.items() if not _holds(path, data)}
-    drafts = {path: path.with_name(f".writing-{uuid.uuid4().hex}") for path in changed}
+    changed = {path: data for path, data in files.items() if not holds(path, data)}
+    drafts = {path: draft(path.parent) for path in changed}
     try:
         for path, data in changed.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_synced(drafts[path], data)
-        for path, draft in drafts.items():
-            os.replace(draft, path)
+        for path, written in drafts.items():
+            os.replace(written, path)
     finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+        for written in drafts.values():
+            written.unlink(missing_ok=True)
     return tuple(changed)
 
 
-def _holds(path: Path, data: bytes) -> bool:
+def holds(path: Path, data: bytes) -> bool:
     """Whether `path` holds `data`; compressed files are compared by what they hold, as zlib's versions differ."""
     if not path.is_file():
         return False

@@ -14,11 +14,12 @@ NOT_RUN: Final = "not run"
 NO_DATA: Final = "no data"
 NOT_IMPLEMENTED: Final = "not implemented"
 QUOTED: Final = "quoted"
+OUT_OF_MEMORY: Final = "out of memory"
 
 JUDGED: Final = (EQUIVALENT, CONSISTENT, HIGHER, LOWER)
 """The verdicts that compare two numbers."""
 
-UNJUDGED: Final = (NOT_JUDGED, INCOMPLETE, NOT_RUN, NO_DATA, NOT_IMPLEMENTED, QUOTED)
+UNJUDGED: Final = (NOT_JUDGED, INCOMPLETE, NOT_RUN, NO_DATA, NOT_IMPLEMENTED, QUOTED, OUT_OF_MEMORY)
 """What stands in the place of a verdict, and says why there is none."""
 
 MARGIN: Final = 3.0

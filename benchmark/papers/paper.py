@@ -20,6 +20,7 @@ from benchmark.papers.ledger import LedgerEntry, LedgerFile
 from benchmark.papers.protocol import ColumnRule, MethodRule, MetricRule, ProtocolFile
 from benchmark.papers.published import Published, in_unit, printed_decimals, published_sd
 from benchmark.papers.tables import TableRule
+from benchmark.registry import check_name
 from benchmark.spec import validated
 
 
@@ -102,6 +103,7 @@ def load_paper(paper: str) -> Paper:
     """Read and validate all files of a paper, or raise UsageError with one sentence."""
     if paper not in paper_ids():
         raise UsageError(did_you_mean("paper", paper, paper_ids()))
+    check_name("paper", paper)
     papers = importlib.resources.files("paper_tables")
     folder = papers.joinpath(paper)
     protocol = validated(ProtocolFile, read_protocol(papers, paper), f"{paper}/protocol.toml")
@@ -109,6 +111,9 @@ def load_paper(paper: str) -> Paper:
         name: _table(values if isinstance(values, dict) else {name: values}, folder, f"{paper}/tables.toml [{name}]")
         for name, values in read_toml(folder, "tables.toml").items()
     }
+    for kind, names in (("table", tables), ("row", protocol.methods), ("column", protocol.columns)):
+        for name in names:
+            check_name(f"{paper} {kind}", name)
     published = tuple(csv.DictReader(read_text(folder, "published.csv").splitlines()))
     return Paper(paper, protocol, tables, load_ledger(paper), published)
 

@@ -12,6 +12,7 @@ from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED, QUOTED
 from benchmark.papers.paper import Paper, load_paper, paper_ids
 from benchmark.papers.protocol import PROFILES, READINGS, ColumnRule, MethodRule, ProfileRule, Reading
 from benchmark.papers.tables import Setting, TableRule, settings
+from benchmark.plan.guests import Guest
 from benchmark.plan.request import Request
 from benchmark.plan.resolve import Overrides, Resolved, applies, column_data, parse_overrides, resolve
 from benchmark.record import Context
@@ -25,7 +26,7 @@ class PlannedCell:
 
     `reason` is "", "not implemented" (no method of ours), "quoted" or "no data" (the data set is not registered).
     `reduced` marks a cell for which fewer runs were asked than the profile's; `record` are the observers that its runs
-    need.
+    need. A `guest` is in no list of the table's rows; it may keep its own protocol.
     """
 
     paper: str
@@ -43,6 +44,8 @@ class PlannedCell:
     overrides: str = ""
     reduced: bool = False
     record: tuple[str, ...] = ()
+    guest: bool = False
+    own_protocol: bool = False
 
     @cached_property
     def specs(self) -> tuple[RunSpec, ...]:
@@ -52,7 +55,7 @@ class PlannedCell:
     @property
     def context(self) -> Context:
         """How a run made for this cell is labelled."""
-        label = ";".join(part for part in (self.setting, self.overrides) if part)
+        label = ";".join(part for part in (self.setting, self.overrides, "own-protocol" * self.own_protocol) if part)
         return Context(paper=self.paper, setting=label, reading=self.reading, profile=self.profile)
 
 
@@ -118,8 +121,9 @@ def _cells_of(
                     continue
                 if row.columns and column_id not in row.columns:
                     continue
+                guest = _guest(paper, table, row_id, request.own_protocol) if row_id in guests else None
                 for reading in readings:
-                    resolved, reason = _resolve(paper, row, column, reading, profile, setting, overrides)
+                    resolved, reason = _resolve(paper, row, column, reading, profile, setting, overrides, guest)
                     yield PlannedCell(
                         paper.id,
                         name,
@@ -136,6 +140,8 @@ def _cells_of(
                         overrides.label,
                         (request.runs or runs) < runs,
                         tuple(dict.fromkeys((*table.record, *request.record))),
+                        guest is not None,
+                        guest is not None and guest.own_protocol,
                     )
 
 
@@ -144,6 +150,14 @@ def _guests(paper: Paper, table: TableRule, names: Sequence[str]) -> list[str]:
     own = _own(paper, table)
     fit = [name for name in names if name in METHODS and name not in own]
     return [name for name in fit if all(applies(axis.path, method_facts(name)) for axis in table.grid)]
+
+
+def _guest(paper: Paper, table: TableRule, row_id: str, own_protocol: bool) -> Guest:
+    """Return what of the paper's protocol concerns a guest of a table."""
+    known = {row.method for row in paper.protocol.methods.values()}
+    written = _own(paper, table) | ({paper.method(row_id).method} & known)
+    hosts = [method_facts(name) for name in sorted(written) if name]
+    return Guest(lambda path: any(applies(path, host) for host in hosts), own_protocol)
 
 
 def _own(paper: Paper, table: TableRule) -> set[str]:
@@ -174,12 +188,13 @@ def _resolve(
     profile: ProfileRule,
     setting: Setting,
     overrides: Overrides,
+    guest: Guest | None,
 ) -> tuple[Resolved | None, str]:
     if not row.method:
         return None, QUOTED if row.quoted else NOT_IMPLEMENTED
     if column_data(column, reading, overrides).dataset not in DATASETS:
         return None, NO_DATA
-    return resolve(paper, row, column, reading, profile, setting, overrides), ""
+    return resolve(paper, row, column, reading, profile, setting, overrides, guest), ""
 
 
 def _check_names(request: Request) -> None:

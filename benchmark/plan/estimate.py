@@ -46,7 +46,10 @@ class RunTimes:
         self._exact: dict[str, list[float]] = {}
         self._near: dict[tuple[str, ...], list[_Seen]] = {}
         self._whole: dict[tuple[str, ...], int] = {}  # the most samples that one of them had
+        self._peaks: dict[str | tuple[str, ...], float] = {}  # by cost, and by kind
         for record in history:
+            for key in (_cost_key(record.spec), _kind(record.spec)):
+                self._peaks[key] = max(self._peaks.get(key, 0.0), record.peak_mib)
             if record.status in ("ok", "collapsed"):
                 self._learn(_Seen(record.spec, record.seconds, record.steps, record.n_samples))
 
@@ -63,6 +66,13 @@ class RunTimes:
             return self._scaled(spec, near) if near else None
         except UsageError:
             return None  # an earlier version knew the method by other parameters
+
+    def peak_mib(self, spec: RunSpec) -> float | None:
+        """Return the most memory that a run like this one took, or None where nothing like it was seen.
+
+        Measured of the whole process, which may have made other runs before: rather too much.
+        """
+        return self._peaks.get(_cost_key(spec)) or self._peaks.get(_kind(spec)) or None
 
     def _scaled(self, spec: RunSpec, near: Sequence[_Seen]) -> float:
         """Return the median of the seconds that `spec` takes if each of its steps takes as long as one of them."""

@@ -12,7 +12,8 @@ class Request:
     """What the user asks for; empty filters mean everything. `runs` replaces the profile's number of runs.
 
     `record` are observers to record with, beside those that a table needs. `settings` are labels of a table's settings,
-    which the quick profile then has, too, where it leaves them out.
+    which the quick profile then has, too, where it leaves them out. With `own_protocol`, methods that a table does not
+    list keep their own protocol in it.
     """
 
     profile: str = "quick"
@@ -25,3 +26,4 @@ class Request:
     runs: int | None = None
     record: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    own_protocol: bool = False

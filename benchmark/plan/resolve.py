@@ -13,6 +13,7 @@ from benchmark.errors import UsageError, did_you_mean
 from benchmark.papers.paper import Paper
 from benchmark.papers.protocol import READINGS, ColumnData, ColumnRule, FieldRule, MethodRule, ProfileRule, Reading
 from benchmark.papers.tables import Setting
+from benchmark.plan.guests import Guest
 from benchmark.registry import METHODS
 from benchmark.spec import DataSpec, Protocol, RunSpec, validated, with_values
 
@@ -98,19 +99,21 @@ def resolve(
     profile: ProfileRule,
     setting: Setting,
     overrides: Overrides,
+    guest: Guest | None = None,
 ) -> Resolved:
-    """Return the run specification of a cell.
+    """Return the run specification of a cell; `guest` says which rules concern a method that the table does not list.
 
     Later origins win: the method's defaults, the paper's rules, the column, the paper's rules for its data set, the
     profile, the setting, the arms of ledger entries, the other overrides.
     """
     method = method_facts(row.method)
     data = column_data(column, reading, overrides)
-    fields = _ruled(paper, method, "", reading, overrides)
+    fields = _ruled(paper, method, "", reading, overrides, guest)
     _replace(fields, method, f"column {column.label}", data.set)
-    fields |= _ruled(paper, method, data.dataset, reading, overrides)
+    fields |= _ruled(paper, method, data.dataset, reading, overrides, guest)
+    spent = {path: _read(value, reading) for path, value in profile.set.items() if guest is None or guest.spends(path)}
     layers = (
-        ("profile", {path: _read(value, reading) for path, value in profile.set.items()}),
+        ("profile", spent),
         ("setting", dict(setting.values)),
         *((f"--set {entry}={ARM}", dict(values)) for entry, values in overrides.arms.items()),
         ("--set", _of_method(overrides.values, method)),
@@ -170,11 +173,13 @@ def applies(path: str, method: MethodFacts) -> bool:
 
 
 def _ruled(
-    paper: Paper, method: MethodFacts, dataset: str, reading: Reading, overrides: Overrides
+    paper: Paper, method: MethodFacts, dataset: str, reading: Reading, overrides: Overrides, guest: Guest | None
 ) -> dict[str, ResolvedField]:
     """Return the fields that the paper's rules set for a method: those for all data sets, or those for `dataset`."""
     fields: dict[str, ResolvedField] = {}
     for rule in paper.protocol.field:
+        if guest is not None and not guest.ruled(rule.path):
+            continue
         if _concerns(rule, method.name, dataset) and applies(rule.path, method):
             chosen = _flipped(rule.ledger, overrides, reading)
             fields[rule.path] = ResolvedField(rule.path, getattr(rule, chosen), f"{chosen}: {rule.source}", rule.ledger)
@@ -216,6 +221,7 @@ def _data(
         "digest": source.digest,
         "samples": profile.samples,
         "preprocess": data.preprocess if row.preprocess is None else row.preprocess,
+        **_arm_of_data(row, data, overrides),
         **_below("data", overrides.values),
     }
     if isinstance(values["samples"], bool):
@@ -225,13 +231,22 @@ def _data(
     return spec if capped else spec.model_copy(update={"samples": None})
 
 
+def _arm_of_data(row: MethodRule, data: ColumnData, overrides: Overrides) -> dict[str, Any]:
+    """Return the fields of the data that arms set, of entries that the column carries; a row keeps its own steps."""
+    arms = {path: value for entry in data.ledger for path, value in overrides.arms.get(entry, {}).items()}
+    own = {"preprocess"} if row.preprocess is not None else set()
+    return {name: value for name, value in _below("data", arms).items() if name not in own}
+
+
 def _data_fields(
     data: DataSpec, row: MethodRule, column: ColumnRule, reading: Reading, overrides: Overrides
 ) -> tuple[ResolvedField, ...]:
     rule = column_data(column, reading, overrides)
     given = _below("data", overrides.values)
     raw = row.preprocess is not None
-    steps = "--set" if "preprocess" in given else f"row {row.label}" if raw else f"column {column.label}"
+    usual = f"row {row.label}" if raw else f"column {column.label}"
+    armed = "preprocess" in _arm_of_data(row, rule, overrides)
+    steps = "--set" if "preprocess" in given or armed else usual
     return (
         ResolvedField("data.dataset", data.name, f"column {column.label}", rule.ledger),
         ResolvedField("data.preprocess", list(data.preprocess), steps, () if raw else rule.ledger),

@@ -49,14 +49,16 @@ def plan_runs(
     ready: Callable[[str], str],
     times: RunTimes | None = None,
     weights: Callable[[RunSpec], bool] = lambda spec: False,
+    lacking: Callable[[str], str] = lambda method: "",
 ) -> Plan:
     """Return the runs that `cells` need and `done` does not know, each once, the most urgent first.
 
-    `ready` maps a data set to the reason why it cannot be loaded, "" where it can. `times` estimate the seconds of
+    `ready` maps a data set to the reason why it cannot be loaded, "" where it can, `lacking` a method to the reason why
+    it cannot be run. `times` estimate the seconds of
     a run from records of earlier ones. Runs that others start from are planned too, where there are no
     `weights` of them.
     """
-    missing = _Missing(done, ready, times or RunTimes(()), weights)
+    missing = _Missing(done, ready, times or RunTimes(()), weights, lacking)
     for cell in cells:
         missing.add(cell)
     return missing.plan()
@@ -71,7 +73,9 @@ class _Missing:
         ready: Callable[[str], str],
         estimate: RunTimes,
         weights: Callable[[RunSpec], bool],
+        lacking: Callable[[str], str],
     ) -> None:
+        self.lacking = lacking
         self.done, self.ready, self.estimate, self.weights = done, ready, estimate, weights
         self.planned: dict[str, tuple[tuple[int, ...], PlannedRun]] = {}
         self.columns: dict[str, int] = {}
@@ -93,7 +97,7 @@ class _Missing:
             self.record.setdefault(run_id, {}).update(dict.fromkeys(cell.record))
             if self.done(spec):
                 self.stored.add(run_id)
-            elif reason := self.ready(spec.data.name):
+            elif reason := self.lacking(spec.method) or self.ready(spec.data.name):
                 self.impossible[run_id] = reason
             else:
                 column = self.columns.setdefault(cell.column, len(self.columns))

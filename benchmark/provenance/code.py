@@ -52,8 +52,8 @@ class Root:
 
 
 HARNESS: Final = (
-    Root("benchmark.training.estimator", "taking_turns"),
-    Root("benchmark.training.estimator", "as_samples"),
+    Root("benchmark.training.generators", "taking_turns"),
+    Root("benchmark.training.samples", "as_samples"),
     Root("benchmark.training.stepping", "Step", ("take",)),
     Root("benchmark.measure.metrics", "evaluate_clustering"),
     Root("benchmark.streams", "Streams", ("torch", "numpy", "integer", "seed")),

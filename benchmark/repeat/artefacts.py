@@ -16,12 +16,13 @@ import numpy as np
 from torch import Tensor, nn
 
 from benchmark.analysis.artefacts import artefact_file
-from benchmark.analysis.assemble import cell_records
+from benchmark.analysis.kinds import cell_records
+from benchmark.data.prepared import prepared_data
 from benchmark.errors import UserError
 from benchmark.execution.events import Job, Place
 from benchmark.execution.execute import execute
-from benchmark.execution.jobs import one_thread, starting_weights
-from benchmark.files.writing import write_changed
+from benchmark.execution.fits.threads import one_thread
+from benchmark.execution.jobs import starting_weights
 from benchmark.plan.cells import PlannedCell
 from benchmark.plan.lineage import parent_of
 from benchmark.record import COUNTED, Context, RunRecord
@@ -29,6 +30,7 @@ from benchmark.registry import Artefact, LoadedData
 from benchmark.repeat.beginning import shortened
 from benchmark.session import Session
 from benchmark.spec import RunSpec
+from benchmark.store.sums import change_tracked
 from benchmark.training.phases import Snapshot
 
 TOLERANCE = 1e-6
@@ -61,11 +63,11 @@ class Holder:
         self.phase, self.wanted = phase, sorted(set(epochs))
         self.held: dict[int, Held] = {}
         self.last: Held | None = None
-        self.seen: tuple[Any, LoadedData] | None = None
+        self.seen: Any = None
 
-    def __call__(self, snapshot: Snapshot, estimator: Any, data: LoadedData) -> dict[str, float]:
+    def __call__(self, snapshot: Snapshot, estimator: Any, data: Any) -> dict[str, float]:
         """Keep what is due, as an observer that records nothing."""
-        self.seen = (estimator, data)
+        self.seen = estimator
         clusters, model = snapshot.assignments, snapshot.model
         if self.wanted and snapshot.phase == self.phase and clusters is not None and model is not None:
             self.last = Held(snapshot.epoch, model().eval(), clusters)
@@ -101,7 +103,7 @@ def make_artefacts(
     clusters, holder = made_again(session, best, epochs)
     if holder.seen is None:
         raise UserError(f"{cell.row} trains no network, so it has no layer to show.")
-    estimator, data = holder.seen
+    estimator, data = holder.seen, prepared_data(best.spec, session.data_dir)
     moments: list[tuple[int | None, Shown]] = [(None, Shown(estimator, data, estimator.model_, clusters))]
     if epochs:
         held = [(epoch, holder.at(epoch)) for epoch in epochs]
@@ -109,7 +111,7 @@ def make_artefacts(
     files = []
     for epoch, shown in moments:
         file = artefact_file(session.results / "stored", cell.paper, artefact, best.run_id, options, epoch)
-        write_changed({file: artefact.made(shown, options)})
+        change_tracked(session.results / "stored", {file: artefact.made(shown, options)})
         files.append(file)
     return files
 

@@ -15,6 +15,7 @@ from benchmark.record import RunRecord
 from benchmark.repeat.agreement import compare_runs, run_view
 from benchmark.session import Session
 from benchmark.store.renewals import cell_id, machine_of
+from benchmark.store.rows import device_of, kind_of
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ def _replicates(session: Session, cells: Collection[str]) -> dict[str, dict[str,
 
 
 def _nearest(records: Sequence[RunRecord], like: RunRecord) -> RunRecord:
-    """Return the record made on the same device where there is one."""
-    device = like.environment.get("device")
-    return next((r for r in records if r.environment.get("device") == device), records[0])
+    """Return the record made on the same kind of machine, or else the same device, where there is one."""
+    machine, kind = machine_of(like), kind_of(like)
+    return min(records, key=lambda r: (machine_of(r) != machine, kind_of(r) != kind, device_of(r) != kind.device))
 
 
 def _name(cell: PlannedCell) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark.execution.events import Event, Finished, Job, Place
 from benchmark.execution.executors import processes
 from benchmark.provenance.code import run_code_digest
+from benchmark.provenance.environment import machine_kind
 from benchmark.record import RunRecord
 from benchmark.repeat.beginning import beginning
 from benchmark.spec import Budget, RunSpec
@@ -36,7 +37,7 @@ def renew(
     What observers recorded beside a run is compared too. `place` names data and device; records are made in a temporary
     folder. A run made on another kind of machine or number of threads cannot be compared bitwise: its cell stays stale.
     """
-    chosen = one_of_each_cell(stale)
+    chosen = one_of_each_cell(stale, machine_kind(place.device))
     jobs = {
         spec.run_id: Job(spec, record.context, observed(record))
         for record in chosen.values()
@@ -59,10 +60,18 @@ def renew(
     return Renewed(tuple(entries), tuple(left))
 
 
-def one_of_each_cell(records: Iterable[RunRecord]) -> dict[tuple[str, str], RunRecord]:
-    """Return by cell and code digest the record that stands for the others: the one of which most can be compared."""
+def one_of_each_cell(records: Iterable[RunRecord], machine: str = "") -> dict[tuple[str, str], RunRecord]:
+    """Return by cell and code digest the record that stands for the others: the one of which most can be compared.
+
+    One of the kind `machine` comes before those of others.
+    """
     chosen: dict[tuple[str, str], RunRecord] = {}
-    for record in sorted(records, key=lambda run: (run.status != "ok", -len(observed(run)), run.spec.replicate)):
+
+    def order(run: RunRecord) -> tuple[bool, bool, int, int]:
+        elsewhere = machine_of(run)[0] != machine
+        return elsewhere, run.status != "ok", -len(observed(run)), run.spec.replicate
+
+    for record in sorted(records, key=order):
         chosen.setdefault((cell_id(record.spec), record.code_digest), record)
     return chosen
 

@@ -9,8 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from scipy.optimize import linear_sum_assignment
 
-from benchmark.analysis.assemble import cell_records
 from benchmark.analysis.explain import explain_cell
+from benchmark.analysis.kinds import cell_records
 from benchmark.data.prepared import prepared_data
 from benchmark.errors import UserError
 from benchmark.papers.paper import load_paper
@@ -19,7 +19,7 @@ from benchmark.record import RunRecord
 from benchmark.report.curves import curve_svg
 from benchmark.report.site import Site, link, slug
 from benchmark.session import Session
-from benchmark.store.rows import device_of
+from benchmark.store.rows import kind_of
 
 
 class Viewed(Protocol):
@@ -73,7 +73,7 @@ class CellPages:
         path = _path(cell.paper, table, cell.row, cell.column, cell.setting, cell.profile, cell.reading)
         numbers = [_numbers(paper.protocol.metrics[m].label, facts[m]) for m in metrics]
         entries = [paper.ledger[entry["id"]] for entry in first["ledger"]]
-        matrix, why = _confusion(self._session, first["ours"].get("selected run"), records)
+        matrix, why = _confusion(self._session, first["ours"].get("selected_run"), records)
         shown = {key: value for key, value in first["cell"].items() if key != "metric"}
         self._pages.add(path)
         self._site.write(
@@ -129,13 +129,13 @@ def _numbers(label: str, facts: dict[str, Any]) -> dict[str, Any]:
         "metric": label,
         "ours": ours["value"],
         "sd": ours["sd"],
-        "published (sd)": published.get("shown as"),
+        "published (sd)": published.get("shown_as"),
         "difference": ours["value"] - value if ours["value"] is not None and value is not None else None,
         "verdict": ours["verdict"],
         "runs": ours["runs"],
-        "mean over runs": ours.get("mean over runs"),
-        "highest": ours.get("highest over runs"),
-        "no value because": ours.get("no value because", ""),
+        "mean over runs": ours.get("mean_over_runs"),
+        "highest": ours.get("highest_over_runs"),
+        "no value because": ours.get("no_value_because", ""),
     }
 
 
@@ -148,7 +148,7 @@ def _verdict(label: str, facts: dict[str, Any]) -> dict[str, Any]:
         "margin": facts.get("margin"),
         "runs of the paper": facts.get("published_runs"),
         "sd of the published number, as used": facts.get("published_sd"),
-        "it is": facts.get("published_sd is") or facts.get("why", ""),
+        "it is": facts.get("published_sd_is") or facts.get("why", ""),
     }
     return {"metric": label, "verdict": facts["verdict"], **named}
 
@@ -160,14 +160,21 @@ def _interval(ends: list[float] | None) -> str:
 def _runs(facts: dict[str, dict[str, Any]], records: dict[str, RunRecord]) -> list[dict[str, Any]]:
     """Return a line for each run: its seeds, status, loss and every metric."""
     lines = []
-    hidden = ("stored in", "error")
+    hidden = ("stored_in", "error")
     for number, record in enumerate(records.values()):
-        line = {key: value for key, value in next(iter(facts.values()))["runs"][number].items() if key not in hidden}
+        line: dict[str, Any] = {}
         for part in facts.values():
-            line |= {key: value for key, value in part["runs"][number].items() if key not in hidden}
+            label = part["cell"]["metric"].rpartition(" (")[0]
+            named = {key: value for key, value in part["runs"][number].items() if key not in hidden}
+            line |= {label if key == "value" else _said(key): value for key, value in named.items()}
         line["seed of the batches"] = _seed(facts, record)
         lines.append(line | {"error": record.error} if any(r.error for r in records.values()) else line)
     return lines
+
+
+def _said(key: str) -> str:
+    """Return a key as people read it; run_id is a column that pages link."""
+    return key if key == "run_id" else key.replace("_", " ")
 
 
 def _seed(facts: dict[str, dict[str, Any]], record: RunRecord) -> str:
@@ -203,7 +210,7 @@ def _confusion(session: Session, run_id: str | None, records: dict[str, RunRecor
     if run_id is None:
         return [], "No run was selected."
     record = records[run_id]
-    labels = session.store.labels(run_id, device_of(record))
+    labels = session.store.labels(run_id, kind_of(record))
     if labels is None:
         return (
             [],

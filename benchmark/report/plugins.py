@@ -16,7 +16,7 @@ from benchmark.registry import DATASETS, METHODS
 from benchmark.report.cells import CellPages
 from benchmark.report.site import Site
 from benchmark.session import Session
-from benchmark.store.rows import device_of
+from benchmark.store.rows import device_of, kind_of
 
 
 def method_page(session: Session, site: Site, pages: CellPages, name: str) -> None:
@@ -64,7 +64,7 @@ def _cost(session: Session, records: list[RunRecord]) -> list[dict[str, Any]]:
 def _with_pretraining(session: Session, records: list[RunRecord]) -> dict[str, Any]:
     """Return the median of the seconds with those of the runs that they start from; nothing where there are none."""
     parents = [(record, parent_of(record.spec)) for record in records]
-    held = [(record, session.store.get(parent.run_id, device_of(record))) for record, parent in parents if parent]
+    held = [(record, session.store.get(parent.run_id, kind_of(record))) for record, parent in parents if parent]
     if not held:
         return {}
     whole = [record.seconds + parent.seconds for record, parent in held if parent]

@@ -24,6 +24,7 @@ from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.registry import DATASETS, METHODS
 from benchmark.report.cells import CellPages
+from benchmark.report.honesty import honesty_page
 from benchmark.report.plugins import dataset_page, method_page
 from benchmark.report.site import Site, inline_svg, link, slug
 from benchmark.session import Session
@@ -88,6 +89,7 @@ def build_report(session: Session, out: Path, progress: Callable[[str], None] = 
         dataset_page(site, dataset)
     ledgers = [(name, list(load_ledger(name).values())) for name in ledger_ids()]
     site.write("ledger.html", "ledger.html.j2", "Ledger of disagreements", ledgers=ledgers)
+    honesty_page(site)
     _start_page(session, site, pages, counts)
     return Built(out / "index.html", site.pages, time.monotonic() - started)
 

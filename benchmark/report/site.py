@@ -12,6 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.errors import UsageError
+from benchmark.printable import printable
+
 ASSETS = ("style.css", "report.js")
 
 
@@ -25,12 +28,14 @@ class Site:
         self.pages = 0
 
     def write(self, path: str, template: str, title: str, **values: Any) -> None:
-        """Write one page at `path` below the folder."""
+        """Write one page at `path` below the folder, nowhere else."""
         root = "../" * path.count("/")
         text = self._environment.get_template(template).render(**self._common, **values, title=title, root=root)
         place = self.out / path
+        if not place.resolve().is_relative_to(self.out.resolve()):
+            raise UsageError(f"the page {path!r} would lie outside of {self.out}: a name in it is no name.")
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
+        place.write_text(printable(text), encoding="utf-8")
         self.pages += 1
 
     def write_assets(self) -> None:

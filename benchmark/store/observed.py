@@ -30,6 +30,7 @@ register_observer(
         "feature randomness: the cosine of the gradients towards the true classes and towards the clusters",
         ("randomness",),
         "benchmark.execution.observers:record_randomness",
+        labels=True,
     )
 )
 register_observer(

@@ -18,9 +18,10 @@ from pydantic import ValidationError
 
 from benchmark.errors import UserError
 from benchmark.files.locks import alone
-from benchmark.files.writing import write_changed
+from benchmark.files.together import settle
 from benchmark.record import RunRecord
 from benchmark.spec import Frozen, RunSpec, canonical_json
+from benchmark.store.sums import change_tracked
 
 FILE = "renewals.jsonl"
 
@@ -72,6 +73,7 @@ class Renewals:
 
 
 def _entries(file: Path) -> Iterator[Renewal]:
+    settle(file.parent)
     if not file.is_file():
         return
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
@@ -87,7 +89,7 @@ def keep(entries: Iterable[Renewal], stored: Path) -> Path:
     with alone(stored.parent, "renewal"):
         lines = {canonical_json(entry) for entry in (*_entries(file), *entries)}
         ordered = sorted(lines, key=lambda line: (json.loads(line)["method"], json.loads(line)["dataset"], line))
-        write_changed({file: "".join(f"{line}\n" for line in ordered).encode()})
+        change_tracked(stored, {file: "".join(f"{line}\n" for line in ordered).encode()})
     return file
 
 

@@ -10,13 +10,30 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from benchmark.provenance.environment import device_name, machine_kind
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.spec import RunSpec, canonical_json
+from benchmark.store.possible import refuse_impossible
 
-Key = tuple[str, str]
-"""A run id and the name of a device."""
+
+class Kind(NamedTuple):
+    """What kind of machine made a record: runs of one kind give equal bits, those of two part by rounding.
+
+    `device` is its name, `machine` what the environment says of CPU and device; "" where a record does not say it.
+    """
+
+    device: str
+    machine: str = ""
+
+    def __str__(self) -> str:
+        """Return the words for people: the machine, which names the device too."""
+        return self.machine or self.device
+
+
+Key = tuple[str, Kind]
+"""A run id, and the kind of machine that made the record: of each there is at most one."""
 
 METRICS = ("acc", "nmi", "nmi_geometric", "ari")
 _FROM_ENVIRONMENT = ("device", "torch", "version", "git_commit")
@@ -28,12 +45,34 @@ RUN_COLUMNS = (
 )
 EVALUATION_COLUMNS = ("phase", "step", "epoch", "total", "clusters", *METRICS, "terms", "metrics")
 HISTORY_COLUMNS = ("run_id", "device", *EVALUATION_COLUMNS)
+KINDS_COLUMNS = ("run_id", "device", "machine", *EVALUATION_COLUMNS)
+"""The columns of a history where kinds of machines made records of one run on one device: it says whose a line is."""
 
 
 def device_of(record: RunRecord) -> str:
     """Return the name of the device that made the record; one that states none was made on the CPU."""
     device = record.environment.get("device")
     return device if isinstance(device, str) and device else "cpu"
+
+
+def kind_of(record: RunRecord) -> Kind:
+    """Return the kind of machine that made the record."""
+    machine = record.environment.get("machine")
+    return Kind(device_of(record), machine if isinstance(machine, str) else "")
+
+
+def kind_here(device: str) -> Kind:
+    """Return the kind that records made on this machine, on a torch device such as "cpu" or "cuda:0", have."""
+    return Kind(device_name(device), machine_kind(device))
+
+
+def kind_in(row: Mapping[str, str]) -> Kind:
+    """Return the same of a row of runs.csv; without a machine where that cannot be read, as the record then cannot."""
+    try:
+        machine = json.loads(row["environment"] or "{}").get("machine")
+    except (ValueError, AttributeError, RecursionError):
+        machine = None
+    return Kind(row["device"] or "cpu", machine if isinstance(machine, str) else "")
 
 
 def device_order(device: str) -> tuple[bool, str]:
@@ -100,12 +139,16 @@ def run_cells(record: RunRecord) -> list[str]:
 def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Evaluation]) -> RunRecord:
     """Return the record that a row of runs.csv, its spec and its history hold.
 
-    Raises ValueError or KeyError where a cell is missing or cannot be read, or rows of the history are missing.
+    Raises ValueError or KeyError where a cell is missing, cannot be read, contradicts the spec or holds an impossible
+    number, or rows of the history are missing.
     """
+    for name, value in (("method", spec.method), ("dataset", spec.data.name), ("replicate", str(spec.replicate))):
+        if row[name] != value:
+            raise ValueError(f"the {name} is {row[name]}, but {value} in the spec of the run")
     if int(row["evaluations"]) != len(history):
         raise ValueError(f"it counts {row['evaluations']} evaluations, but the history has {len(history)}")
     others = json.loads(row["metrics"] or "{}")
-    return RunRecord.model_validate(
+    record = RunRecord.model_validate(
         {
             **{name: row[name] for name in ("run_id", "status", "error", "n_samples", "epochs", "seconds")},
             **{name: row[name] for name in ("steps", "peak_mib", "code_digest")},
@@ -120,6 +163,8 @@ def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Evaluatio
             | json.loads(row["environment"]),
         }
     )
+    refuse_impossible(record)
+    return record
 
 
 def _split(

@@ -17,6 +17,7 @@ from benchmark.errors import UserError
 from benchmark.files.faults import sentence
 from benchmark.files.writing import sync_folder, write_synced
 from benchmark.record import RunRecord
+from benchmark.store.possible import refuse_impossible
 from benchmark.store.rows import EVALUATION_COLUMNS, csv_bytes, evaluation_cells, evaluation_of, strict
 
 if TYPE_CHECKING:
@@ -56,12 +57,17 @@ def write_run(
 
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
         files[MODEL] = save(contiguous)
-    seal = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
-    files[SEAL] = json.dumps(seal, indent=1).encode()
+    files[SEAL] = sealed(files)
     folder.mkdir()
     for name, data in files.items():
         write_synced(folder / name, data)
     sync_folder(folder)
+
+
+def sealed(files: Mapping[str, bytes]) -> bytes:
+    """Return the seal of some files: their sizes and digests."""
+    seal = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    return json.dumps(seal, indent=1).encode()
 
 
 def check_seal(folder: Path, names: Iterable[str] | None = None) -> None:
@@ -133,6 +139,7 @@ def parsed(folder: Path) -> RunRecord:
         record = RunRecord.model_validate({**plain, "history": tuple(map(evaluation_of, rows))})
         if record.run_id != record.spec.run_id:
             raise ValueError(f"it holds the record {record.run_id} of a spec with the run id {record.spec.run_id}")
+        refuse_impossible(record)
     except _FORMAT_ERRORS as error:
         raise _damaged(folder, error) from None
     except OSError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from benchmark.files.owners import dead_drafts, draft
 from benchmark.files.quarantine import set_aside
 from benchmark.files.writing import sync_folder
 from benchmark.record import RunRecord
-from benchmark.store.rows import Key, device_of
+from benchmark.store.rows import Key, Kind, kind_of
 from benchmark.store.run_files import SEAL, Damaged, check_seal, parsed, read_run, record_stamp, write_run
 
 if TYPE_CHECKING:
@@ -37,14 +38,15 @@ _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 class RunFolders:
     """The run folders below `path`. A folder that cannot be read counts as absent and is listed by `problems`.
 
-    A run has the folder of its id; where another device holds that, the name of its own device is appended.
+    A run has the folder of its id; where another kind of machine holds that, the name of its own device is appended,
+    and where that is held too, the name of its kind.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read: dict[str, RunRecord] = {}
         self._stamps: dict[str, tuple[int, int] | None] = {}
-        self._places: dict[str, dict[str, str]] = {}
+        self._places: dict[str, dict[Kind, str]] = {}
         self._broken: dict[str, UserError] = {}
         self._cleaned = False
 
@@ -74,23 +76,29 @@ class RunFolders:
     def _take(self, name: str, record: RunRecord) -> None:
         self._broken.pop(name, None)
         self._read[name] = record
-        self._places.setdefault(record.run_id, {}).setdefault(device_of(record), name)
+        self._places.setdefault(record.run_id, {}).setdefault(kind_of(record), name)
 
     def held(self) -> Iterator[Key]:
         """Yield the keys of all records that were read."""
-        for run_id, devices in self._places.items():
-            for device in devices:
-                yield (run_id, device)
+        for run_id, kinds in self._places.items():
+            for kind in kinds:
+                yield (run_id, kind)
 
-    def devices(self, run_id: str, device: str | None = None) -> list[str]:
-        """Return the devices with a record of `run_id`, after a look for folders written since the last scan.
+    def kinds(self, run_id: str, *likely: Kind | str | None) -> list[Kind]:
+        """Return the kinds with a record of `run_id`, after a look for folders written since the last scan.
 
-        A folder of yet another device than `device` is seen at the next scan.
+        A folder of yet another kind or device than the `likely` ones is seen at the next scan.
         """
-        for name in run_names(run_id, device or "cpu"):
+        for name in dict.fromkeys(name for kind in (likely or ("cpu",)) for name in run_names(run_id, kind or "cpu")):
             if name not in self._read and name not in self._broken and (self.path / name).is_dir():
                 self._look(name)
         return list(self._places.get(run_id, ()))
+
+    def of_device(self, run_id: str, kind: Kind) -> Key | None:
+        """Return the key of the record of a run of one kind, or else of any with its device; None where none is."""
+        held = self.kinds(run_id, kind)
+        found = [kind] if kind in held else [other for other in held if other.device == kind.device]
+        return (run_id, found[0]) if found else None
 
     def record(self, key: Key) -> RunRecord:
         """Return the record of `key`; KeyError where there is none."""
@@ -112,7 +120,7 @@ class RunFolders:
         *,
         replace: bool = False,
     ) -> bool:
-        """Write the folder of `record`; return False where a record of its run and device is there already.
+        """Write the folder of `record`; return False where a record of its run and kind is there already.
 
         `labels` are the assignments, (n,) integers; `state` the weights by name. With `replace`, a record that is there
         gives way.
@@ -161,13 +169,17 @@ class RunFolders:
 
     def _place(self, written: Path, record: RunRecord, replace: bool) -> bool:
         """Rename `written`, which holds `record`, to the first of its names that is free; False where it is stored."""
-        for name in run_names(record.run_id, device_of(record)):
+        kind = kind_of(record)
+        for name in run_names(record.run_id, kind):
             held = self._claim(written, name)
-            if held is not None and replace and device_of(held) == device_of(record):
+            if held is not None and replace and kind_of(held) == kind:
                 held = self._replace(written, name)
-            if held is None or device_of(held) == device_of(record):
+            if held is None or kind_of(held) == kind:
                 return held is None
-        return False
+        raise UserError(
+            f"the record of run {record.run_id} on {kind} was not stored: records of other machines hold all of its "
+            f"names in {self.path}; merge them, and give the command again."
+        )
 
     def _claim(self, written: Path, name: str) -> RunRecord | None:
         """Rename `written` to `name`, or return the record that is there; one that is damaged is set aside."""
@@ -219,6 +231,9 @@ class RunFolders:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def run_names(run_id: str, device: str) -> tuple[str, str]:
-    """Return the names that the folder of a run on a device may have, the first where no other device holds it."""
-    return run_id, f"{run_id}.{re.sub(r'[^a-z0-9]+', '-', device.lower()).strip('-') or 'other'}"
+def run_names(run_id: str, kind: Kind | str) -> tuple[str, ...]:
+    """Return the names that the folder of a run of a kind, or on a device, may have, each where no other holds it."""
+    named = [part for part in ((kind,) if isinstance(kind, str) else kind) if part]
+    plain = [re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") or "other" for part in named]
+    digest = hashlib.sha256("\n".join(named).encode()).hexdigest()[:8]
+    return run_id, *(f"{run_id}.{part}" for part in (*plain, f"{plain[0]}-{digest}"))

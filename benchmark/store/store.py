@@ -1,7 +1,7 @@
 """The store: all records there are, of this machine and tracked ones, and the way from the first to the second.
 
 Below a results folder lie `runs/<run id>/`, written on this machine (`run_folders`), and `stored/<profile>/<paper>/`,
-tracked (`tracked`). Tracked records also come with the package. A run id may have a record for each device.
+tracked (`tracked`). Tracked records also come with the package. A run id may have a record for each kind of machine.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from benchmark.errors import UserError
 from benchmark.record import RunRecord
 from benchmark.store.merge import Shelf, covers
-from benchmark.store.rows import device_order
+from benchmark.store.rows import Kind, device_order
 from benchmark.store.run_files import MODEL, read_labels, read_state
 from benchmark.store.run_folders import RunFolders
+from benchmark.store.sums import changes
 from benchmark.store.tracked import StoredFolder, stored_folders
 
 if TYPE_CHECKING:
     import torch
+
+_S = TypeVar("_S", bound=Shelf)
 
 
 def shipped_rows() -> Path:
@@ -33,13 +36,13 @@ def shipped_rows() -> Path:
 class Records(Mapping[str, RunRecord]):
     """Records by run id, each read when it is asked for."""
 
-    def __init__(self, shelves: Mapping[str, tuple[str, Shelf]]) -> None:
+    def __init__(self, shelves: Mapping[str, tuple[Kind, Shelf]]) -> None:
         self._shelves = shelves
 
     def __getitem__(self, run_id: str) -> RunRecord:
         """Read the record of a run; KeyError where there is none."""
-        device, shelf = self._shelves[run_id]
-        return shelf.record((run_id, device))
+        kind, shelf = self._shelves[run_id]
+        return shelf.record((run_id, kind))
 
     def __contains__(self, run_id: object) -> bool:
         """Return whether a run has a record, without reading it."""
@@ -57,9 +60,10 @@ class Records(Mapping[str, RunRecord]):
 class Store:
     """The records of the folder `results` and the tracked ones in `shipped`, by default those that come with the suite.
 
-    Where a run id and device are held twice, the run folder comes before the tracked records of `results`, and these
-    before the shipped. With `use_stored=False` there are the run folders only. Where a method takes `device`, None
-    means the CPU where it has a record, else the first other device by name.
+    Where a run id and kind of machine are held twice, the run folder comes before the tracked records of `results`, and
+    these before the shipped. With `use_stored=False` there are the run folders only. A method that takes `device` may
+    be given a whole `Kind`. None means the CPU where it has a record, else the first other device by name; of several
+    kinds with a device the one that was there first, tracked ones before those of run folders.
     """
 
     def __init__(self, results: Path, *, shipped: Path | None = None, use_stored: bool = True) -> None:
@@ -76,20 +80,24 @@ class Store:
 
     @cached_property
     def _folders(self) -> list[StoredFolder]:
-        return [folder for root in dict.fromkeys(map(Path.resolve, self._roots)) for folder in stored_folders(root)]
+        return [folder for root in self._tracked_roots for folder in stored_folders(root)]
+
+    @property
+    def _tracked_roots(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(map(Path.resolve, self._roots)))
 
     @cached_property
-    def _stored(self) -> dict[str, dict[str, Shelf]]:
+    def _stored(self) -> dict[str, dict[Kind, Shelf]]:
         return _by_run(self._folders)
 
-    def _shelves(self) -> dict[str, dict[str, Shelf]]:
-        """Return where each run id and device is, after a look for run folders that others have written."""
+    def _shelves(self) -> dict[str, dict[Kind, Shelf]]:
+        """Return where each run id and kind is, after a look for run folders that others have written."""
         self._runs.scan()
         local = _by_run([self._runs])
         return {run_id: self._stored.get(run_id, {}) | local.get(run_id, {}) for run_id in {**self._stored, **local}}
 
-    def _find(self, run_id: str, device: str | None) -> tuple[str, Shelf] | None:
-        local: dict[str, Shelf] = dict.fromkeys(self._scanned.devices(run_id, device), self._runs)
+    def _find(self, run_id: str, device: Kind | str | None) -> tuple[Kind, Shelf] | None:
+        local: dict[Kind, Shelf] = dict.fromkeys(self._scanned.kinds(run_id, device), self._runs)
         return _choose(self._stored.get(run_id, {}) | local, device)
 
     def ids(self) -> list[str]:
@@ -102,45 +110,52 @@ class Store:
         Each is read when it is asked for; a damaged tracked file is then a UserError. A run folder that cannot be
         read counts as absent and is listed by `problems`.
         """
-        chosen = {run_id: _choose(devices, device) for run_id, devices in sorted(self._shelves().items())}
+        chosen = {run_id: _choose(kinds, device) for run_id, kinds in sorted(self._shelves().items())}
         return Records({run_id: found for run_id, found in chosen.items() if found})
 
-    def get(self, run_id: str, device: str | None = None) -> RunRecord | None:
+    def get(self, run_id: str, device: Kind | str | None = None) -> RunRecord | None:
         """Return the record of a run, or None."""
         found = self._find(run_id, device)
         return found[1].record((run_id, found[0])) if found else None
 
     def devices(self, run_id: str) -> tuple[str, ...]:
         """Return the devices with a record of a run, the CPU first."""
-        local = self._scanned.devices(run_id)
-        return tuple(sorted({*self._stored.get(run_id, ()), *local}, key=device_order))
+        return tuple(dict.fromkeys(kind.device for kind in self.kinds(run_id)))
 
-    def is_local(self, run_id: str, device: str | None = None) -> bool:
-        """Return whether the record of a run is in a run folder of this machine."""
+    def kinds(self, run_id: str) -> tuple[Kind, ...]:
+        """Return the kinds of machines with a record of a run: the CPU's first, and of those with a device the first.
+
+        Tracked ones were there before those of run folders.
+        """
+        held = dict.fromkeys((*self._stored.get(run_id, ()), *self._scanned.kinds(run_id)))
+        return tuple(sorted(held, key=lambda kind: device_order(kind.device)))
+
+    def is_local(self, run_id: str, device: Kind | str | None = None) -> bool:
+        """Return whether a record of a run is in a run folder of this machine."""
         return self._local(run_id, device) is not None
 
-    def origin(self, run_id: str, device: str | None = None) -> Path:
+    def origin(self, run_id: str, device: Kind | str | None = None) -> Path:
         """Return the run folder or the runs.csv that holds the record of a run; UserError where there is none."""
         found = self._find(run_id, device)
         if found is None:
             raise UserError(f"there is no record of the run {run_id} in {self.results}: run it first.")
         return found[1].origin((run_id, found[0]))
 
-    def _local(self, run_id: str, device: str | None) -> Path | None:
-        found = self._find(run_id, device)
-        return self._runs.origin((run_id, found[0])) if found and found[1] is self._runs else None
+    def _local(self, run_id: str, device: Kind | str | None) -> Path | None:
+        found = _choose(dict.fromkeys(self._scanned.kinds(run_id, device), self._runs), device)
+        return self._runs.origin((run_id, found[0])) if found else None
 
-    def labels(self, run_id: str, device: str | None = None) -> np.ndarray | None:
+    def labels(self, run_id: str, device: Kind | str | None = None) -> np.ndarray | None:
         """Return the assignments of a run, (n,) integers; None where they are not on this machine."""
         folder = self._local(run_id, device)
         return read_labels(folder) if folder else None
 
-    def state(self, run_id: str, device: str | None = None) -> dict[str, torch.Tensor] | None:
+    def state(self, run_id: str, device: Kind | str | None = None) -> dict[str, torch.Tensor] | None:
         """Return the weights of a run by name, on the CPU; None where they are not on this machine."""
         folder = self._local(run_id, device)
         return read_state(folder) if folder else None
 
-    def has_state(self, run_id: str, device: str | None = None) -> bool:
+    def has_state(self, run_id: str, device: Kind | str | None = None) -> bool:
         """Whether the weights of a run are on this machine, beside its record."""
         folder = self._local(run_id, device)
         return folder is not None and (folder / MODEL).exists()
@@ -155,7 +170,7 @@ class Store:
     ) -> bool:
         """Save a record in a run folder, with its assignments, (n,) integers, and its weights by name.
 
-        The folder appears whole or not at all. Where the run has one for this device, return False and change nothing,
+        The folder appears whole or not at all. Where the run has one of this kind, return False and change nothing,
         or with `replace` put the new one in its place.
         """
         return self._runs.save(record, labels, state, replace=replace)
@@ -164,10 +179,10 @@ class Store:
         """Return the run folders of which a merge would take nothing: their numbers are all tracked."""
         self._runs.scan()
         return [
-            self._runs.origin((run_id, device))
-            for run_id, device in self._runs.held()
-            if (shelf := self._stored.get(run_id, {}).get(device)) is not None
-            and covers(shelf.record((run_id, device)), self._runs.record((run_id, device)))
+            self._runs.origin((run_id, kind))
+            for run_id, kind in self._runs.held()
+            if (shelf := self._stored.get(run_id, {}).get(kind)) is not None
+            and covers(shelf.record((run_id, kind)), self._runs.record((run_id, kind)))
         ]
 
     def quarantine(self) -> list[str]:
@@ -179,7 +194,8 @@ class Store:
     def verify(self) -> list[str]:
         """Return one sentence, with the mend, for each thing on disk that is damaged, after reading all of it."""
         tracked = [problem for folder in self._folders for problem in folder.problems(everything=True)]
-        return self._runs.damaged(everything=True) + tracked
+        edited = [problem for root in self._tracked_roots for problem in changes(root)]
+        return self._runs.damaged(everything=True) + tracked + edited
 
     def problems(self) -> list[str]:
         """Return one sentence, with the mend, for each thing on disk that should hold records and cannot be read."""
@@ -187,18 +203,18 @@ class Store:
         return self._runs.problems() + [problem for folder in self._folders for problem in folder.problems()]
 
 
-def _by_run(shelves: Iterable[Shelf]) -> dict[str, dict[str, Shelf]]:
-    """Return by run id and device the first shelf that holds it."""
-    held: dict[str, dict[str, Shelf]] = {}
+def _by_run(shelves: Iterable[Shelf]) -> dict[str, dict[Kind, Shelf]]:
+    """Return by run id and kind the first shelf that holds it."""
+    held: dict[str, dict[Kind, Shelf]] = {}
     for shelf in shelves:
-        for run_id, device in shelf.held():
-            held.setdefault(run_id, {}).setdefault(device, shelf)
+        for run_id, kind in shelf.held():
+            held.setdefault(run_id, {}).setdefault(kind, shelf)
     return held
 
 
-def _choose(devices: Mapping[str, Shelf], device: str | None) -> tuple[str, Shelf] | None:
-    """Return the device asked for, or without one the first, with the shelf of its record."""
-    for name in sorted(devices, key=device_order):
-        if device in (None, name):
-            return name, devices[name]
+def _choose(kinds: Mapping[Kind, _S], device: Kind | str | None) -> tuple[Kind, _S] | None:
+    """Return the first kind that is asked for, or of the device asked for, with the shelf of its record."""
+    for kind in sorted(kinds, key=lambda kind: device_order(kind.device)):
+        if device in (None, kind, kind.device):
+            return kind, kinds[kind]
     return None

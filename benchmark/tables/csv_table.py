@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from benchmark.measure.verdict import MARGIN
 from benchmark.papers.published import Published
+from benchmark.printable import printable
 from benchmark.tables.layout import is_final, result_of
 from benchmark.tables.values import Cell, CellResult, Column, DataTable, Row, TableResult
 
@@ -17,8 +19,13 @@ COLUMNS = (
     *("paper", "table", "profile", "method", "label", "setting", "reference", "dataset", "metric", "stand_in"),
     *("reading", "unit", "value", "sd", "published", "published_sd", "published_note", "difference", "verdict"),
     *("predicted_difference", "low90", "high90", "low95", "high95", "margin", "judged_sd", "published_runs"),
-    *("n_ok", "n", *COUNTS, "stale", "devices", "run_ids"),
+    *("n_ok", "n", *COUNTS, "stale", "devices", "machines", "run_ids"),
 )
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a cell of a spreadsheet begins with where it is a formula, also in full width."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|-?inf|nan")
 
 
 def write(tables: Sequence[TableResult | DataTable]) -> str:
@@ -58,7 +65,7 @@ def _entry(table: TableResult, row: Row, column: Column, cell: Cell, reading: st
         result.value - published.value if comparable and published and result.value is not None else None,
         *(result.verdict, *_ground(result, published)),
         *(result.n_ok, result.n, *(result.counts.get(status, 0) for status in COUNTS)),
-        *(result.stale, ";".join(result.devices), ";".join(result.run_ids)),
+        *(result.stale, ";".join(result.devices), ";".join(result.machines), ";".join(result.run_ids)),
     )
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -83,7 +90,7 @@ def _as_printed(published: Published) -> tuple[object, object, str]:
 def _text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(map(_field, header))
     writer.writerows([_field(value) for value in row] for row in rows)
     return buffer.getvalue()
 
@@ -91,5 +98,17 @@ def _text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _field(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return _text_field(value)
     # NumPy scalars print as np.float64(...), so they are made plain first.
     return repr(float(value)) if isinstance(value, float) else value
+
+
+def _text_field(text: str) -> str:
+    """Return a text that a spreadsheet takes for a text; one that is a number stays a number.
+
+    >>> _text_field("=1+1"), _text_field("-0.5"), _text_field("ddc")
+    ("'=1+1", '-0.5', 'ddc')
+    """
+    shown = printable(text)
+    return f"'{shown}" if text.startswith(FORMULA) and NUMBER.fullmatch(text) is None else shown

@@ -7,6 +7,8 @@ from functools import cache
 
 from pylatexenc.latexencode import RULE_DICT, UnicodeToLatexConversionRule, UnicodeToLatexEncoder
 
+from benchmark.printable import printable
+
 # A row that begins with a bracket or a star would be read as an argument of the line break before it, and the signs of
 # comparison are other letters in LaTeX's oldest encoding.
 OWN = {"[": "{[}", "]": "{]}", "*": "{*}", "|": r"\textbar", "<": r"\textless", ">": r"\textgreater"}
@@ -27,7 +29,7 @@ def escape(text: str) -> str:
     >>> print(escape('"as is", says `results renew`'))
     ``as is'', says \texttt{results renew}
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = " ".join(printable(text).split())
     pieces = CODE.split(line)
     return "".join(f"\\texttt{{{_plain(piece)}}}" if i % 2 else _quoted(piece) for i, piece in enumerate(pieces))
 

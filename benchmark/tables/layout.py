@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Literal
 
 from benchmark.measure.ties import tied
-from benchmark.measure.verdict import INCOMPLETE, NO_DATA, NOT_IMPLEMENTED, NOT_RUN, QUOTED
+from benchmark.measure.verdict import INCOMPLETE, NO_DATA, NOT_IMPLEMENTED, NOT_RUN, OUT_OF_MEMORY, QUOTED
 from benchmark.tables.values import BLANK, Cell, CellResult, Column, Row, TableResult
 
 MAX_VALUE_COLUMNS = 4
@@ -215,7 +215,10 @@ def _lines(
         Line("verdict", tuple(Ink(_verdict(result)) for result, _ in found)),
         Line("runs", tuple(Ink(_runs(result), marks=_stale(result)) for result, _ in found)),
     )
-    return tuple(line for line in lines if line.name == "ours" or any(ink.text for ink in line.inks))
+    wanted = {*table.lines, "so far"}
+    return tuple(
+        line for line in lines if line.name == "ours" or (line.name in wanted and any(ink.text for ink in line.inks))
+    )
 
 
 def _ours(result: CellResult, style: Style, decimals: int) -> Ink:
@@ -233,8 +236,8 @@ def _stale(result: CellResult) -> tuple[str, ...]:
 def _reason(result: CellResult) -> str:
     if result.why and not result.n_ok:
         return result.why
-    if result.verdict == BLANK:
-        return ""
+    if result.verdict in (BLANK, OUT_OF_MEMORY):
+        return "" if result.verdict == BLANK else "-"
     if result.verdict in REASONS:
         return result.verdict
     if result.n_ok:
@@ -263,6 +266,8 @@ def _published(
 
 
 def _verdict(result: CellResult) -> str:
+    if result.verdict == OUT_OF_MEMORY:
+        return result.verdict
     # Incomplete cells and those without a value say so in the place of the value.
     return "" if result.value is None or is_incomplete(result) else result.verdict
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from benchmark.printable import printable
 from benchmark.tables import notes
 from benchmark.tables.layout import DAGGER, Block, Ink, LaidRow, lay_out
 from benchmark.tables.values import DataTable, TableResult
@@ -35,12 +36,12 @@ def draw_data(table: DataTable) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Return `text` on one line with what Markdown would read as markup escaped.
+    r"""Return `text` on one line with what Markdown would read as markup, HTML or a link escaped.
 
     >>> print(escape("DC* | DDC-UCO_T"))
     DC\* \| DDC-UCO_T
     """
-    return re.sub(r"([\\`*|<$~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*|<$~]|(?<!\w)_|_(?!\w)|&(?=[#\w])|\](?=[(\[:]))", r"\\\1", " ".join(printable(text).split()))
 
 
 def _block(table: TableResult, block: Block) -> str:

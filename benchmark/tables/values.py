@@ -13,6 +13,9 @@ from benchmark.papers.published import Published
 if TYPE_CHECKING:
     from benchmark.measure.judgement import Judgement
 
+LINES = ("ours", "published", "verdict", "runs")
+"""The lines of a row; a value so far of a cell that is not complete goes with ours."""
+
 BLANK = "blank"
 """The verdict of a cell that its row does not have: neither planned nor counted, and drawn empty."""
 
@@ -26,8 +29,9 @@ class CellResult:
     one run and for an sd. `n_ok` of `n` planned runs entered the statistic; `counts` has the number of runs by status
     (ok, collapsed, failed, diverged, missing), `stale` those made by other code. `verdict` is one of
     `benchmark.measure.verdict`, blank, or "" where none is given (reduced profiles); `judgement` is what it
-    rests on, where the rule was asked. `run_ids` are the stored runs, in replicate order. `why` says in a few words
-    why stored runs give no number ("history has no drift: ...").
+    rests on, where the rule was asked. `run_ids` are the stored runs, in replicate order; `machines` the kinds that
+    made them, that with the most first: one, unless no kind made all of them. `why` says in a few words why stored runs
+    give no number ("history has no drift: ...").
     """
 
     value: float | None = None
@@ -39,6 +43,7 @@ class CellResult:
     stale: int = 0
     run_ids: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
     why: str = ""
     judgement: Judgement | None = None
 
@@ -70,7 +75,8 @@ class Column:
 class Row:
     """A method, with a setting where the table varies one; `reference` rows are ours, in no table of the paper.
 
-    `cells` align with the columns of the table.
+    A `guest` is a method that was asked for by name; it competes with the paper's rows. `cells` align with the columns
+    of the table.
     """
 
     method: str
@@ -78,6 +84,7 @@ class Row:
     setting: str = ""
     reference: bool = False
     cells: tuple[Cell, ...] = ()
+    guest: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class TableResult:
 
     `unit` is shown in the caption ("%"), `decimals` are those of its values; `higher_is_better` by metric id decides
     what is bold. `published_apart` says that published numbers stand in a table of their own because the columns are
-    not the paper's (quick profile).
+    not the paper's (quick profile). `lines` are those of a row that are drawn for people.
     """
 
     paper: str
@@ -102,6 +109,7 @@ class TableResult:
     higher_is_better: dict[str, bool] = field(default_factory=dict)
     published_apart: tuple[tuple[str, ...], ...] = ()
     decimals: int = 1
+    lines: tuple[str, ...] = LINES
 
 
 @dataclass(frozen=True)

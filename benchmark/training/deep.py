@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Generator, Iterable
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from benchmark.registry import METHODS
-from benchmark.training.estimator import Clusterer, Found, Outcome, P
+from benchmark.training.arguments import computing_with
+from benchmark.training.estimator import Clusterer, Found, P
 from benchmark.training.loop import phase_steps
-from benchmark.training.phases import PhaseResult, RunContext, TrainingPhase
+from benchmark.training.phases import Outcome, PhaseResult, RunContext, TrainingPhase
 from benchmark.training.stepping import Step
+from benchmark.training.weights import take_over
 
 M = TypeVar("M", bound=nn.Module)
 
 
-class DeepClusterer(Clusterer[P], Generic[P, M]):
+def _is_soft(estimator: Any) -> bool:
+    return bool(estimator.soft)
+
+
+class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer[P], Generic[P, M]):
     """A method that trains a network by phases: subclasses say `build`, `phases` and `assign`.
 
-    They are written ``class Mine(DeepClusterer[MyParams, MyNetwork])``, so that type checkers know both.
+    They are written ``class Mine(DeepClusterer[MyParams, MyNetwork])``, so that type checkers know both. A method whose
+    assignments say no more than labels is not `soft`, and has no `predict_proba`.
     """
 
+    scaled = True
+    soft: ClassVar[bool] = True
     model_: M
 
     def build(self, params: P, shape: tuple[int, ...], context: RunContext) -> M:
@@ -45,11 +56,10 @@ class DeepClusterer(Clusterer[P], Generic[P, M]):
         """Build the network, yield the steps of its phases, and keep the network in `model_`."""
         samples = self._samples(x, context.device)
         model = self.build(params, tuple(x.shape[1:]), context)
-        if samples.ndim == 4:
-            model = model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        else:
-            model = model.to(context.device)
-        if self.pretrained_by:
+        model = self.placed(model, samples.ndim, context.device)
+        if context.parent is not None:
+            take_over(model, context.parent)
+        elif self.pretrained_by:
             yield from self._pretraining(model, params, samples, context)
         results: list[PhaseResult] = []
         for phase in self.phases(model, params, samples, context):
@@ -57,14 +67,15 @@ class DeepClusterer(Clusterer[P], Generic[P, M]):
         self.model_ = model.eval()
         return self.found(samples, params, context, results)
 
-    def _pretraining(self, model: M, params: P, samples: Tensor, context: RunContext) -> Generator[Step, None, None]:
-        """Take over the weights of the run that this one starts from; where there is none, make its phases here.
+    def placed(self, model: M, dimensions: int, device: torch.device) -> M:
+        """Return the network on a device, laid out for samples of so many dimensions, as every fit has it."""
+        if dimensions == 4:
+            placed: M = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            return placed
+        return model.to(device)
 
-        Losses, epochs and steps of these phases are not those of the fit.
-        """
-        if context.parent is not None:
-            take_over(model, context.parent)
-            return
+    def _pretraining(self, model: M, params: P, samples: Tensor, context: RunContext) -> Generator[Step, None, None]:
+        """Make the phases of the run that this one would start from; the outcome of the fit is without them."""
         known = self.pretraining_params(params)
         for phase in METHODS[self.pretrained_by](known.n_clusters).phases(model, known, samples, context):
             yield from phase_steps(phase, samples, context)
@@ -77,14 +88,46 @@ class DeepClusterer(Clusterer[P], Generic[P, M]):
         return assignments, self._embed(samples)[1], outcome_of(results)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the hard assignments (n,) of new samples."""
-        soft, _ = self._embed(self._samples(self._new_samples(X), self.device_))
-        labels: np.ndarray = soft.argmax(axis=1)
+        """Return the hard assignments (n,) of new samples `X` (n, ...), by the weights of the fit.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            For samples of another shape than those of the fit, and for those that `fit` refuses.
+        """
+        labels: np.ndarray = self._seen(X)[0].argmax(axis=1)
         return labels
 
+    @available_if(_is_soft)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the soft assignments (n, k) of new samples, rows of which sum to one; errors as in `predict`."""
+        return self._seen(X)[0]
+
     def transform(self, X: Any) -> np.ndarray:
-        """Return the embedding (n, d) of new samples."""
-        return self._embed(self._samples(self._new_samples(X), self.device_))[1]
+        """Return the embedding (n, d) of new samples; errors as in `predict`."""
+        return self._seen(X)[1]
+
+    def fit_transform(self, X: Any, y: Any = None, **arguments: Any) -> np.ndarray:
+        """Fit, and return the embedding (n, d) of the samples: `fit(X, **arguments).embedding_`."""
+        return self.fit(X, y, **arguments).embedding_
+
+    def _seen(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        samples = self._samples(self._new_samples(X), self.device_)
+        with computing_with(self._common().threads):
+            return self._embed(samples)
+
+    @property
+    def _n_features_out(self) -> int:
+        """How many columns `transform` has, for `set_output`."""
+        return int(self.embedding_.shape[1])
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that what comes out is float32, whatever goes in."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
 
     def _samples(self, x: np.ndarray, device: torch.device) -> Tensor:
         # Torch warns of read-only arrays (such as memory maps), though nothing here writes into samples.
@@ -101,20 +144,6 @@ class DeepClusterer(Clusterer[P], Generic[P, M]):
                     columns[number][start : start + size] = found
         soft, embedding = (column.cpu().numpy() for column in columns)
         return soft, embedding
-
-
-def take_over(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put the weights of another network into the parts of `model` of the same names.
-
-    Raises
-    ------
-    RuntimeError
-        Where `model` lacks one of them, or has it in another shape.
-    """
-    missing = weights.keys() - model.state_dict().keys()
-    if missing:
-        raise RuntimeError(f"the network has no {', '.join(sorted(missing))}, which the weights to start from have.")
-    model.load_state_dict(dict(weights), strict=False)
 
 
 def outcome_of(results: list[PhaseResult]) -> Outcome:

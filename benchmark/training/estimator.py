@@ -6,84 +6,45 @@ first and the rest by keyword. It builds no optimiser, loop, seed or file.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+import warnings
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import torch
-from pydantic import Field
-from pydantic_core import PydanticUndefined
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from benchmark.errors import UsageError
 from benchmark.registry import METHODS
-from benchmark.spec import Frozen, Phase, Protocol, validated
-from benchmark.streams import Streams
-from benchmark.training.generators import GlobalGenerators
-from benchmark.training.phases import RunContext
+from benchmark.spec import Protocol, validated
+from benchmark.training.arguments import (
+    ClusterParams,
+    CommonArguments,
+    adapted,
+    arguments_of,
+    callbacks_of,
+    computing_with,
+    constructor,
+    device_named,
+    streams_of,
+)
+from benchmark.training.following import Follower
+from benchmark.training.generators import taking_turns
+from benchmark.training.keeping import load_estimator, save_estimator
+from benchmark.training.phases import Degenerate, Diverged, Outcome, RunContext, with_named_phases
+from benchmark.training.samples import as_lengths, as_samples, check_scale, far_outside, other_shape
 from benchmark.training.stepping import Step
+from benchmark.training.weights import Misfit, weights_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-class CommonArguments(Frozen):
-    """Constructor arguments of every method that are no parameters of it."""
-
-    protocol: Protocol | None = None
-    epochs: int | None = Field(None, ge=1)
-    random_state: int = Field(0, ge=0)
-    device: str = "cpu"
-
-
-class ClusterParams(Frozen):
-    """Parameters that every method has."""
-
-    n_clusters: int = Field(ge=2)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a fit leaves for the record: losses of the kept and last weights, the first losses, epochs and steps."""
-
-    loss: float
-    final_loss: float
-    losses: Mapping[str, float] = field(default_factory=dict)
-    first_losses: tuple[float, ...] = ()
-    epochs: int = 0
-    steps: int = 0
-
-
-class _Phases(dict[str, Phase]):
-    """The phases of a protocol, which say in one sentence that one is missing."""
-
-    method = ""
-
-    def __missing__(self, name: str) -> Phase:
-        known = ", ".join(map(repr, self)) or "none"
-        raise UsageError(f"{self.method} needs the phase {name!r}, but its protocol has {known}.")
-
-
-def _constructor(model: type[ClusterParams]) -> Any:
-    """Return an `__init__` that stores one argument for each field of `model`, and the common ones."""
-    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-    for name, info in model.model_fields.items():
-        kind = inspect.Parameter.KEYWORD_ONLY if name != "n_clusters" else inspect.Parameter.POSITIONAL_OR_KEYWORD
-        default = inspect.Parameter.empty if info.default is PydanticUndefined else info.default
-        parameters.append(inspect.Parameter(name, kind, default=default, annotation=info.annotation))
-    for name, info in CommonArguments.model_fields.items():
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info.default))
-    signature = inspect.Signature(parameters)
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        bound = signature.bind(self, *args, **kwargs)
-        bound.apply_defaults()
-        for name, value in bound.arguments.items():
-            if name != "self":
-                setattr(self, name, value)
-
-    __init__.__signature__ = signature  # type: ignore[attr-defined]
-    return __init__
+class CollapseWarning(UserWarning):
+    """A fit ended with all samples in one cluster."""
 
 
 Found = tuple[np.ndarray, np.ndarray, Outcome]
@@ -98,25 +59,64 @@ P = TypeVar("P", bound=ClusterParams)
 class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
     """A clustering method with scikit-learn's conventions: get_params, clone, fit_predict, labels_, embedding_.
 
-    Every method takes, beside its own parameters, `protocol` (a `benchmark.spec.Protocol`, by default that of the
-    paper), `epochs` (replaces the budget of its last phase), `random_state` (an integer, the replicate index) and
-    `device`.
+    Parameters
+    ----------
+    protocol : benchmark.spec.Protocol, optional
+        The training phases, by default those of the paper.
+    epochs, pretrain_epochs : int, optional
+        The budgets of the phases: `pretrain_epochs` of every phase of pre-training, `epochs` of every other one, or of
+        all where a method only pre-trains. They replace budgets in epochs and in steps. Methods that have no such phase
+        are left as they are.
+    batch_size : int, optional
+        Samples in a batch, in every phase.
+    learning_rate : float, optional
+        The learning rate of the phases whose budget is `epochs`.
+    pretrained : fitted estimator, mapping of names to tensors, or path, optional
+        Weights to start from, in place of a pre-training: what `save` or a run of the suite wrote, a `state_dict`, or a
+        fitted estimator with the same network.
+    random_state : int, None, numpy RandomState or Generator, or benchmark.streams.Streams
+        An integer is the replicate index. The others are drawn from, at each fit.
+    device : str or torch.device
+        "cpu", "cuda", "cuda:1", "mps".
+    threads : int, optional
+        Threads on the CPU while fitting and predicting, put back afterwards; by default as many as torch has now. The
+        number belongs to the seed: sums of other parts round differently, so that one and two threads give other labels
+        for the same `random_state`. With `threads=1` a fit gives the same bits on a machine whatever its number of
+        cores, and those of a run of the suite.
+    callbacks : callable or sequence of callables, optional
+        Called with the snapshot of each evaluation (`benchmark.training.Snapshot`), whose values are copies.
+    verbose : int
+        1 prints phase, epoch, loss and the time left now and then, 2 at every evaluation.
 
+    Attributes
+    ----------
+    labels_ : array of int, shape (n,)
+    embedding_ : array, shape (n, d)
+    history_ : pandas.DataFrame
+        One row for each evaluation: phase, step, epoch, loss, each unweighted term, and the number of clusters in use.
+        Not of runs of the suite, whose records have it.
+    outcome_ : Outcome
+        Losses of the kept and the last weights, epochs and steps of the method's own phases.
+
+    Notes
+    -----
     `pretrained_by` names the method whose weights are taken over before this one's own phases begin: its pre-training.
     In the harness that is a run of its own, shared by all that start from it; a fit without it makes the phases of that
-    method itself, and gives the same numbers.
+    method itself, and gives the same numbers. `pretraining_phases` are those among a method's own that only prepare;
+    `scaled` says that samples are to be near [-1, 1]. `home` says which cell the defaults are those of, under the paper
+    reading: ``("PAPER/TABLE", "COLUMN")``.
     """
 
     Params: ClassVar[type[ClusterParams]] = ClusterParams
     default_protocol: ClassVar[Protocol] = Protocol()
     method_name: ClassVar[str] = ""
-    protocol: Protocol | None
-    epochs: int | None
-    random_state: int
-    device: str
     pretrained_by: ClassVar[str] = ""
+    home: ClassVar[tuple[str, str] | None] = None
+    pretraining_phases: ClassVar[tuple[str, ...]] = ()
+    scaled: ClassVar[bool] = False
     labels_: np.ndarray
     embedding_: np.ndarray
+    history_: pd.DataFrame
     outcome_: Outcome
     sample_shape_: tuple[int, ...]
     device_: torch.device
@@ -125,23 +125,35 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
         """Derive the constructor of the subclass from its parameters."""
         super().__init_subclass__(**kwargs)
         if "Params" in cls.__dict__ or "__init__" not in vars(cls):
-            cls.__init__ = _constructor(cls.Params)  # type: ignore[method-assign]
+            cls.__init__ = constructor(cls.Params)  # type: ignore[method-assign]
+
+    def __sklearn_clone__(self) -> Self:
+        """Return an unfitted copy; weights to start from and callbacks are those of the original, not copies."""
+        copied: Self = super().__sklearn_clone__()
+        for name in ("pretrained", "callbacks"):
+            setattr(copied, name, getattr(self, name))
+        return copied
 
     def fit(self, X: Any, y: Any = None, *, lengths: Any = None, run: RunContext | None = None) -> Self:
         """Cluster the samples `X` (n, ...); `y` is ignored.
 
-        `lengths` (n,) are the numbers of steps of sequences that are padded with zeros.
+        Images have the shape (n, channels, height, width), vectors (n, d), sequences (n, steps, values); values are
+        near [-1, 1]. `lengths` (n,) are the numbers of steps of sequences that are padded with zeros.
 
         Raises
         ------
         ValueError
-            For parameters out of range, NaN or infinite samples, fewer samples than clusters or than a batch, and
-            shapes that the network cannot take. In a `run`, what is the protocol's fault is a UsageError.
+            For parameters out of range, samples that are no numbers, not finite or not scaled, fewer samples than
+            clusters or than a batch, and shapes that the network cannot take: one sentence with the mend. In a `run`,
+            what is the protocol's fault is a UsageError.
+        Diverged
+            Where the loss becomes NaN or infinite.
         """
         try:
-            for step in self.fitting(X, lengths=lengths, run=run):
-                step.take()
-        except UsageError as error:
+            with computing_with(None if run else self._common().threads):
+                for step in self.fitting(X, lengths=lengths, run=run):
+                    step.take()
+        except (UsageError, Misfit) as error:
             if run is not None:
                 raise
             raise ValueError(str(error)) from None
@@ -153,18 +165,33 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
         Fits may take turns in one process; each finds the global generators of torch as if it were alone.
         """
         params = self.checked_params()
-        context = self._with_phases(run if run is not None else self._standalone())
+        common = None if run else self._common()
+        name = self.method_name or type(self).__name__
+        follower = Follower(name, common.verbose if common else 0)
+        context = with_named_phases(run or self._standalone(follower), name)
         x = as_samples(X, params.n_clusters)
+        if run is None:
+            self._check_alone(X, x)
         if lengths is not None:
             context = replace(context, lengths=as_lengths(lengths, x, context.device))
-        self.labels_, embedding, self.outcome_ = yield from taking_turns(self.steps(x, params, context), context)
+        try:
+            self.labels_, embedding, self.outcome_ = yield from taking_turns(self.steps(x, params, context), context)
+        except (Diverged, Degenerate) as error:
+            if run is None and (far := far_outside(x)):
+                raise ValueError(f"{str(error).rstrip('.')}: {far}") from error
+            raise
         # What is the caller's may change later.
         self.embedding_ = embedding.copy() if np.may_share_memory(embedding, x) else embedding
         self.n_features_in_ = int(np.prod(x.shape[1:]))
         self.sample_shape_, self.device_ = x.shape[1:], context.device
+        if run is None:
+            self.history_ = follower.history()
+            self._warn_of_collapse(x)
 
     def steps(self, x: np.ndarray, params: P, context: RunContext) -> Generator[Step, None, Found]:
         """Yield each step of a fit when it is due, and return what it found; a method without phases has none."""
+        if context.parent is not None:
+            raise UsageError(f"{type(self).__name__} trains no network, so that there is none to be pretrained.")
         yield from ()
         return self.cluster(x, params, context)
 
@@ -173,9 +200,14 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
         raise TypeError(f"{type(self).__name__} does not say how it clusters.")
 
     @classmethod
+    def before(cls) -> tuple[str, ...]:
+        """Return the names of the phases of the method that this one is `pretrained_by`."""
+        return tuple(METHODS[cls.pretrained_by].default_protocol.phases) if cls.pretrained_by else ()
+
+    @classmethod
     def own_phases(cls, params: Any) -> tuple[str, ...]:
         """Return the names of the phases that a run with `params` has beside those of its pre-training, in order."""
-        before = METHODS[cls.pretrained_by].default_protocol.phases if cls.pretrained_by else {}
+        before = cls.before()
         return tuple(name for name in cls.default_protocol.phases if name not in before)
 
     @classmethod
@@ -198,88 +230,69 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
         values = {name: getattr(self, name) for name in self.Params.model_fields}
         return cast(P, validated(self.Params, values, self.method_name or type(self).__name__))
 
-    def _with_phases(self, context: RunContext) -> RunContext:
-        """Return the context with phases that say in one sentence when the method asks for one that is not there."""
-        phases = _Phases(context.protocol.phases)
-        phases.method = self.method_name or type(self).__name__
-        return replace(context, protocol=context.protocol.model_copy(update={"phases": phases}))
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted estimator to one safetensors file, without pickle; `load` reads it.
+
+        Callbacks and the device are not kept. ValueError where something of it is no data, such as a function that
+        makes the network; NotFittedError before `fit`.
+        """
+        check_is_fitted(self, "labels_")
+        try:
+            save_estimator(self, path)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, device: str | torch.device = "cpu") -> Self:
+        """Return the estimator that `save` wrote, fitted, on a device; on `Clusterer`, whatever method it is.
+
+        Raises
+        ------
+        ValueError
+            Where the file is damaged, no such file, or of another method.
+        """
+        try:
+            return cast(Self, load_estimator(cls, path, device))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
 
     def _new_samples(self, X: Any) -> np.ndarray:
         """Return new samples (n, ...) as float32; NotFittedError before fit, ValueError for another shape."""
         check_is_fitted(self, "labels_")
         x = as_samples(X, 1)
         if x.shape[1:] != self.sample_shape_:
-            raise ValueError(
-                f"the samples have the shape {x.shape[1:]}, but those of the fit had {self.sample_shape_}."
-            )
+            raise ValueError(other_shape(x, self.sample_shape_, type(self).__name__))
+        self._check_alone(X, x, reset=False)
         return x
 
-    def _standalone(self) -> RunContext:
-        values = {name: getattr(self, name) for name in CommonArguments.model_fields}
-        common = validated(CommonArguments, values, self.method_name or type(self).__name__)
-        protocol = common.protocol or self.default_protocol
-        if common.epochs is not None and protocol.phases:
-            name = list(protocol.phases)[-1]
-            phase = protocol.phases[name]
-            every = min(phase.evaluate_every, common.epochs)
-            budget = phase.budget.model_copy(update={"unit": "epochs", "amount": common.epochs})
-            short = phase.model_copy(update={"budget": budget, "evaluate_every": every})
-            protocol = protocol.model_copy(update={"phases": {**protocol.phases, name: short}})
-        return RunContext(Streams("", common.random_state), protocol, device_named(common.device))
+    def _check_alone(self, X: Any, x: np.ndarray, reset: bool = True) -> None:
+        """Refuse samples that are not scaled; remember the names of columns, or compare them with those of the fit."""
+        if self.scaled:
+            check_scale(X, x)
+        if x.ndim == 2:
+            validate_data(self, X, reset=reset, skip_check_array=True)
 
+    def _warn_of_collapse(self, x: np.ndarray) -> None:
+        if len(np.unique(self.labels_)) == 1:
+            text = f"the fit of {type(self).__name__} collapsed: all {len(x)} samples are in one cluster"
+            far = far_outside(x) if self.scaled else ""
+            mend = far or "try another random_state, a lower learning_rate or more epochs."
+            warnings.warn(f"{text}; {mend}", CollapseWarning, stacklevel=4)
 
-def device_named(name: str) -> torch.device:
-    """Return the device `name`, or raise UsageError where this machine has none of that name."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"there is no device {name!r}: use 'cpu' or 'cuda'.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"there is no device {name!r} on this machine: torch sees no CUDA device.")
-    return device
+    def _common(self) -> CommonArguments:
+        values = {name: getattr(self, name) for name in arguments_of(self.Params)}
+        return validated(CommonArguments, values, self.method_name or type(self).__name__)
 
-
-def as_samples(X: Any, n_clusters: int) -> np.ndarray:
-    """Return `X` as a C-contiguous float32 array (n, ...), or raise ValueError with one sentence."""
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused below
-            x = np.ascontiguousarray(X, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise ValueError("the samples must be an array of numbers with one shape for all samples.") from None
-    if x.ndim < 2:
-        raise ValueError(f"the samples need at least two dimensions (n, ...), not the shape {x.shape}.")
-    if len(x) < n_clusters:
-        raise ValueError(
-            f"{len(x)} samples cannot form {n_clusters} clusters: give more samples or a smaller n_clusters."
+    def _standalone(self, follower: Follower | None = None) -> RunContext:
+        """Return what the arguments come to where no harness gives it: streams, protocol, device and observers."""
+        common = self._common()
+        protocol = adapted(common.protocol or self.default_protocol, common, (*self.before(), *self.pretraining_phases))
+        observers: tuple[Callable[[Any], None], ...] = callbacks_of(common.callbacks)
+        return RunContext(
+            streams_of(common.random_state),
+            protocol,
+            device_named(common.device),
+            (follower, *observers) if follower else observers,
+            follower.progress if follower else None,
+            parent=weights_of(common.pretrained),
         )
-    if not np.isfinite(x).all():
-        raise ValueError("the samples contain NaN or infinite values, or some beyond float32: clean them first.")
-    return x
-
-
-def as_lengths(lengths: Any, x: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Return the lengths of the sequences `x` (n, steps, ...) as int64 (n,), or raise ValueError with one sentence."""
-    found = np.asarray(lengths)
-    if found.shape != (len(x),) or not np.issubdtype(found.dtype, np.integer):
-        raise ValueError(f"the lengths must be {len(x)} integers, one for each sequence, not of shape {found.shape}.")
-    if found.min() < 1 or found.max() > x.shape[1]:
-        raise ValueError(
-            f"the lengths must be from 1 to {x.shape[1]}, the number of steps, not {found.min()} to {found.max()}."
-        )
-    return torch.from_numpy(found.astype(np.int64)).to(device)
-
-
-def taking_turns(steps: Generator[Step, None, Found], context: RunContext) -> Generator[Step, None, Found]:
-    """Yield the steps of a fit, and let it and each of them find the global generators as they were left."""
-    own = GlobalGenerators(context)
-    try:
-        while True:
-            with own:
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    found: Found = end.value
-                    return found
-            yield replace(step, within=own)
-    finally:
-        steps.close()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 from benchmark.training.phases import RunContext
+from benchmark.training.stepping import Step
+
+Found = TypeVar("Found")
 
 
 class GlobalGenerators:
@@ -42,3 +49,19 @@ class GlobalGenerators:
         torch.default_generator.set_state(states[0])
         if self._cuda is not None:
             torch.cuda.set_rng_state(states[1], self._cuda)
+
+
+def taking_turns(steps: Generator[Step, None, Found], context: RunContext) -> Generator[Step, None, Found]:
+    """Yield the steps of a fit, and let it and each of them find the global generators as they were left."""
+    own = GlobalGenerators(context)
+    try:
+        while True:
+            with own:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    found: Found = end.value
+                    return found
+            yield replace(step, within=own)
+    finally:
+        steps.close()

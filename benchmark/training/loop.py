@@ -19,7 +19,7 @@ from benchmark.training.evaluation import Evaluator
 from benchmark.training.phases import Diverged, PhaseResult, RunContext, Snapshot, TrainingPhase
 from benchmark.training.resume import Remembers, SavedState
 from benchmark.training.saving import PhaseState, resumed_state, saved_state
-from benchmark.training.stepping import Step, Stepper
+from benchmark.training.stepping import EPOCH_MEAN, Step, Stepper
 
 REPORT_EVERY = 20
 """How many steps pass between two reports of progress."""
@@ -52,8 +52,8 @@ def phase_steps(phase: TrainingPhase, x: Tensor, context: RunContext) -> Generat
         When the phase monitors a term that its first objective lacks.
     """
     terms = tuple(phase.objectives[0].weights)
-    if phase.spec.monitor not in ("total", *terms):
-        known = ", ".join(("total", *terms))
+    if phase.spec.monitor not in ("total", EPOCH_MEAN, *terms):
+        known = ", ".join(("total", *terms, EPOCH_MEAN))
         raise UsageError(f"phase {phase.name!r} monitors {phase.spec.monitor!r}, which is none of its losses: {known}.")
     return (yield from _Loop(phase, x, context).run())
 
@@ -94,16 +94,22 @@ class _Loop:
                 self._keep(finished=False)
             stepper.guard()
             self._report()
-        if self.phase.spec.keep == "best" and self.best is not None:
+        if self._keeps_best() and self.best is not None:
             self.phase.model.load_state_dict(self.best[1])
         self._keep(finished=True)
         return self._result()
 
     def _result(self) -> PhaseResult:
         assert self.last is not None
-        kept = self.best[0] if self.phase.spec.keep == "best" and self.best is not None else self.last
+        kept = self.best[0] if self._keeps_best() and self.best is not None else self.last
         first = tuple(float(value) for value in self.stepper.first)
         return PhaseResult(kept, self.last, first, self.stepper.epoch, self.stepper.steps)
+
+    def _keeps_best(self) -> bool:
+        """Whether the phase ends with the weights of the lowest monitored loss."""
+        keep = self.phase.spec.keep
+        stopped_early = self.last is not None and self._out_of_patience(self.last)
+        return keep == "best" or (keep == "best-if-stopped" and stopped_early)
 
     def _stops(self) -> bool:
         """Run the hooks that are due before the next step, and ask whether the phase stops without it."""
@@ -117,7 +123,8 @@ class _Loop:
         stepper.guard()
         found = self.evaluator.evaluate()
         plain = {"phase": self.phase.name, "step": stepper.steps, "epoch": stepper.epoch}
-        snapshot = self._snapshot({**plain, "total": found.total, "terms": dict(found.terms)}, found.assignments)
+        plain |= {"total": found.total, "terms": dict(found.terms), "epoch_mean": stepper.epoch_mean}
+        snapshot = self._snapshot(plain, found.assignments)
         self.context.emit(snapshot)
         if not math.isfinite(found.total):
             raise Diverged(f"the loss is {found.total} at step {stepper.steps} of phase {self.phase.name!r}")
@@ -131,6 +138,7 @@ class _Loop:
             assignments=None if assignments is None else assignments.numpy(),
             model=lambda: copy.deepcopy(self.phase.model),
             gradients=self.evaluator.gradients,
+            per_epoch=self.stepper.per_epoch,
         )
 
     def _remember(self, snapshot: Snapshot) -> None:
@@ -138,11 +146,13 @@ class _Loop:
         if snapshot.step == 0 and self.stepper.total > 0:
             return
         if self.best is None or self._monitored(snapshot) < self._monitored(self.best[0]):
-            state = self.phase.model.state_dict() if self.phase.spec.keep == "best" else {}
+            state = self.phase.model.state_dict() if self.phase.spec.keep != "last" else {}
             self.best = snapshot, {name: value.detach().clone() for name, value in state.items()}
 
     def _monitored(self, snapshot: Snapshot) -> float:
         monitor = self.phase.spec.monitor
+        if monitor == EPOCH_MEAN:  # before the first whole epoch there is none
+            return math.inf if snapshot.epoch_mean is None else snapshot.epoch_mean
         return snapshot.total if monitor == "total" else snapshot.terms[monitor]
 
     def _out_of_patience(self, last: Snapshot) -> bool:

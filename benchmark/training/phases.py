@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.errors import UsageError
 from benchmark.spec import Optimiser, Phase, Protocol
 from benchmark.streams import Streams
 from benchmark.training.gradients import TermGradients
@@ -22,6 +23,10 @@ CPU = torch.device("cpu")
 
 class Diverged(ArithmeticError):
     """The loss became NaN or infinite."""
+
+
+class Degenerate(ValueError):
+    """Training ended where a method cannot go on: the samples can no longer be told apart."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,8 @@ class Snapshot:
     """What an observer sees of training: copies only. `model` makes a private copy of the network.
 
     `assignments` (n,) are hard, and None in a phase that forms no clusters. `gradients` takes the gradients of all
-    terms on the first so many evaluation batches, and leaves no trace.
+    terms on the first so many evaluation batches, and leaves no trace. An epoch has `per_epoch` steps; `epoch_mean` is
+    the mean of the training totals of the last whole one, in a phase that monitors it.
     """
 
     phase: str
@@ -123,6 +129,8 @@ class Snapshot:
     assignments: np.ndarray | None
     model: Callable[[], nn.Module] | None = None
     gradients: Callable[[int], TermGradients] | None = None
+    epoch_mean: float | None = None
+    per_epoch: int = 1
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ class RunContext:
 
     `progress` is called with the phase, the step and the number of steps. A run is resumed from its `checkpoints` only
     where every observer remembers (`benchmark.training.resume.Remembers`). `parent` are the weights of the run that
-    this one starts from, by name; None where there is none, and the fit pre-trains itself.
+    this one starts from, by name; None where there is none, and the fit pre-trains itself, or starts anew.
     """
 
     streams: Streams
@@ -160,3 +168,32 @@ class PhaseResult:
     first_losses: tuple[float, ...]
     epochs: int
     steps: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit leaves for the record: losses of the kept and last weights, the first losses, epochs and steps."""
+
+    loss: float
+    final_loss: float
+    losses: Mapping[str, float] = field(default_factory=dict)
+    first_losses: tuple[float, ...] = ()
+    epochs: int = 0
+    steps: int = 0
+
+
+class _Phases(dict[str, Phase]):
+    """The phases of a protocol, which say in one sentence that one is missing."""
+
+    method = ""
+
+    def __missing__(self, name: str) -> Phase:
+        known = ", ".join(map(repr, self)) or "none"
+        raise UsageError(f"{self.method} needs the phase {name!r}, but its protocol has {known}.")
+
+
+def with_named_phases(context: RunContext, method: str) -> RunContext:
+    """Return the context with phases that say in one sentence when `method` asks for one that is not there."""
+    phases = _Phases(context.protocol.phases)
+    phases.method = method
+    return replace(context, protocol=context.protocol.model_copy(update={"phases": phases}))

@@ -45,6 +45,7 @@ def saved_state(state: PhaseState, phase: TrainingPhase, stepper: Stepper, strea
         "last": _plain(state.last),
         "best": _plain(state.best[0]) if state.best else None,
         "observers": list(state.memories),
+        "epoch": [float(stepper.epoch_sum), stepper.epoch_mean],
     }
     return SavedState(tensors | inner.tensors, values | inner.values)
 
@@ -64,6 +65,8 @@ def resumed_state(
     stepper.batches.set_state(tensors["epoch"])
     stepper.steps, stepper.finite = values["steps"], tensors["finite"].to(device)
     stepper.first = [torch.tensor(value, dtype=torch.float64) for value in values["first"]]
+    summed, stepper.epoch_mean = values["epoch"]
+    stepper.epoch_sum = torch.full_like(stepper.epoch_sum, summed)
     best: Best | None = None
     if values["best"] is not None:
         best = snapshot(values["best"], tensors.get("assignments/best")), part("best", tensors)
@@ -80,4 +83,5 @@ def _assignments(name: str, snapshot: Snapshot) -> dict[str, Tensor]:
 def _plain(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot without its arrays and its model, as values that JSON can hold."""
     where = {"phase": snapshot.phase, "step": snapshot.step, "epoch": snapshot.epoch}
-    return {**where, "total": snapshot.total, "terms": dict(snapshot.terms)}
+    found = {"total": snapshot.total, "terms": dict(snapshot.terms), "epoch_mean": snapshot.epoch_mean}
+    return {**where, **found}

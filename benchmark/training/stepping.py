@@ -13,6 +13,9 @@ from benchmark.spec import batches_per_epoch
 from benchmark.training.optimisation import build_optimiser, clip_gradients, set_learning_rate
 from benchmark.training.phases import Batch, Diverged, RunContext, TrainingPhase
 
+EPOCH_MEAN = "epoch_mean"
+"""What a phase monitors that looks at the training losses of an epoch, not at those of an evaluation."""
+
 FIRST_STEPS = 5
 """How many losses of the first steps a phase reports, for comparison between machines."""
 
@@ -52,6 +55,8 @@ class Stepper:
         self.steps = 0
         self.finite = torch.ones((), dtype=torch.bool, device=x.device)
         self.first: list[Tensor] = []
+        self.epoch_sum = torch.zeros((), dtype=torch.float64, device=x.device)
+        self.epoch_mean: float | None = None
 
     @property
     def epoch(self) -> int:
@@ -93,7 +98,18 @@ class Stepper:
             self.finite = self.finite & torch.isfinite(total.detach())
             if objective is phase.objectives[0] and len(self.first) < FIRST_STEPS:
                 self.first.append(total.detach())
+            if objective is phase.objectives[0] and phase.spec.monitor == EPOCH_MEAN:
+                self.epoch_sum = self.epoch_sum + len(index) * total.detach().double()
         self.steps += 1
+        if phase.spec.monitor == EPOCH_MEAN and self.steps % self.per_epoch == 0:
+            self.epoch_mean = float(self.epoch_sum) / self._seen
+            self.epoch_sum = torch.zeros_like(self.epoch_sum)
+
+    @property
+    def _seen(self) -> int:
+        """How many samples an epoch trains on."""
+        spec, n = self.phase.spec, len(self.x)
+        return self.per_epoch * spec.batch_size if spec.drop_last and spec.sampler != "full" else n
 
     def guard(self) -> None:
         """Raise Diverged where a training loss was NaN or infinite."""

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from datasets.arrays import Array
 from datasets.obtaining.files import LIMIT, damaged, read_decompressed, too_large
 
@@ -28,6 +30,9 @@ NUMERIC = range(6, 16)
 COMPLEX = 0x800
 """The flag of a matrix that has imaginary parts."""
 DEEPEST = 8
+MOST_ELEMENTS = 2**17
+"""Elements that a file may have in all, and values that empty matrices may pretend to."""
+HDF5 = b"MATLAB 7.3"
 MOST_DIMENSIONS = 32
 
 
@@ -39,8 +44,11 @@ class Element(NamedTuple):
     end: int
 
 
-def read_mat(path: Path, names: Iterable[str], limit: int = LIMIT) -> dict[str, Array]:
-    """Return the variables `names` of the MATLAB file `path`, or raise DataError."""
+def read_mat(path: Path, names: Iterable[str], limit: int = LIMIT, sparse: bool = False) -> dict[str, Array]:
+    """Return the variables `names` of the MATLAB file `path`, or raise DataError.
+
+    Sparse variables are refused too, unless `sparse`.
+    """
     from scipy.io import loadmat
 
     wanted = list(names)
@@ -51,6 +59,8 @@ def read_mat(path: Path, names: Iterable[str], limit: int = LIMIT) -> dict[str, 
         raise damaged(path, f"it is no whole MATLAB file, {type(error).__name__}") from None
     if absent := [name for name in wanted if name not in found]:
         raise damaged(path, f"it lacks the variables {' and '.join(absent)}")
+    if not sparse and any(not isinstance(found[name], np.ndarray) for name in wanted):
+        raise damaged(path, f"one of {' and '.join(wanted)} is a sparse matrix")
     return {name: found[name] for name in wanted}
 
 
@@ -58,7 +68,9 @@ class _Plain:
     """The content of a MATLAB file with all matrices unpacked and checked."""
 
     def __init__(self, path: Path, content: bytes, limit: int) -> None:
-        self.path = path
+        self.path, self.elements = path, 0
+        if content.startswith(HDF5):
+            raise damaged(path, "it is a MATLAB file of version 7.3: save it with -v7, or take the official one")
         self.order = {b"IM": "<", b"MI": ">"}.get(content[126:128], "")
         if len(content) < HEADER or not self.order or struct.unpack(f"{self.order}H", content[124:126])[0] != 0x100:
             raise damaged(path, "it is no MATLAB file of format 5 to 7")
@@ -110,6 +122,9 @@ class _Plain:
             else:
                 element = Element(kind, start + 8, start + 8 + size)
                 following = element.end + (-size % 8 if padded and kind != COMPRESSED else 0)
+            self.elements += 1
+            if self.elements > MOST_ELEMENTS:
+                raise self._wrong(f"more than {MOST_ELEMENTS} elements")
             if element.end > end:
                 raise self._wrong(f"an element of {size} bytes where {end - start - 8} are left")
             yield element
@@ -135,6 +150,8 @@ class _Plain:
         if not 2 <= size <= MOST_DIMENSIONS or min(dimensions) < 0 or parts[2].kind not in (1, 2, 16):
             raise self._wrong("a matrix with impossible dimensions or name")
         count, values = math.prod(dimensions), parts[3:]
+        if kind != SPARSE and math.prod(filter(None, dimensions)) > max(count, MOST_ELEMENTS):
+            raise self._wrong(f"an empty matrix of the dimensions {dimensions}")
         if kind in NUMERIC or kind == CHAR:
             self._check_values(values, count, parts_of_number)
         elif kind == SPARSE:
@@ -176,6 +193,8 @@ class _Plain:
             fields, rest = divmod(values[1].end - values[1].start, width) if 0 < width <= 64 else (0, 1)
             if rest:
                 raise self._wrong("a structure without field names")
+            if not fields and count > MOST_ELEMENTS:
+                raise self._wrong(f"{count} structures of no fields")
             count, values = count * fields, values[2:]
         if len(values) != count or any(value.kind != MATRIX for value in values):
             raise self._wrong(f"{len(values)} matrices where {count} should be")

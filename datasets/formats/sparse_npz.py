@@ -15,7 +15,10 @@ PARTS = ("indices", "indptr", "shape")
 
 
 def csr(path: Path, arrays: Mapping[str, Array], data: str, shape: tuple[int, int]) -> sparse.csr_array:
-    """Return the matrix of `shape` whose values are the array `data`, its indices checked and sorted, or DataError."""
+    """Return the matrix of `shape` whose values are the array `data`, its indices checked and sorted, or DataError.
+
+    Entries of a row may come in any order, and in pieces that add up: the matrix is the same.
+    """
     values, indices, indptr, found = (arrays[name] for name in (data, *PARTS))
     if any(array.dtype.kind not in "iu" or array.ndim != 1 for array in (values, indices, indptr, found)):
         raise damaged(path, "a sparse matrix should consist of vectors of integers")
@@ -25,6 +28,7 @@ def csr(path: Path, arrays: Mapping[str, Array], data: str, shape: tuple[int, in
         raise damaged(path, f"the parts of the sparse matrix do not make one of shape {shape}")
     if (indices.astype(np.int64) < 0).any():
         raise damaged(path, "a sparse matrix should have no negative indices")
-    matrix = sparse.csr_array((values, indices.astype(np.int32), starts), shape=shape)
-    matrix.sort_indices()
+    # A copy: what comes from a file is read-only, and is put in order here.
+    matrix = sparse.csr_array((values.copy(), indices.astype(np.int32), starts), shape=shape)
+    matrix.sum_duplicates()
     return matrix

@@ -16,6 +16,8 @@ from datasets.arrays import Array
 from datasets.obtaining.files import DAMAGE, LIMIT, damaged, probe, read_at_most, too_large
 
 MOST_MEMBERS = 100_000
+COMPRESSED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How members may be compressed: of the others, zipfile unpacks all at once, whatever size the archive declares."""
 
 
 @contextlib.contextmanager
@@ -67,6 +69,8 @@ def _check(path: Path, members: list[zipfile.ZipInfo], limit: int) -> None:
             raise damaged(path, f"the member {name!r} is a link")
     if sum(member.file_size for member in members) > limit:
         raise too_large(path, limit)
+    if odd := next((member for member in members if member.compress_type not in COMPRESSED_BY), None):
+        raise damaged(path, f"the member {odd.filename!r} is compressed in a way that cannot be read piece by piece")
 
 
 def _array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
@@ -75,7 +79,14 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
         if version not in ((1, 0), (2, 0)):
             raise damaged(path, f"{name} has the npy format {version}")
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, columns_first, dtype = header(stream)
+        try:
+            shape, columns_first, dtype = header(stream)
+        except DAMAGE:
+            raise
+        except Exception as error:  # it evaluates a literal of Python and takes it apart, with any error there is
+            raise damaged(path, f"{name} has no npy header, {type(error).__name__}") from None
+        if any(isinstance(side, bool) for side in shape):
+            raise damaged(path, f"{name} has the impossible shape {shape}")
         if dtype.hasobject:
             raise damaged(path, f"{name} holds Python objects, and no pickle is read")
         content = read_at_most(stream, archive.getinfo(f"{name}.npy").file_size)

@@ -17,6 +17,7 @@ from benchmark.errors import DataError
 from datasets.obtaining.archives import opened
 from datasets.obtaining.files import LIMIT, OfficialFile, cache_root
 from datasets.obtaining.transfer import TooLargeError, Transfer
+from datasets.obtaining.watched import StuckError
 
 ARCHIVE_MEMBER = "#"
 
@@ -48,7 +49,7 @@ def download(file: OfficialFile, folder: Path, target: Path) -> Path:
 
 def _reason(error: Exception) -> str:
     """Return a few words for an error of pooch or requests, whose own texts run over several sentences."""
-    if isinstance(error, TooLargeError | DataError):
+    if isinstance(error, TooLargeError | StuckError | DataError):
         return str(error).rstrip(".")
     if isinstance(error, ValueError):
         return "what came has not the published hash" if "hash" in str(error) else str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
+import itertools
 import lzma
 import os
 import zipfile
@@ -17,19 +18,25 @@ from typing import IO, Any
 import pooch
 
 from benchmark.errors import DataError
+from datasets.obtaining import xz
 
 COMPRESSIONS: dict[str, tuple[bytes, Any]] = {
     ".gz": (b"\x1f\x8b", gzip),
     ".bz2": (b"BZh", bz2),
-    ".xz": (b"\xfd7zXZ\x00", lzma),
+    ".xz": (b"\xfd7zXZ\x00", xz),
 }
 ARCHIVES = (".zip", ".npz")
 LIMIT = 2**30
 """Bytes that a file may hold after decompression, where it does not say otherwise."""
 CHUNK = 2**20
 """Bytes that are read at once."""
-DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-"""What the standard library raises for a file that is truncated, damaged, encrypted or of another format."""
+DAMAGE = (OSError, EOFError, ValueError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What the standard library raises for a file that is truncated, damaged, encrypted or of another format.
+
+MemoryError is among them for headers that ask for more than there is, such as the dictionary of an xz file.
+"""
+OTHER_ANSWERS = (b"<", b"{")
+"""What web pages and messages of servers begin with, which are saved under the name of the file that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,32 @@ def read_at_most(stream: IO[bytes], limit: int) -> bytes:
     return b"".join(pieces)
 
 
+def read_lines(path: Path, limit: int, most: int, longest: int) -> Iterator[bytes]:
+    """Yield the lines of `path`, decompressed, one at a time: a file of short lines takes no more memory than one line.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or decompressed, or has more than `limit` bytes, more than `most` lines, or a line of
+        more than `longest` bytes.
+    """
+    left = limit
+    with decompressed(path) as stream:
+        for number in itertools.count():
+            try:
+                line = stream.readline(longest + 1)
+            except DAMAGE as error:
+                raise damaged(path, error) from None
+            if not line:
+                return
+            left -= len(line)
+            if left < 0:
+                raise too_large(path, limit)
+            if number >= most or len(line) > longest:
+                raise damaged(path, f"it has more than {most} lines, or one of more than {longest} bytes")
+            yield line
+
+
 @contextlib.contextmanager
 def decompressed(path: Path) -> Iterator[IO[bytes]]:
     """Give a stream of the decompressed content of `path`; what goes wrong while it is read is the reader's."""
@@ -125,19 +158,23 @@ def probe(path: Path) -> None:
             raise damaged(path, "no zip archive, or one without its end")
         with path.open("rb") as stream:
             codec = _codec(path, stream.read(8))
-        if codec is not None:
-            with codec.open(path) as stream:
-                stream.read(1)
+            stream.seek(0)
+            if codec is not None:
+                with codec.open(stream) as unpacked:
+                    unpacked.read(1)
     except DAMAGE as error:
         raise damaged(path, error) from None
 
 
 def _codec(path: Path, head: bytes) -> Any:
-    """Return the module that decompresses what begins with `head`; None for a file that is not compressed."""
+    """Return the module that decompresses what begins with `head`; None for a file that is not compressed.
+
+    Browsers unpack files and leave them their names: what is in it is judged by its format and its digest.
+    """
     for magic, codec in COMPRESSIONS.values():
         if head.startswith(magic):
             return codec
-    if path.suffix in COMPRESSIONS:
+    if path.suffix in COMPRESSIONS and (not head or head.lstrip().startswith(OTHER_ANSWERS)):
         raise damaged(path, "not compressed")
     return None
 

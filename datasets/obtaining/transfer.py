@@ -1,4 +1,4 @@
-"""One HTTP transfer: resumed where it broke off, bounded in bytes and in silence, with a progress bar on a terminal."""
+"""One HTTP transfer: resumed where it broke off, bounded in bytes and slowness, with a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from datasets.obtaining.watched import StuckError, Watched
+
 ATTEMPTS = 4
 """How often a transfer is tried before the next mirror is."""
 
@@ -22,12 +24,6 @@ PAUSE = 0.2
 SILENCE = (10.0, 30.0)
 """Seconds to wait for a connection, and for the next bytes."""
 
-SLOWEST = 2**10
-"""Bytes in a second, on average over a minute, below which a server counts as stuck."""
-
-MINUTE = 60.0
-CHUNK = 2**14
-"""Bytes that are gathered at once, and the most that a transfer that breaks off loses."""
 PARTIAL, BEYOND = 206, 416
 
 
@@ -74,7 +70,8 @@ class Transfer:
         known = self.part.stat().st_size if self.part.is_file() else 0
         # Compressed transfers have no byte ranges, and a length that is not that of the file.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={known}-"} if known else {})
-        with requests.get(url, headers=headers, stream=True, timeout=SILENCE) as answer:
+        with Watched(url, headers, SILENCE) as watched:
+            answer = watched.answer
             going_on = answer.status_code == PARTIAL
             if known and (answer.status_code == BEYOND or (going_on and _start(answer) != known)):
                 self.part.unlink()
@@ -86,29 +83,26 @@ class Transfer:
             if announced is not None and known + announced > self.limit:
                 raise TooLargeError(f"the server announces {known + announced} bytes, but {self.limit} are possible")
             with self.part.open("ab" if going_on else "wb") as file, _Bar(url, known, announced) as advance:
-                received = self._gather(answer, file, known, advance)
+                received = self._gather(watched, file, known, advance)
         if announced is not None and received < announced:
             raise ConnectionError(f"{announced - received} bytes are missing")
 
-    def _gather(self, answer: requests.Response, file: IO[bytes], known: int, advance: Callable[[int], None]) -> int:
-        received, started = 0, time.monotonic()
-        for chunk in answer.iter_content(CHUNK):
+    def _gather(self, watched: Watched, file: IO[bytes], known: int, advance: Callable[[int], None]) -> int:
+        received = 0
+        for chunk in watched.chunks():
             received += len(chunk)
             if known + received > self.limit:
                 file.truncate(0)
                 raise TooLargeError(f"the server sends more than the {self.limit} bytes that are possible")
             file.write(chunk)
             advance(len(chunk))
-            elapsed = time.monotonic() - started
-            if elapsed > MINUTE and received < SLOWEST * elapsed:
-                raise ConnectionError("the server sends next to nothing")
         return received
 
 
 def _final(error: Exception) -> bool:
-    """Whether another attempt would end alike: the server answers, and has no such file or will not give it."""
+    """Whether another attempt would end alike: the server is stuck, has no such file or will not give it."""
     answer = getattr(error, "response", None)
-    return answer is not None and answer.status_code < 500
+    return isinstance(error, StuckError) or (answer is not None and answer.status_code < 500)
 
 
 def _start(answer: requests.Response) -> int | None:
@@ -128,7 +122,7 @@ class _Bar:
 
     def __init__(self, url: str, known: int, announced: int | None) -> None:
         shown = sys.stderr.isatty()
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self.progress = Progress(*columns, console=Console(stderr=True), disable=not shown)
         total = None if announced is None else known + announced
         self.task = self.progress.add_task(url.rpartition("/")[2], total=total, completed=known)

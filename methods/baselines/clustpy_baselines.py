@@ -62,7 +62,10 @@ class ClustPyDEC(Clusterer[P]):
     """
 
     Params = ClustPyDECParams
+    home = ("idec2017/table2", "mnist-full")
     default_protocol = Protocol(phases={PRETRAIN: _phase(100, 1e-3), CLUSTER: _phase(150, 1e-4)})
+    pretraining_phases = (PRETRAIN,)
+    scaled = True
     requires: ClassVar[tuple[str, ...]] = ("clustpy",)
     algorithm: ClassVar[str] = "DEC"
 
@@ -147,6 +150,7 @@ class ClustPyIDEC(ClustPyDEC[ClustPyIDECParams]):
     """
 
     Params = ClustPyIDECParams
+    home = ("idec2017/table2", "mnist-full")
     algorithm = "IDEC"
 
     def weights(self, params: ClustPyIDECParams) -> dict[str, float]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from pydantic import Field
 from sklearn.cluster import KMeans as LloydKMeans
+from sklearn.metrics import pairwise_distances_argmin
 
 from benchmark.registry import register_method
 from benchmark.training import Clusterer, ClusterParams, Outcome, RunContext
@@ -29,6 +32,7 @@ class KMeans(Clusterer[KMeansParams]):
     """
 
     Params = KMeansParams
+    home = ("idec2017/table2", "mnist-full")
 
     def cluster(
         self, x: np.ndarray, params: KMeansParams, context: RunContext
@@ -44,3 +48,17 @@ class KMeans(Clusterer[KMeansParams]):
         self.cluster_centers_ = model.cluster_centers_
         inertia = float(model.inertia_)
         return model.labels_.astype(np.int64), flat, Outcome(inertia, inertia, {"inertia": inertia})
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the nearest centre (n,) of each of new samples (n, ...), those of `cluster_centers_` (k, d).
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            For samples of another shape than those of the fit.
+        """
+        x = self._new_samples(X)
+        nearest: np.ndarray = pairwise_distances_argmin(x.reshape(len(x), -1), self.cluster_centers_)
+        return nearest.astype(np.int64)

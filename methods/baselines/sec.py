@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -10,6 +10,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.cluster import KMeans as LloydKMeans
+from sklearn.metrics import pairwise_distances_argmin
 from sklearn.neighbors import kneighbors_graph
 
 from benchmark.registry import register_method
@@ -54,6 +55,7 @@ class SEC(Clusterer[SECParams]):
     """
 
     Params = SECParams
+    home = ("idec2017/table2", "mnist-full")
 
     def cluster(self, x: np.ndarray, params: SECParams, context: RunContext) -> tuple[np.ndarray, np.ndarray, Outcome]:
         """Cluster the flattened samples; ValueError where there are too few for the graph or the eigenproblem."""
@@ -79,8 +81,28 @@ class SEC(Clusterer[SECParams]):
         seed = context.streams.integer("kmeans")
         model = LloydKMeans(params.n_clusters, n_init=params.starts, max_iter=params.iterations, random_state=seed)
         labels = model.fit_predict(indicator).astype(np.int64)
+        self.cluster_centers_ = model.cluster_centers_
+        self.coef_, self.intercept_ = regression.fitted(indicator)
         total = cut + params.mu * misfit
         return labels, indicator.astype(np.float32), Outcome(total, total, {"cut": cut, "regression": misfit})
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the clusters (n,) of new samples (n, ...): of x W + b, the nearest of `cluster_centers_` (k, k).
+
+        The graph of the fit has no place for new samples, so that they get their indicator by the regression alone. Of
+        the samples of the fit it may be another cluster than in `labels_`, where the clusters are not linear.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            For samples of another shape than those of the fit.
+        """
+        x = self._new_samples(X)
+        indicator = x.reshape(len(x), -1) @ self.coef_ + self.intercept_
+        nearest: np.ndarray = pairwise_distances_argmin(indicator, self.cluster_centers_)
+        return nearest.astype(np.int64)
 
 
 class Regression:
@@ -98,12 +120,22 @@ class Regression:
 
     def residual(self, vector: np.ndarray) -> np.ndarray:
         """Return (H - X_c (X_c' X_c + ridge I)^-1 X_c') v, in float64, for a vector v (n,)."""
+        weights = self._weights(vector)
         starts = range(0, len(self._x), ROWS)
-        covariance = sum(self._rows(start).T @ vector[start : start + ROWS] for start in starts)
-        weights = cho_solve(self._factor, covariance)
         fitted = np.concatenate([self._rows(start) @ weights for start in starts])
         centred: np.ndarray = vector - vector.mean() - fitted
         return centred
+
+    def fitted(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the minimising weights W (d, k) and offsets b (k,) of targets (n, k), such that x W + b meets them."""
+        weights = self._weights(targets)
+        return weights, targets.mean(axis=0) - self._mean @ weights
+
+    def _weights(self, targets: np.ndarray) -> np.ndarray:
+        starts = range(0, len(self._x), ROWS)
+        covariance = sum(self._rows(start).T @ targets[start : start + ROWS] for start in starts)
+        weights: np.ndarray = cho_solve(self._factor, covariance)
+        return weights
 
     def _rows(self, start: int) -> np.ndarray:
         rows: np.ndarray = self._x[start : start + ROWS] - self._mean

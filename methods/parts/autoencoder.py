@@ -11,9 +11,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.spec import Budget, Optimiser, Phase
+from benchmark.spec import Budget, Clip, Optimiser, Phase
 from benchmark.training import Batch, ClusterParams, Objective, RunContext, Terms, TrainingPhase
-from methods.parts.networks import BatchNorm, network_named
+from methods.parts.networks import BatchNorm
+from methods.parts.own_networks import NetworkChoice, chosen_network
 
 
 class AutoencoderParams(ClusterParams):
@@ -26,7 +27,7 @@ class AutoencoderParams(ClusterParams):
     "hidden" alone: neither of the samples themselves nor behind the last layer [I4]. `starts` are the k-means++ starts.
     """
 
-    network: str = "mlp-dec"
+    network: NetworkChoice = "mlp-dec"
     embedding: int = Field(10, ge=1)
     initialisation: Literal["normal", "fan-in", "glorot", "he"] = "normal"
     pretraining: Literal["layer-wise", "end-to-end"] = "layer-wise"
@@ -44,7 +45,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, params: AutoencoderParams, shape: tuple[int, ...]) -> None:
         super().__init__()
-        network = network_named(params.network)
+        network = chosen_network(params.network)
         norm = BatchNorm(params.batch_norm_momentum, params.batch_norm_epsilon)
         self.shapes = network.tap_shapes(shape)
         self.last = list(self.shapes.values())[-1]
@@ -149,7 +150,22 @@ PRETRAINING = {
         batch_size=256,
         drop_last=False,
         budget=Budget(unit="steps", amount=100_000),
-        evaluate_every=10_000,
+        evaluate_every=5_000,
         keep="last",
     ),
 }
+"""Stacked pre-training (Xie et al., 2016), as idec2017 takes it over."""
+
+END_TO_END = {
+    "layer": PRETRAINING["layer"],
+    "pretrain": Phase(
+        optimiser=Optimiser(momentum=0.9),
+        batch_size=256,
+        drop_last=False,
+        clip=Clip(kind="tensor"),
+        budget=Budget(unit="epochs", amount=200),
+        evaluate_every=10,
+        keep="last",
+    ),
+}
+"""The plain pre-training of tkuco2024 for images, with the other one's layers for those who ask for them."""

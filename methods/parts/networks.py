@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -46,8 +47,15 @@ class Network:
             When the samples are no images, or too small for the network.
         """
         if len(shape) != 3:
-            raise ValueError(f"the network takes images (channels, height, width), not samples of shape {shape}.")
+            raise ValueError(
+                f"the network takes images (channels, height, width), not samples of shape {shape}: {_mend(shape)}."
+            )
         channels, height, width = shape
+        if width in CHANNELS and height == channels > max(CHANNELS):
+            raise ValueError(
+                f"the network takes images (channels, height, width); samples of shape {shape} seem to have their "
+                "channels last: give X.transpose(0, 3, 1, 2)."
+            )
         shapes = {}
         for layer in self.layers:
             if isinstance(layer, Pool):
@@ -68,6 +76,21 @@ class Network:
     def decoder(self, shape: tuple[int, ...], norm: BatchNorm) -> Decoder:
         """Return the mirror of the backbone."""
         return Decoder(self, shape, norm)
+
+
+CHANNELS = (1, 2, 3, 4)
+"""How many channels images have: where they come last, images of another order were given."""
+
+
+def _mend(shape: tuple[int, ...]) -> str:
+    """Return how samples of `shape`, which are no images, become some."""
+    if len(shape) == 2:
+        return "X[:, None] gives them a channel"
+    if len(shape) == 1:
+        side = math.isqrt(shape[0])
+        size = f"{side}, {side}" if side**2 == shape[0] else "height, width"
+        return f"X.reshape(-1, 1, {size}) makes images of vectors that are some, network='mlp-small' takes vectors"
+    return "X[:, None] gives a channel to images without one, X.reshape(len(X), channels, height, width) orders others"
 
 
 CNN_SMALL = Network(
@@ -202,9 +225,9 @@ def network_named(name: str) -> AnyNetwork:
     return network
 
 
-def check_taps(name: str, layers: Iterable[str], taps: Iterable[str]) -> None:
-    """Raise ValueError where one of `taps` is none of the `layers` of the network `name`."""
-    known = list(layers)
+def check_taps(network: Any, layers: Iterable[str], taps: Iterable[str]) -> None:
+    """Raise ValueError where one of `taps` is none of the `layers` of a network, which may be given by its name."""
+    known, name = list(layers), network if isinstance(network, str) else "the network"
     for tap in taps:
         if tap not in known:
             raise ValueError(f"{name} has no layer {tap!r} to tap: {', '.join(known)}.")
@@ -214,11 +237,20 @@ def initialise(model: nn.Module, scheme: str, streams: Streams) -> None:
     """Draw all weights in place by the named `scheme`, zero biases, unit batch normalisation (ledger C4).
 
     Uniform between -b and b, with b from the numbers of inputs and outputs of a unit: "glorot", root 6 / (in + out);
-    "he", root 6 / in; "fan-in", root 1 / in (Keras' VarianceScaling of 1/3). "normal" has mean 0 and deviation .01. The
-    recurrent weights of a gate are an orthogonal matrix, as Keras draws them. Every module has a stream of its own,
-    `init:<module path>`, so that models that share a part start it alike.
+    "he", root 6 / in; "fan-in", root 1 / in (Keras' VarianceScaling of 1/3). "he-glorot" is "glorot" in layers before a
+    softmax, which are called `output`, and in recurrent ones, and "he" in all others. "normal" has mean 0 and
+    deviation .01. The recurrent weights of a gate are an orthogonal matrix, as Keras draws them. Every module has a
+    stream of its own, `init:<module path>`, so that models that share a part start it alike. What keeps the weights
+    that it came with (`keeps_weights`, a module of one's own) is left alone.
     """
+    whole = scheme
+    kept = tuple(f"{path}." for path, module in model.named_modules() if getattr(module, "keeps_weights", False))
     for path, module in model.named_modules():
+        if path.startswith(kept):
+            continue
+        if whole == "he-glorot":
+            last = path.rpartition(".")[2] == "output"
+            scheme = "glorot" if last or isinstance(module, nn.GRU) else "he"
         if isinstance(module, nn.GRU):
             _initialise_gru(module, scheme, streams.torch(f"init:{path}"))
             continue

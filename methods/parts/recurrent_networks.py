@@ -31,7 +31,8 @@ class SequenceNetwork:
     def tap_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int]]:
         """Return the shape (2 x units,) of the last state of every layer; ValueError where samples are no sequences."""
         if len(shape) != 2:
-            raise ValueError(f"the network takes sequences (steps, values), not samples of shape {shape}.")
+            mend = "X[:, :, None] for one value at each step" if len(shape) == 1 else "X.reshape(len(X), steps, -1)"
+            raise ValueError(f"the network takes sequences (steps, values), not samples of shape {shape}: {mend}.")
         return {layer.name: (2 * layer.units,) for layer in self.layers}
 
     def backbone(self, shape: tuple[int, ...], norm: BatchNorm) -> RecurrentBackbone:

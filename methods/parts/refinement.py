@@ -9,6 +9,8 @@ import torch
 from sklearn.cluster import KMeans as LloydKMeans
 from torch import Tensor
 
+from benchmark.training import Degenerate
+
 
 def student_t(embedding: Tensor, centres: Tensor) -> Tensor:
     """Return soft assignments q, the similarity of embedded samples to centres (idec2017 Eq. 2).
@@ -58,11 +60,11 @@ def kmeans_start(
 
     Raises
     ------
-    ValueError
+    Degenerate
         Where the embedding has fewer distinct points than clusters: no centres can be told apart then.
     """
     if len(np.unique(embedding, axis=0)) < n_clusters:
-        raise ValueError(
+        raise Degenerate(
             f"the embedding has fewer than {n_clusters} distinct points, so {n_clusters} clusters cannot start from it."
         )
     model = LloydKMeans(n_clusters, n_init=starts, random_state=seed).fit(embedding)

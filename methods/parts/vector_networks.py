@@ -30,7 +30,9 @@ class VectorNetwork:
     def tap_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int]]:
         """Return the output shape (units,) of every layer for samples of `shape`; ValueError where it is no vector."""
         if len(shape) != 1:
-            raise ValueError(f"the network takes vectors, not samples of shape {shape}: flatten them first.")
+            raise ValueError(
+                f"the network takes vectors, not samples of shape {shape}: flatten them first, X.reshape(len(X), -1)."
+            )
         return {layer.name: (layer.units,) for layer in self.layers}
 
     def backbone(self, shape: tuple[int, ...], norm: BatchNorm) -> DenseBackbone:

@@ -24,6 +24,7 @@ from benchmark.registry import DATASETS, load_plugins
 from benchmark.session import Session
 from benchmark.spec import RunSpec
 from benchmark.store import Store
+from benchmark.store.merge import merge
 
 load_plugins()
 pytestmark = pytest.mark.usefixtures("nothing_shipped")
@@ -48,6 +49,16 @@ def record(spec: RunSpec, loss: float, acc: float, device: str = "cpu", **more: 
     return RunRecord(run_id=spec.run_id, spec=spec, **(values | more))
 
 
+def on(cpu: str) -> dict[str, object]:
+    return {"device": "cpu", "machine": f"x86_64, {cpu}, cpu", "streams": STREAMS}
+
+
+def kept(results: Path, *records: RunRecord) -> Path:
+    for each in records:
+        Store(results).save(each)
+    return results
+
+
 def stored(results: Path, cell: PlannedCell, **more: object) -> Session:
     for spec, loss, acc in zip(cell.specs, LOSSES, ACCS, strict=True):
         Store(results).save(record(spec, loss, acc, **more))
@@ -63,7 +74,7 @@ def seed(dataset: str, replicate: int, stream: str) -> int:
 def test_the_answer_has_every_part_and_is_json(tmp_path):
     cell = planned()
     facts = explain_cell(stored(tmp_path, cell), cell, "acc")
-    parts = "cell published ours verdict runs streams data protocol ledger environment command"
+    parts = "cell published ours verdict runs machines streams data protocol ledger environment command"
     assert list(facts) == parts.split()
     assert all(facts.values())
     assert json.loads(json.dumps(facts)) == facts
@@ -72,11 +83,27 @@ def test_the_answer_has_every_part_and_is_json(tmp_path):
 def test_the_selected_run_is_the_one_with_the_lowest_loss(tmp_path):
     cell = planned()
     ours = explain_cell(stored(tmp_path, cell), cell, "acc")["ours"]
-    assert ours["selected run"] == cell.specs[1].run_id
+    assert ours["selected_run"] == cell.specs[1].run_id
     assert ours["value"] == pytest.approx(50.0)
-    assert ours["selection regret"] == pytest.approx(20.0)
-    assert (ours["mean over runs"], ours["highest over runs"]) == (pytest.approx(60.0), pytest.approx(70.0))
+    assert ours["selection_regret"] == pytest.approx(20.0)
+    assert (ours["mean_over_runs"], ours["highest_over_runs"]) == (pytest.approx(60.0), pytest.approx(70.0))
     assert (ours["runs"], ours["stale"], ours["counts"]) == ("3/3", 0, {"ok": 3})
+
+
+def test_a_cell_says_of_which_machines_it_is_and_how_the_others_differ(tmp_path):
+    cell = planned()
+    merge([stored(tmp_path / "oak", cell, environment=on("Oak 3000")).results], tmp_path)
+    for spec, loss in zip(cell.specs[:2], (3.3, 1.0), strict=True):
+        more = {"first_losses": (1.01,), "environment": on("Elm 5")}
+        merge([kept(tmp_path / "elm", record(spec, loss, 0.8, **more))], tmp_path)
+    facts = explain_cell(Session(tmp_path), cell, "acc")
+    assert facts["ours"]["mean over runs"] == pytest.approx(60.0) and facts["ours"]["runs"] == "3/3"
+    assert facts["machines"]["used"] == "x86_64, Oak 3000, cpu" and "most runs" in facts["machines"]["rule"]
+    other = facts["machines"]["not used, 1"]
+    assert other["made by"] == "x86_64, Elm 5, cpu" and (other["runs"], other["other status"]) == (2, 0)
+    assert other["loss parts by at most"] == pytest.approx(0.3 / 3.3)
+    assert other["acc minus that used, mean"] == pytest.approx(0.2)
+    assert "Elm 5" in as_text(facts)
 
 
 def test_regret_is_none_where_the_lowest_value_is_best_and_selected(tmp_path, monkeypatch):
@@ -84,7 +111,7 @@ def test_regret_is_none_where_the_lowest_value_is_best_and_selected(tmp_path, mo
     monkeypatch.setitem(metrics, "acc", metrics["acc"].model_copy(update={"higher_is_better": False}))
     cell = planned()
     ours = explain_cell(stored(tmp_path, cell), cell, "acc")["ours"]
-    assert ours["selection regret"] == 0 and ours["lowest over runs"] == pytest.approx(50.0)
+    assert ours["selection_regret"] == 0 and ours["lowest_over_runs"] == pytest.approx(50.0)
 
 
 def test_the_command_names_the_setting_and_trains_whatever_is_stored(tmp_path, monkeypatch):
@@ -124,9 +151,9 @@ def test_a_verdict_shows_what_it_rests_on_and_can_be_recomputed_from_the_line_it
         *(facts["verdict"], facts["difference"], facts["published_sd"]),
     )
     assert (list(again.interval90), list(again.interval95)) == (facts["interval90"], facts["interval95"])
-    assert (facts["margin"], facts["published_runs"], facts["runs used"]) == (3.0, 20, 20)
-    assert "predict for the best of 20 runs, minus the published value" in facts["difference is"]
-    assert "larger of the paper's 3.1" in facts["published_sd is"]
+    assert (facts["margin"], facts["published_runs"], facts["runs_used"]) == (3.0, 20, 20)
+    assert "predict for the best of 20 runs, minus the published value" in facts["difference_is"]
+    assert "larger of the paper's 3.1" in facts["published_sd_is"]
 
 
 def test_the_text_shows_the_intervals_of_a_verdict(tmp_path):
@@ -151,7 +178,7 @@ def test_a_run_that_failed_is_listed_with_its_error_and_is_not_selected(tmp_path
     facts = explain_cell(Session(tmp_path), cell, "acc")
     first = facts["runs"][0]
     assert (first["run_id"], first["status"], first["error"]) == (cell.specs[0].run_id, "failed", "ValueError: no")
-    assert (facts["ours"]["selected run"], facts["ours"]["runs"]) == (cell.specs[1].run_id, "2/3")
+    assert (facts["ours"]["selected_run"], facts["ours"]["runs"]) == (cell.specs[1].run_id, "2/3")
 
 
 def test_every_run_says_its_numbers_where_it_is_stored_and_whether_its_code_is_today_s(tmp_path):
@@ -160,10 +187,10 @@ def test_every_run_says_its_numbers_where_it_is_stored_and_whether_its_code_is_t
     Store(tmp_path).save(record(planned(runs=4).specs[3], 9.0, 0.1, code_digest="0" * 16))
     runs = explain_cell(Session(tmp_path), planned(runs=4), "acc")["runs"]
     assert [run["run_id"] for run in runs] == [spec.run_id for spec in planned(runs=4).specs]
-    assert [run["ACC"] for run in runs] == pytest.approx([70.0, 50.0, 60.0, 10.0])
+    assert [run["value"] for run in runs] == pytest.approx([70.0, 50.0, 60.0, 10.0])
     assert [run["code"].endswith(" stale") for run in runs] == [False, False, False, True]
     for run in runs:
-        assert (Path(run["stored in"]) / "record.json").is_file()
+        assert (Path(run["stored_in"]) / "record.json").is_file()
     assert explain_cell(session, cell, "acc")["ours"]["stale"] == 0
 
 
@@ -175,7 +202,7 @@ def test_the_place_of_a_run_is_that_of_the_device_shown(tmp_path):
     runs = explain_cell(Session(tmp_path), cell, "acc")["runs"]
     assert {run["device"] for run in runs} == {"NVIDIA H100"}
     for run in runs:
-        held = json.loads((Path(run["stored in"]) / "record.json").read_text())
+        held = json.loads((Path(run["stored_in"]) / "record.json").read_text())
         assert held["environment"]["device"] == "NVIDIA H100"
 
 
@@ -218,7 +245,7 @@ def test_the_ledger_entries_of_the_fields_are_explained(reading):
     assert named <= listed.keys()
     assert "N15" in listed, "the ledger entry of the metric itself"
     for name, entry in listed.items():
-        assert (entry["title"], entry["our choice"]) == (ledger[name].title, ledger[name].choice)
+        assert (entry["title"], entry["our_choice"]) == (ledger[name].title, ledger[name].choice)
 
 
 def test_the_published_number_stands_beside_ours():

@@ -1,7 +1,8 @@
 """Is the verdict honest? Coverage, false verdicts and power of `benchmark.measure` under simulation, as a table.
 
 ``python -m tests.bench.verdict_honesty`` prints the Markdown table of docs/verdicts.md (half a minute on one
-core); ``--sets 1000`` takes fewer sets of runs, ``--statistics boot_mean`` another statistic. Ours and the paper's
+core), and with ``--csv benchmark/report/pages/honesty.csv`` writes it for the report, too;
+``--sets 1000`` takes fewer sets of runs, ``--statistics boot_mean`` another statistic. Ours and the paper's
 runs are drawn from one population, a paper's number and its sd are made of its runs as papers make them and rounded to
 one decimal, and the rule judges ours against them.
 """
@@ -9,9 +10,12 @@ one decimal, and the rule judges ours against them.
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -141,6 +145,24 @@ def table(sets: int, statistics: Sequence[Published] = ("best", "mean")) -> str:
     return "\n".join(lines)
 
 
+def as_csv(markdown: str) -> str:
+    """Return the lines of the table, wherever they stand in a text, as CSV; the mark has a column of its own."""
+    starts = ("| statistic | runs ", "| best ", "| mean ", "| boot_mean ")
+    head, *rows = (
+        [word.strip() for word in line.strip("| ").split("|")]
+        for line in markdown.splitlines()
+        if line.startswith(starts)
+    )
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow([*head, "undecidable"])
+    place = head.index("coverage")
+    for words in rows:
+        coverage, _, mark = words[place].partition(" ")
+        writer.writerow([*words[:place], coverage, *words[place + 1 :], "yes" if mark else "no"])
+    return written.getvalue()
+
+
 def row(case: Case, h: Honesty) -> str:
     """Return the line of a case in the table; shares are in per cent, the half width in points."""
     words = (case.statistic, case.population, f"{case.correlation:g}", str(case.m), str(case.n))
@@ -152,6 +174,10 @@ def row(case: Case, h: Honesty) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=20_000, help="sets of runs in each case")
+    parser.add_argument("--csv", type=Path, help="write the table to this file, too")
     parser.add_argument("--statistics", nargs="+", default=["best", "mean"], choices=["best", "mean", "boot_mean"])
     asked = parser.parse_args()
-    print(table(asked.sets, asked.statistics))
+    made = table(asked.sets, asked.statistics)
+    if asked.csv:
+        asked.csv.write_text(as_csv(made), encoding="utf-8")
+    print(made)

@@ -219,7 +219,7 @@ def test_status_counts_runs_of_every_table(call, results):
     assert line["table"] == "tkuco2024/table2"
     assert [line[name] for name in ("runs", "stored", "ok", "stale", "missing")] == [2, 2, 2, 0, 0]
     _, out, _ = call("status", *TABLE2, "--dataset", "usps", "--method", "ddc", "--runs", "4", "--json")
-    assert [(line["profile"], line["no data"]) for line in json.loads(out)] == [("cpu", 4), ("paper", 4)]
+    assert [(line["profile"], line["no_data"]) for line in json.loads(out)] == [("cpu", 4), ("paper", 4)]
 
 
 @pytest.mark.parametrize("what", ["methods", "datasets", "networks", "papers", "tables", "profiles"])
@@ -257,7 +257,7 @@ def test_explain_tells_programs_which_runs_a_cell_is_made_of(call, results):
     assert code == 0
     (run,) = facts["runs"]
     record = json.loads((results / "runs" / run["run_id"] / "record.json").read_text())
-    assert run["ACC"] == pytest.approx(100 * record["metrics"]["acc"])
+    assert run["value"] == pytest.approx(100 * record["metrics"]["acc"])
     assert run["run_id"] in call(*cell)[1]
 
 

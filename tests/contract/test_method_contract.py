@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 from benchmark.execution.execute import RunResult, execute
 from benchmark.registry import DATASETS, METHODS, NETWORKS, load_plugins
-from benchmark.spec import Budget, DataSpec, Optimiser, Protocol, RunSpec, batches_per_epoch
+from benchmark.spec import Budget, DataSpec, Optimiser, Protocol, RunSpec
 from benchmark.training import Clusterer, DeepClusterer
 from benchmark.training.estimator import CommonArguments
 from datasets.arrays import Dataset
@@ -31,7 +31,8 @@ DEEP = [
 BUILT = {name: METHODS[name](10).get_params().get("network") for name in DEEP}
 """By deep method its default network, None of one that builds its own: that takes samples as they come."""
 ON_IMAGES = [name for name, network in BUILT.items() if network == "cnn-small"]
-ON_VECTORS = [name for name, network in BUILT.items() if network not in (None, "cnn-small")]
+ON_SEQUENCES = [name for name, network in BUILT.items() if network == "gru-2x32-bidirectional"]
+ON_VECTORS = [name for name, network in BUILT.items() if network and name not in (*ON_IMAGES, *ON_SEQUENCES)]
 SAMPLES, BATCH = 120, 30
 NARROW = "narrow"
 
@@ -72,8 +73,10 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def samples_for(name: str) -> np.ndarray:
-    """Return the samples of `digits` as the default network of a method takes them: images, or vectors (n, 576)."""
+    """Return the samples of `digits` as the default network of a method takes them: images, sequences, vectors."""
     x = digits()[0]
+    if name in ON_SEQUENCES:
+        return x[:, 0]
     return x.reshape(len(x), -1) if name in ON_VECTORS else x
 
 
@@ -144,10 +147,10 @@ def test_parameters_survive_set_params_and_clone(name):
 
 
 @every_deep_method
-def test_epochs_replaces_the_budget_of_the_protocol(name):
+def test_epochs_replaces_the_budget_of_every_phase_of_its_own(name):
     short, whole = small(name, epochs=1).fit(samples_for(name)).outcome_, fitted(name).outcome_
-    last = list(small_protocol(name).phases.values())[-1]
-    assert (whole.epochs - short.epochs, whole.steps - short.steps) == (1, batches_per_epoch(last, SAMPLES))
+    assert (whole.epochs, whole.steps) == (2 * short.epochs, 2 * short.steps)
+    assert short.steps == short.epochs * (SAMPLES // BATCH) > 0
 
 
 @every_method
@@ -234,7 +237,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 def run(name: str, replicate: int, folder: Path) -> tuple[RunResult, dict[str, Any]]:
     """Return a run and what its training left, without what labels and clocks decide."""
     params = small(name).checked_params().canonical()
-    steps = ("flatten",) if name in ON_VECTORS else ()
+    steps = ("flatten",) if name in ON_VECTORS else ("rows",) if name in ON_SEQUENCES else ()
     data = DataSpec(name=FolderSource.name, digest=FolderSource.digest, preprocess=steps)
     spec = RunSpec(method=name, params=params, data=data, protocol=small_protocol(name), replicate=replicate)
     result = execute(spec, data_dir=folder)
@@ -332,6 +335,6 @@ def test_unknown_networks_and_taps_are_refused(name):
 
 
 @every_method
-@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"random_state": None}, {"random_state": "a"}, {"device": "spoon"}])
+@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"random_state": -1}, {"random_state": "a"}, {"device": "spoon"}])
 def test_common_arguments_that_cannot_be_are_refused(name, wrong):
     assert next(iter(wrong)) in refusal(lambda: small(name, **wrong).fit(samples_for(name)))

@@ -45,7 +45,7 @@ def test_show_says_what_a_data_set_is_and_draws_it(call: Call, tmp_path: Path) -
     shown = json.loads(out)
     assert (shown["samples"], shown["shape"], shown["classes"], shown["kind"]) == (1797, "1x28x28", 10, "images")
     counts = np.bincount(load_digits().target)
-    assert shown["per class"] == [f"{label}: {count}" for label, count in enumerate(counts)]
+    assert shown["per_class"] == [f"{label}: {count}" for label, count in enumerate(counts)]
     assert shown["licence"] == DATASETS["digits"].licence and shown["state"] == "ready"
     with Image.open(tmp_path / shown["picture"]) as picture:
         assert picture.format == "PNG" and len(np.unique(np.asarray(picture))) > 50
@@ -54,7 +54,7 @@ def test_show_says_what_a_data_set_is_and_draws_it(call: Call, tmp_path: Path) -
 def test_show_of_a_data_set_that_is_not_here_says_how_to_get_it(call: Call) -> None:
     code, out, _ = call("data", "show", "rcv1-23405")
     assert code == 0
-    assert "stand-in for  reuters" in out and "state         missing" in out and "rcv1_4class.npz" in out
+    assert "stand in for  reuters" in out and "state         missing" in out and "rcv1_4class.npz" in out
     assert "picture" not in out
 
 
@@ -97,7 +97,7 @@ def test_statistics_are_those_of_numpy(tmp_path: Path) -> None:
     assert (
         shown["values"] == f"{data.x.min():.4g} to {data.x.max():.4g}, mean {data.x.mean():.4g}, sd {data.x.std():.4g}"
     )
-    assert shown["steps"] == "4 to 7, median 5" and shown["per class"][:2] == ["a: 1", "b: 1"]
+    assert shown["steps"] == "4 to 7, median 5" and shown["per_class"][:2] == ["a: 1", "b: 1"]
 
 
 @pytest.mark.parametrize("name", ["svhn", "chartraj-1607", "reuters10k"])

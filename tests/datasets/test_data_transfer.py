@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import DataError
-from datasets.obtaining import transfer
+from benchmark.errors import DataError, UsageError
+from datasets.obtaining import transfer, watched
 from datasets.obtaining.download import download
 from datasets.obtaining.files import OfficialFile
 
@@ -75,6 +75,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
                 for _ in range(10_000):
                     self.wfile.write(bytes(2**16))
                     state.sent[behaviour] = state.sent.get(behaviour, 0) + 2**16
+            elif behaviour in ("drip", "dripping-greeting", "steady"):
+                self.drip(behaviour)
             elif behaviour == "silent":
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(CONTENT)))
@@ -84,6 +86,21 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
                 time.sleep(1)
             else:
                 self.send_content(behaviour, first)
+
+        def drip(self, behaviour: str) -> None:
+            """Send bytes a few at a time, for ten seconds at most: no pause is long."""
+            if behaviour == "dripping-greeting":
+                pieces = [b"HTTP/1.0 200 OK\r\nX-Slow: ", *[b"abcde"] * 100, b"\r\n\r\n"]
+            else:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(CONTENT)))
+                self.end_headers()
+                size = 5 if behaviour == "drip" else 20_000
+                pieces = [CONTENT[first : first + size] for first in range(0, len(CONTENT), size)][:100]
+            for piece in pieces:
+                self.wfile.write(piece)
+                self.wfile.flush()
+                time.sleep(0.1)
 
         def send_content(self, behaviour: str, first: int) -> None:
             content = {"wrong": CONTENT[::-1], "archive": zipped("folder/a.gz", CONTENT)}.get(behaviour, CONTENT)
@@ -205,6 +222,51 @@ def test_a_bad_answer_is_one_sentence_that_says_where_to_put_the_file(
     assert list((tmp_path / "staging").iterdir()) == []
     assert server.sent.get(behaviour, 0) < 2**25
     assert sum(part.stat().st_size for part in partial(tmp_path)) <= 40_000 * (behaviour == "silent")
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("behaviour", ["drip", "dripping-greeting"])
+def test_a_server_that_drips_is_left_for_the_next_though_no_pause_is_long(
+    behaviour: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "WINDOW", 0.5)
+    started = time.monotonic()
+    with pytest.raises(DataError, match=r"sends next to nothing, 0 bytes in 0\.5 s"):
+        fetched(file_from(server, behaviour), tmp_path)
+    assert time.monotonic() - started < 5 and len(server.asked) == 1
+    assert fetched(file_from(server, behaviour, "good"), tmp_path) == CONTENT
+
+
+@pytest.mark.attack
+def test_a_server_that_begins_fast_and_then_drips_is_left_too(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "WINDOW", 0.2)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    with pytest.raises(DataError, match="sends next to nothing"):
+        fetched(file_from(server, "silent"), tmp_path)
+    assert sum(part.stat().st_size for part in partial(tmp_path)) > 30_000, "what came is kept"
+
+
+def test_a_slow_server_that_goes_on_is_waited_for_as_long_as_it_takes(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "WINDOW", 0.5)
+    assert fetched(file_from(server, "steady"), tmp_path) == CONTENT
+
+
+def test_the_environment_says_how_slow_a_server_may_be(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "WINDOW", 0.3)
+    monkeypatch.setenv("RECLUST_SLOWEST", "1e6")
+    with pytest.raises(DataError, match="next to nothing"):
+        fetched(file_from(server, "steady"), tmp_path)
+    monkeypatch.setenv("RECLUST_SLOWEST", "0")
+    assert fetched(file_from(server, "steady"), tmp_path) == CONTENT
+    monkeypatch.setenv("RECLUST_SLOWEST", "fast")
+    with pytest.raises(UsageError, match="no number of bytes in a second"):
+        watched.slowest()
 
 
 def test_the_next_mirror_goes_on_where_the_first_stopped(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from benchmark.execution.agenda import Agenda
 from benchmark.execution.crew import Crew, Died
-from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.events import Finished, Job, Noted, Place
 from benchmark.execution.executors import processes, serial
 from benchmark.files.locks import Claims
 from benchmark.record import Context
@@ -94,7 +95,13 @@ def test_a_run_that_another_process_claims_is_waited_for_and_not_made_again(tmp_
     with Claims(tmp_path) as theirs, Claims(tmp_path) as ours:
         assert theirs.take(first.spec.run_id)
         agenda = Agenda([first, second], place, ours)
-        assert agenda.take() == second and agenda.take() is None and agenda.open
+        assert agenda.take() == second and agenda.take(idle=False) is None and agenda.open
+        assert not list(agenda.settled()), "it has something to do"
+        for _ in range(3):
+            assert agenda.take() is None and agenda.open
+        (note,) = agenda.settled()
+        host = socket.gethostname()
+        assert note == Noted(f"waiting for process {os.getpid()} on {host} (run {first.run_id}).")
         (end,) = list(finished(serial_without_claims(first, tmp_path)).values())
         theirs.give_back(first.spec.run_id)
         assert agenda.take() is None

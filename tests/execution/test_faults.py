@@ -189,7 +189,7 @@ def test_status_lists_runs_that_went_wrong_and_the_traceback_is_one_command_away
     code, _, err = call("results", "traceback", "0123", "--results", tmp_path)
     assert code == 1 and err.startswith("error: there is no record of the run 0123")
     code, out, _ = call("status", *SCOPE, "--profile", "quick", "--results", tmp_path, "--json")
-    assert json.loads(out)[0]["not ok"] == [{"run_id": run_id, "status": "failed", "error": "RuntimeError: a pity"}]
+    assert json.loads(out)[0]["not_ok"] == [{"run_id": run_id, "status": "failed", "error": "RuntimeError: a pity"}]
 
 
 @pytest.mark.usefixtures("nothing_shipped")

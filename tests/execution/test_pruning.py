@@ -135,7 +135,7 @@ def test_the_command_says_what_goes_and_a_dry_run_removes_nothing(tmp_path, call
     assert call("results", "prune", "--results", tmp_path) == (0, f"{said}1 removed, 1.0 MiB.\n", "")
     assert not folder.exists()
     code, _, err = call("results", "prune", "--results", tmp_path, "--older-than", "soon")
-    assert (code, err) == (2, "error: --older-than 'soon' is no time: write 90s, 20m, 2h or 7d.\n")
+    assert (code, err) == (2, "error: --older-than 'soon' is no time: write 90s, 20m, 5h30m or 7d.\n")
 
 
 def test_what_the_disk_does_not_let_go_is_named_and_the_others_go(tmp_path, call, monkeypatch):

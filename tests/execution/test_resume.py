@@ -38,9 +38,8 @@ METHODS._entries.pop("wavering", None)
 
 
 def spec(method: str = "wavering", **changes: Any) -> RunSpec:
-    steps = (
-        ("flatten",) if method != "wavering" and METHODS[method](10).get_params().get("network") == "mlp-dec" else ()
-    )
+    network = METHODS[method](10).get_params().get("network") if method != "wavering" else None
+    steps = {"mlp-dec": ("flatten",), "gru-2x32-bidirectional": ("rows",)}.get(network, ())
     data = DataSpec(name="digits", digest=DATASETS["digits"].digest, samples=70, preprocess=steps)
     if method == "wavering":
         return RunSpec(method=method, params={"n_clusters": 5}, data=data, protocol=PROTOCOL, replicate=0)

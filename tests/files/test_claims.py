@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.files.locks import Claims
+from benchmark.errors import UserError
+from benchmark.files.locks import Claims, alone
 from benchmark.files.owners import alive, machine, process, this_process
 
 
@@ -24,6 +26,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     now = SimpleNamespace(seconds=1000.0)
     monkeypatch.setattr("benchmark.files.locks.time", SimpleNamespace(monotonic=lambda: now.seconds))
     return now
+
+
+@pytest.fixture(params=["links", "no links"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test be once on a file system that has hard links, and once on one that has none."""
+    if request.param == "no links":
+        monkeypatch.setattr(os, "link", no_link)
+
+
+def no_link(source: Path, target: Path) -> None:
+    raise OSError(errno.EOPNOTSUPP, "Operation not supported", str(source))
 
 
 def dead_process() -> str:
@@ -46,7 +59,7 @@ def claimed_by(owner: str, results: Path, run: str = "run") -> Path:
     return path
 
 
-def test_a_run_has_one_owner_until_it_is_given_back(tmp_path):
+def test_a_run_has_one_owner_until_it_is_given_back(tmp_path, either):
     with Claims(tmp_path) as first, Claims(tmp_path) as second:
         assert first.take("run") and not second.take("run") and second.take("other")
         second.give_back("run")
@@ -56,7 +69,7 @@ def test_a_run_has_one_owner_until_it_is_given_back(tmp_path):
     assert list((tmp_path / "claims").iterdir()) == [], "all is given back at the end"
 
 
-def test_the_claim_of_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path):
+def test_the_claim_of_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path, either):
     claimed_by(dead_process(), tmp_path)
     with Claims(tmp_path) as claims:
         assert claims.take("run")
@@ -178,7 +191,7 @@ def _take_all(results: str, start: float, taken: multiprocessing.Queue, over: Ev
     over.wait()  # the claims of a process that is gone may be taken
 
 
-def test_of_processes_at_once_exactly_one_takes_each_run(tmp_path):
+def test_of_processes_at_once_exactly_one_takes_each_run(tmp_path, either):
     for run in range(0, 200, 2):
         claimed_by("gone-owner", tmp_path, str(run))
     for path in (tmp_path / "claims").iterdir():
@@ -197,3 +210,106 @@ def test_of_processes_at_once_exactly_one_takes_each_run(tmp_path):
         member.join(60)
     assert sorted(run for runs in got for run in runs) == list(range(200))
     assert {path.name for path in (tmp_path / "claims").iterdir()} == {str(run) for run in range(200)}
+
+
+# Disks and folders that misbehave
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("number", [errno.EEXIST, errno.EIO, errno.ETIMEDOUT])
+def test_a_link_that_was_made_though_its_answer_was_lost_is_ours(tmp_path, monkeypatch, number):
+    original = os.link
+
+    def lost(source: Path, target: Path) -> None:
+        original(source, target)
+        raise OSError(number, os.strerror(number), str(target))
+
+    monkeypatch.setattr(os, "link", lost)
+    with Claims(tmp_path) as claims:
+        assert claims.take("run")
+        monkeypatch.setattr(os, "link", original)
+        assert not Claims(tmp_path).take("run")
+    assert list((tmp_path / "claims").iterdir()) == []
+
+
+@pytest.mark.attack
+def test_a_link_that_failed_for_good_is_the_error_that_it_is(tmp_path, monkeypatch):
+    def broken(source: Path, target: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(target))
+
+    monkeypatch.setattr(os, "link", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        Claims(tmp_path).take("run")
+    assert list((tmp_path / "claims").iterdir()) == []
+
+
+def lay(kind: str, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to({"dangling link": "nowhere", "link to itself": path.name, "link to a file": __file__}[kind])
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("kind", ["dangling link", "link to itself", "link to a file", "pipe"])
+def test_what_is_no_file_is_no_claim_and_holds_nobody_up(tmp_path, kind, either):
+    path = tmp_path / "claims" / "run"
+    lay(kind, path)
+    before = Path(__file__).read_bytes()
+    with Claims(tmp_path) as claims:
+        assert claims.holder("run") == "" and claims.take("run")
+        assert path.is_file() and not path.is_symlink() and not Claims(tmp_path).take("run")
+    assert list(path.parent.iterdir()) == [] and Path(__file__).read_bytes() == before
+
+
+@pytest.mark.attack
+def test_a_folder_in_the_place_of_a_claim_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "claims" / "run").mkdir(parents=True)
+    with pytest.raises(OSError, match="Is a directory"):
+        Claims(tmp_path).take("run")
+
+
+@pytest.mark.attack
+def test_without_links_a_full_disk_leaves_no_half_claim(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", no_link)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        Claims(tmp_path).take("run")
+    assert list((tmp_path / "claims").iterdir()) == []
+
+
+@pytest.mark.attack
+def test_without_links_a_claim_taken_over_while_it_was_written_is_not_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", no_link)
+    original = os.fsync
+
+    def slow(handle: int) -> None:
+        original(handle)
+        (tmp_path / "claims" / "run").unlink()
+        claimed_by("elsewhere-1-1", tmp_path)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    assert not Claims(tmp_path).take("run")
+
+
+def test_the_holder_of_a_claim_is_named_by_process_and_host(tmp_path):
+    with Claims(tmp_path) as claims:
+        assert claims.holder("run") == ""
+        claims.take("run")
+        assert claims.holder("run") == f"process {os.getpid()} on {socket.gethostname()}"
+    claimed_by("far-7-9", tmp_path).write_text("far-7-9 token far.example.org")
+    assert Claims(tmp_path).holder("run") == "process 7 on far.example.org"
+    claimed_by("far-7-9", tmp_path)
+    assert Claims(tmp_path).holder("run") == "process 7 on another machine"
+
+
+def test_what_must_be_done_alone_says_who_is_at_it(tmp_path):
+    with Claims(tmp_path) as claims:
+        claims.take("merge")
+        with pytest.raises(UserError, match=f"process {os.getpid()} on .* does a merge into"), alone(tmp_path, "merge"):
+            raise AssertionError

@@ -11,7 +11,8 @@ from scipy import stats
 
 from benchmark.measure import Judgement, enough, judge_runs
 from benchmark.measure.prediction import lowest_of
-from tests.bench.verdict_honesty import Case, cases, published, row, simulate
+from benchmark.report.honesty import SETS, honesty_rows, summed_up
+from tests.bench.verdict_honesty import Case, as_csv, cases, published, row, simulate
 from tests.bench.verdict_honesty import draw as draw_runs
 from tests.support.checkout import ROOT
 
@@ -226,6 +227,18 @@ def test_the_committed_table_is_what_the_script_makes_today():
     text = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
     for case in (HARDEST[0], HARDEST[3], HARDEST[6]):
         assert row(case, simulate(case, 20_000)) in text
+
+
+def test_the_report_has_the_committed_table_and_sums_it_up_as_the_script_does():
+    text = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    assert (ROOT / "benchmark" / "report" / "pages" / "honesty.csv").read_text(encoding="utf-8") == as_csv(text)
+    found = summed_up(honesty_rows())
+    said = f"{SETS} sets of runs in each of {found.cases} cases. Without the {found.undecidable} marked (*): coverage "
+    said += (
+        f"{found.least_coverage:.1f} to {found.most_coverage:.1f} %, false verdicts at most {found.most_false:.1f} %. "
+    )
+    said += f"False verdicts on average over all cases, marked ones too: {found.average_false:.1f} %."
+    assert text.rstrip().endswith(said)
 
 
 @pytest.mark.parametrize(

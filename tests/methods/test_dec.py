@@ -170,7 +170,9 @@ def test_idec_with_gamma_1_and_no_reconstruction_is_dec():
 
 
 def test_losses_are_those_of_all_samples_with_the_targets_in_use():
-    model = small(IDEC, protocol(0), clustering_weight=0.5, reconstruction_weight=2.0).fit(samples()[:40])
+    model = small(IDEC, protocol(0), clustering_weight=0.5, reconstruction_weight=2.0, reconstruction="sum").fit(
+        samples()[:40]
+    )
     weights, x = state(model), samples()[:40].astype(np.float64)
     z = outputs(weights, ENCODER, x)[-1]
     q = assigned(z, weights["centres"])
@@ -395,3 +397,13 @@ def test_a_tap_that_the_network_lacks_is_refused_with_those_it_has(name):
     with pytest.raises(ValueError, match="layer9") as caught:
         small(METHODS[name], protocol(1), taps=("layer9",)).fit(samples())
     assert "layer2" in str(caught.value)
+
+
+def test_the_centres_are_those_that_prediction_is_nearest_to():
+    x = np.random.default_rng(0).random((40, 12), dtype=np.float32)
+    model = IDEC(3, initialisation="glorot", pretrain_epochs=2, epochs=2, batch_size=20).fit(x)
+    assert model.cluster_centers_.shape == (3, 10)
+    distances = ((model.transform(x)[:, None] - model.cluster_centers_) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(model.predict(x), distances.argmin(axis=1))
+    weights = 1 / (1 + distances)
+    np.testing.assert_allclose(model.predict_proba(x), weights / weights.sum(axis=1, keepdims=True), rtol=1e-4)

@@ -102,3 +102,12 @@ def test_accuracy_on_usps_is_the_published_one():
     labels = KMeans(n_clusters=10).fit_predict(data.x)
     # dynae2022 Table 2 and others: 0.668.
     assert clustering_accuracy(data.y, labels) == pytest.approx(0.668, abs=0.002)
+
+
+def test_prediction_is_the_nearest_centre_and_of_the_samples_of_the_fit_their_label():
+    x = images()
+    model = KMeans(n_clusters=10).fit(x[:400])
+    np.testing.assert_array_equal(model.predict(x[:400]), model.labels_)
+    flat, centres = x[400:].reshape(200, -1).astype(np.float64), model.cluster_centers_.astype(np.float64)
+    nearest = ((flat[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(model.predict(x[400:]), nearest)

@@ -151,3 +151,21 @@ def test_too_few_samples_for_the_graph_or_the_eigenproblem_are_refused_in_one_se
 def test_parameters_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SEC(3, **wrong).fit(groups()[0])
+
+
+def test_new_samples_get_the_cluster_of_the_regression_on_them():
+    x, _ = groups(300)
+    model = SEC(3, gamma=0.5).fit(x)
+    design = np.hstack([x.astype(np.float64), np.ones((len(x), 1))])
+    penalty = np.diag([0.5] * x.shape[1] + [0.0])
+    solution = np.linalg.solve(design.T @ design + penalty, design.T @ model.embedding_.astype(np.float64))
+    np.testing.assert_allclose(model.coef_, solution[:-1], atol=1e-7)
+    np.testing.assert_allclose(model.intercept_, solution[-1], atol=1e-7)
+    new, truth = groups(120, 5)[0] + 0.01, groups(120)[1]
+    centres = np.stack([model.embedding_[model.labels_ == c].mean(axis=0) for c in range(3)])
+    np.testing.assert_allclose(model.cluster_centers_, centres, atol=1e-6)
+    indicator = new @ solution[:-1] + solution[-1]
+    nearest = ((indicator[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+    assert (model.predict(new) == nearest).mean() > 0.99  # a tie may turn
+    assert adjusted_rand_score(model.predict(new), truth) > 0.7
+    assert (model.predict(x) == model.labels_).mean() > 0.9

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from benchmark.errors import UsageError
-from benchmark.papers.paper import ledger_ids, load_ledger, paper_ids
+from benchmark.papers.paper import ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Phase
 from tests.support.checkout import ROOT
@@ -125,8 +125,16 @@ def test_an_arm_has_values_of_the_fields_of_its_entry_that_neither_reading_has(p
     for entry in load_ledger(paper).values():
         assert set(entry.arm) <= set(entry.fields), entry.id
         for path, value in entry.arm.items():
-            carried = [rule for rule in rules if rule["path"] == path and entry.id in rule.get("ledger", ())]
-            assert carried and all(value not in (rule["paper"], rule["code"]) for rule in carried), (entry.id, path)
+            held = [(rule["paper"], rule["code"]) for rule in rules if carries(rule, path, entry.id)]
+            if path == "data.preprocess":
+                columns = load_paper(paper).protocol.columns.values()
+                held += [(c.paper.preprocess, c.code.preprocess) for c in columns if entry.id in c.paper.ledger]
+                value = tuple(value)
+            assert held and all(value not in pair for pair in held), (entry.id, path)
+
+
+def carries(rule: dict[str, Any], path: str, entry: str) -> bool:
+    return rule["path"] == path and entry in rule.get("ledger", ())
 
 
 def fields_of(method: Any) -> set[str]:

@@ -18,7 +18,7 @@ from tests.support.checkout import ROOT
 RESULTS = ROOT / "results"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def readme() -> Any:
     spec = importlib.util.spec_from_file_location("results_readme", RESULTS / "readme.py")
     assert spec is not None and spec.loader is not None

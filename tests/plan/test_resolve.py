@@ -160,7 +160,7 @@ def test_later_origins_win():
 
 
 @pytest.mark.parametrize(
-    ("profile", "epochs", "every", "samples"), [("quick", 10, 1, 2000), ("cpu", 20, 2, 10_000), ("paper", 200, 4, None)]
+    ("profile", "epochs", "every", "samples"), [("quick", 8, 1, 1000), ("cpu", 20, 2, 10_000), ("paper", 200, 4, None)]
 )
 def test_profiles_spend_what_they_say(profile, epochs, every, samples):
     found = resolved("ddc", "mnist", "paper", profile)
@@ -216,6 +216,18 @@ def test_an_arm_sets_the_values_that_neither_reading_has_and_gives_way_to_other_
     (origin,) = [(f.origin, f.ledger) for f in dec["arm"].fields if f.path == "phases.cluster.drop_last"]
     assert origin == ("--set D6=arm", ("D6",))
     assert changes(resolved("ddc", "usps"), resolved("ddc", "usps", sets=("D6=arm",))) == set(), "no field of its own"
+
+
+def test_an_arm_of_the_data_concerns_the_columns_that_carry_its_entry_and_no_row_with_steps_of_its_own():
+    before, after = (resolved("ddc", "usps", sets=sets) for sets in ((), ("D4=arm",)))
+    assert changes(before, after) == {"data.preprocess"}
+    assert value(after, "data.preprocess") == ["truncated", "symmetric", "skimage_resize:32x32"]
+    (origin,) = [field.origin for field in after.fields if field.path == "data.preprocess"]
+    assert origin == "--set"
+    for row, column in (("ddc", "mnist"), ("k-means", "usps")):
+        assert changes(resolved(row, column), resolved(row, column, sets=("D4=arm",))) == set()
+    own = resolved("ddc", "usps", sets=("D4=arm", 'preprocess=["symmetric"]'))
+    assert value(own, "data.preprocess") == ["symmetric"]
 
 
 def test_a_ledger_entry_of_a_column_flips_the_data():

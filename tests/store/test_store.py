@@ -425,8 +425,11 @@ def test_of_two_writers_at_once_exactly_one_wins_each_run(results: Path) -> None
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 numbers = st.floats(allow_nan=False)
+finite, positive = st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e300)
 terms = st.dictionaries(words, numbers, max_size=2)
-metrics = st.dictionaries(st.sampled_from(["acc", "nmi", "nmi_geometric", "ari", "db"]), numbers)
+metrics = st.dictionaries(st.sampled_from(["acc", "nmi", "nmi_geometric", "ari"]), st.floats(0, 1)) | st.dictionaries(
+    st.sampled_from(["db", "ch"]), numbers
+)
 evaluations = st.builds(
     Evaluation,
     phase=words,
@@ -449,14 +452,14 @@ changes = st.fixed_dictionaries(
         ),
         "status": st.sampled_from(["ok", "diverged", "collapsed", "failed"]),
         "error": words,
-        "loss": st.none() | numbers,
+        "loss": finite,
         "final_loss": st.none() | numbers,
         "losses": terms,
         "metrics": metrics,
         "first_losses": st.lists(numbers, max_size=3),
         "history": st.lists(evaluations, max_size=3),
-        "seconds": numbers,
-        "peak_mib": numbers,
+        "seconds": positive,
+        "peak_mib": positive,
         "code_digest": words,
         "environment": st.dictionaries(st.sampled_from(["device", "torch", "git_commit", "cpu", "x"]), plain),
     }
@@ -477,8 +480,10 @@ def test_any_record_comes_back_equal_from_both_forms(values: dict[str, object]) 
         assert store.problems() == []
 
 
-def test_text_with_the_marks_of_csv_files_comes_back_from_the_tracked_form(results: Path) -> None:
-    record = make_record(error='it, "said"\r\n\rso\n', code_digest="\r")
+@pytest.mark.parametrize("phase", ["\n", "a\nb", 'a"\n"b', "\r\n,", '"'])
+def test_text_with_the_marks_of_csv_files_comes_back_from_the_tracked_form(results: Path, phase: str) -> None:
+    evaluations = [e.model_copy(update={"phase": phase, "terms": {phase: 1.0}}) for e in make_record().history]
+    record = make_record(error='it, "said"\r\n\rso\n', code_digest="\r", history=tuple(evaluations))
     opened(results).save(record)
     merge([results], results / "other")
     assert opened(results / "other").get(record.run_id) == record
@@ -586,8 +591,8 @@ def test_a_damaged_evaluation_is_an_error_when_it_is_read_and_named_by_verify(tr
     for _ in range(2):
         with pytest.raises(UserError, match=r"history\.csv\.gz, line 3: no evaluation can be read"):
             tuple(first.history)
-    (said,) = store.verify()
-    assert "history.csv.gz, line 3" in said
+    damage, edited = store.verify()
+    assert "history.csv.gz, line 3" in damage and "SHA256SUMS" in edited
 
 
 def test_replicates_read_from_one_file_share_what_they_have_in_common(tracked: Path) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.errors import UserError
@@ -14,9 +18,19 @@ from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from benchmark.store.merge import merge
+from benchmark.store.rows import Kind, kind_of
+from tests.support.checkout import ROOT
+
+CPU = Kind("cpu")
+EVALUATION = Evaluation(
+    phase="a", step=1, epoch=1, total=0.1, terms={"l1": 0.1}, metrics={"acc": 1 / 3, "purity": 0.5}, clusters=2
+)
+OAK, ELM = "x86_64, Oak 3000, cpu", 'x86_64, Elm "E" 5, cpu'
 
 
-def make_record(replicate: int = 0, *, device: str = "cpu", date: str = "2026-01-01", **changes: object) -> RunRecord:
+def make_record(
+    replicate: int = 0, *, device: str = "cpu", date: str = "2026-01-01", machine: str = "", **changes: object
+) -> RunRecord:
     spec = RunSpec(
         method="tree",
         params={"n_clusters": 3},
@@ -30,11 +44,16 @@ def make_record(replicate: int = 0, *, device: str = "cpu", date: str = "2026-01
         "loss": 0.1 + replicate,
         "metrics": {"acc": 1 / 3, "nmi": 0.5},
         "first_losses": (0.3, 0.2),
-        "history": (Evaluation(phase="a", step=1, epoch=1, total=0.1, terms={}, metrics={}, clusters=2),),
+        "losses": {"l1": 0.1},
+        "n_samples": 12,
+        "epochs": 2,
+        "steps": 8,
         "code_digest": "c0de",
-        "environment": {"device": device, "date": date},
+        "environment": {"device": device, "date": date} | ({"machine": machine} if machine else {}),
     }
-    return RunRecord(run_id=spec.run_id, spec=spec, **(values | changes))
+    values |= changes
+    loss = {"final_loss": values["loss"], "history": (EVALUATION.model_copy(update={"total": values["loss"]}),)}
+    return RunRecord(run_id=spec.run_id, spec=spec, **(loss | values))
 
 
 def saved(folder: Path, *records: RunRecord) -> Path:
@@ -59,9 +78,10 @@ def test_merged_records_are_read_from_the_tracked_form_alone(tmp_path: Path) -> 
     report = merge([first, second], tmp_path / "into")
     assert opened(tmp_path / "into").records() == {record.run_id: record for record in records}
     assert report.total == 3 and not report.replaced and not report.problems
-    assert sorted(report.added) == sorted((record.run_id, "cpu") for record in records)
+    assert sorted(report.added) == sorted((record.run_id, CPU) for record in records)
     assert set(tracked_bytes(tmp_path / "into")) == {
-        f"stored/cpu/wood2020/{name}" for name in ("runs.csv", "history.csv.gz", "specs.jsonl")
+        "stored/SHA256SUMS",
+        *(f"stored/cpu/wood2020/{name}" for name in ("runs.csv", "history.csv.gz", "specs.jsonl")),
     }
 
 
@@ -108,23 +128,109 @@ def test_a_source_that_holds_no_records_is_refused(tmp_path: Path) -> None:
     ("changes", "what"),
     [
         ({"loss": 0.2}, "loss 0.1 in .* but 0.2 in"),
-        ({"loss": math.nan}, 'loss 0.1 in .* but "nan" in'),
         ({"status": "collapsed"}, 'status "ok" in .* but "collapsed" in'),
         ({"metrics": {"acc": 0.5, "nmi": 0.5}}, "acc 0.333.* but 0.5 in"),
         ({"metrics": {"acc": 1 / 3}}, "nmi 0.5 in .* but null in"),
         ({"first_losses": (0.3, 0.25)}, r"first losses \[0.3,0.2\] in .* but \[0.3,0.25\] in"),
+        ({"final_loss": 0.3}, "final loss 0.1 in .* but 0.3 in"),
+        ({"losses": {"l1": 0.5}}, "loss term l1 0.1 in .* but 0.5 in"),
+        ({"losses": {"l1": 0.1, "l2": 0.1}}, "loss term l2 null in .* but 0.1 in"),
+        ({"epochs": 3}, "epochs 2 in .* but 3 in"),
+        ({"steps": 9}, "steps 8 in .* but 9 in"),
+        ({"n_samples": 11}, "samples 12 in .* but 11 in"),
+        ({"history": ()}, "evaluations 1 in .* but 0 in"),
+        ({"history": (EVALUATION.model_copy(update={"total": 0.11}),)}, "evaluation 1 .*0.1.* but .*0.11"),
+        ({"history": (EVALUATION.model_copy(update={"terms": {"l1": 0.7}}),)}, 'evaluation 1 .* but .*"l1":0.7'),
+        ({"history": (EVALUATION.model_copy(update={"metrics": {"acc": 0.7}}),)}, 'evaluation 1 .* but .*"acc":0.7'),
     ],
 )
-@pytest.mark.parametrize("replace", [False, True])
-def test_other_numbers_of_the_same_code_and_device_are_refused(
-    tmp_path: Path, changes: dict[str, object], what: str, replace: bool
+def test_other_numbers_of_one_kind_of_machine_are_refused_and_both_are_named(
+    tmp_path: Path, changes: dict[str, object], what: str
 ) -> None:
     merge([saved(tmp_path / "a", make_record(0))], tmp_path / "into")
     before = tracked_bytes(tmp_path / "into")
     source = saved(tmp_path / "b", make_record(0, date="2026-02-02", **changes), make_record(1))
-    with pytest.raises(UserError, match=f"run {make_record(0).run_id} on cpu has {what}"):
-        merge([source], tmp_path / "into", replace=replace)
+    with pytest.raises(UserError, match=f"run {make_record(0).run_id} on cpu has {what}") as error:
+        merge([source], tmp_path / "into")
+    assert "code c0de, 2026-01-01" in str(error.value) and "code c0de, 2026-02-02" in str(error.value)
+    assert "\n" not in str(error.value)
     assert tracked_bytes(tmp_path / "into") == before
+
+
+@pytest.mark.parametrize("kind", ["history", "losses"])
+def test_what_contradicts_is_kept_skipped_or_replaced_as_it_is_said(tmp_path: Path, kind: str) -> None:
+    ours = make_record(0)
+    changes = {"history": {"history": (EVALUATION, EVALUATION)}, "losses": {"losses": {"l1": 0.5}}}[kind]
+    # An older date, and the same code: no clock decides, and no digest.
+    theirs, other = make_record(0, date="2025-02-02", **changes), make_record(1)
+    source = saved(tmp_path / "theirs", theirs, other)
+    for name, how, held in (
+        ("keep", {"keep": True}, ours),
+        ("ours", {"prefer": "ours"}, ours),
+        ("theirs", {"prefer": "theirs"}, theirs),
+        ("skip", {"skip": [ours.run_id]}, ours),
+    ):
+        merge([saved(tmp_path / name / "ours", ours)], tmp_path / name)
+        report = merge([source], tmp_path / name, **how)
+        assert opened(tmp_path / name).records() == {ours.run_id: held, other.run_id: other}, name
+        assert report.replaced == (((ours.run_id, CPU),) if name == "theirs" else ())
+        assert len(report.left) == (name in ("keep", "ours")) and all(ours.run_id in text for text in report.left)
+    with pytest.raises(UserError, match="no source has the run 0123"):
+        merge([source], tmp_path / "keep", skip=["0123"])
+
+
+def test_rows_of_two_kinds_of_machines_are_stored_both_and_the_first_is_told(tmp_path: Path) -> None:
+    oak, elm = (
+        make_record(0, machine=OAK, loss=1.346),
+        make_record(0, machine=ELM, loss=1.392, history=(EVALUATION.model_copy(update={"total": 1.392}),) * 2),
+    )
+    only = make_record(1, machine=ELM)
+    for name, order in (("one", (oak, elm)), ("two", (elm, oak))):
+        for number, record in enumerate(order):
+            report = merge([saved(tmp_path / name / str(number), record, only)], tmp_path / name)
+        assert report.several == (oak.run_id,) and report.replaced == () and report.total == 3
+        assert "1 runs have records of several kinds" in str(report)
+        held = opened(tmp_path / name)
+        kinds = tuple(Kind("cpu", record.environment["machine"]) for record in order)
+        assert held.kinds(oak.run_id) == kinds and held.devices(oak.run_id) == ("cpu",)
+        assert [held.get(oak.run_id, kind) for kind in kinds] == list(order)
+        assert held.get(oak.run_id) == held.get(oak.run_id, "cpu") == order[0]
+        assert held.get(only.run_id) == only and held.verify() == []
+        once = tracked_bytes(tmp_path / name)
+        assert merge([tmp_path / name / "0", tmp_path / name / "1"], tmp_path / name).written == ()
+        merge([tmp_path / name], tmp_path / f"{name}-again")
+        assert tracked_bytes(tmp_path / f"{name}-again") == once
+    with pytest.raises(UserError, match=f"run {oak.run_id} on x86_64, Oak 3000, cpu has loss 1.346 in .* but 1.4 in"):
+        merge([saved(tmp_path / "x", make_record(0, machine=OAK, loss=1.4))], tmp_path / "one")
+
+
+def test_run_folders_hold_a_record_of_each_kind_of_machine(tmp_path: Path) -> None:
+    records = [make_record(machine=machine, loss=loss) for machine, loss in ((OAK, 1.0), (ELM, 2.0), ("", 3.0))]
+    gpu = make_record(device="Apex A1", machine="x86_64, Oak 3000, Apex A1", loss=4.0)
+    store = Store(tmp_path, use_stored=False)
+    for record in (*records, gpu):
+        assert store.save(record, np.array([int(record.loss)])) and not store.save(record)
+    for seen in (store, Store(tmp_path, use_stored=False)):
+        assert seen.devices(gpu.run_id) == ("cpu", "Apex A1") and len(seen.kinds(gpu.run_id)) == 4
+        for record in (*records, gpu):
+            assert seen.get(record.run_id, kind_of(record)) == record
+            assert seen.labels(record.run_id, kind_of(record)).tolist() == [int(record.loss)]
+    newer = make_record(machine=ELM, loss=5.0)
+    assert store.save(newer, replace=True)
+    assert [store.get(newer.run_id, kind).loss for kind in store.kinds(newer.run_id)] == [1.0, 5.0, 3.0, 4.0]
+
+
+def test_a_line_of_history_is_told_to_its_machine_whatever_marks_its_name_has(tmp_path: Path) -> None:
+    names = [OAK, ELM, 'a "", b', "", "plain"]
+    records = [
+        make_record(machine=name, loss=float(i), history=(EVALUATION.model_copy(update={"total": float(i)}),) * (i + 1))
+        for i, name in enumerate(names)
+    ]
+    for number, record in enumerate(records):
+        merge([saved(tmp_path / str(number), record)], tmp_path / "into")
+    held = opened(tmp_path / "into")
+    for number, record in enumerate(records):
+        assert [e.total for e in held.get(record.run_id, kind_of(record)).history] == [float(number)] * (number + 1)
 
 
 def test_what_is_no_number_may_differ_and_the_first_stays(tmp_path: Path) -> None:
@@ -157,18 +263,27 @@ def test_the_same_run_on_two_devices_keeps_both_records(tmp_path: Path) -> None:
         assert store.problems() == []
 
 
-def test_other_code_with_other_numbers_needs_replace_and_the_newer_wins(tmp_path: Path) -> None:
+def test_other_code_with_other_numbers_is_refused_until_somebody_says_which_stays(tmp_path: Path) -> None:
     old, new = make_record(), make_record(loss=0.7, code_digest="beef", date="2026-03-03", history=())
     sources = [saved(tmp_path / "old", old), saved(tmp_path / "new", new)]
     for name, order in (("one", sources), ("two", sources[::-1])):
-        with pytest.raises(UserError, match="--replace"):
+        with pytest.raises(UserError, match=r"code c0de, 2026-01-01.*--replace --prefer|code beef.*code c0de"):
             merge(order, tmp_path / name)
         assert tracked_bytes(tmp_path / name) == {}
         merge(order[:1], tmp_path / name)
-        report = merge(order[1:], tmp_path / name, replace=True)
-        assert report.replaced == (((old.run_id, "cpu"),) if name == "one" else ())
-        assert opened(tmp_path / name).records() == {new.run_id: new}
+        report = merge(order[1:], tmp_path / name, prefer="theirs")
+        assert report.replaced == ((old.run_id, CPU),)
+        assert opened(tmp_path / name).records() == {old.run_id: new if name == "one" else old}
         assert opened(tmp_path / name).problems() == []
+
+
+def test_a_newer_record_with_less_in_its_history_does_not_take_the_place_of_a_richer_one(tmp_path: Path) -> None:
+    poor = EVALUATION.model_copy(update={"metrics": {"acc": 1 / 3}})
+    rich, newer = make_record(), make_record(code_digest="beef", date="2026-03-03", history=(poor,))
+    merge([saved(tmp_path / "a", rich), saved(tmp_path / "b", newer)], tmp_path / "into")
+    assert opened(tmp_path / "into").get(rich.run_id) == rich
+    merge([tmp_path / "b", tmp_path / "a"], tmp_path / "other")
+    assert opened(tmp_path / "other").get(rich.run_id) == rich
 
 
 def test_newer_code_with_equal_numbers_takes_the_place_without_replace(tmp_path: Path) -> None:
@@ -184,7 +299,8 @@ def test_a_run_stays_under_its_first_paper(tmp_path: Path) -> None:
     later = make_record(context=Context(paper="moss2021", profile="paper"))
     merge([saved(tmp_path / "a", make_record())], tmp_path / "into")
     merge([saved(tmp_path / "b", later)], tmp_path / "into")
-    assert {name.rsplit("/", 1)[0] for name in tracked_bytes(tmp_path / "into")} == {"stored/cpu/wood2020"}
+    folders = {name.rsplit("/", 1)[0] for name in tracked_bytes(tmp_path / "into")}
+    assert folders == {"stored", "stored/cpu/wood2020"}
 
 
 def test_a_run_tracked_under_two_papers_ends_up_under_one(tmp_path: Path) -> None:
@@ -236,7 +352,7 @@ def test_a_merge_whose_disk_fails_leaves_what_was_there(tmp_path: Path, monkeypa
 
 def test_of_two_merges_at_once_the_second_is_refused(tmp_path: Path) -> None:
     source = saved(tmp_path / "a", make_record())
-    with alone(tmp_path / "all", "merge"), pytest.raises(UserError, match="another command does a merge"):
+    with alone(tmp_path / "all", "merge"), pytest.raises(UserError, match=r"process \d+ on .* does a merge into"):
         merge([source], tmp_path / "all")
     assert merge([source], tmp_path / "all").total == 1
 
@@ -251,3 +367,48 @@ def test_records_without_a_paper_have_a_place(tmp_path: Path) -> None:
     record = make_record(context=Context())
     merge([saved(tmp_path / "a", record)], tmp_path / "into")
     assert opened(tmp_path / "into").records() == {record.run_id: record}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from benchmark.store.merge import merge
+
+source, target, dies_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+count = 0
+
+def counted(call):
+    def made(*arguments, **options):
+        global count
+        count += 1
+        if count == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **options)
+    return made
+
+for name in ("rename", "replace", "fsync", "rmdir"):
+    setattr(os, name, counted(getattr(os, name)))
+merge([source], target)
+"""
+
+
+@pytest.mark.slow
+def test_a_merge_killed_at_any_step_has_merged_all_or_nothing(tmp_path: Path) -> None:
+    """The merge changes rows, specs, histories of two folders and the digests."""
+    moss = Context(paper="moss2021", profile="paper")
+    old, new = [make_record(0), make_record(1, context=moss)], [make_record(2), make_record(3, context=moss)]
+    source = saved(tmp_path / "new", *new)
+    merge([saved(tmp_path / "old", *old)], tmp_path / "before")
+    found, environment = [], {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for dies_at in range(1, 200):
+        into = shutil.copytree(tmp_path / "before", tmp_path / str(dies_at))
+        done = subprocess.run([sys.executable, "-c", KILLED, str(source), str(into), str(dies_at)], env=environment)
+        store = opened(into)
+        assert store.verify() == [], dies_at
+        assert dict(store.records()) in ({r.run_id: r for r in old}, {r.run_id: r for r in old + new}), dies_at
+        found.append(len(store.ids()))
+        assert merge([source], into).total == 4 and opened(into).verify() == []
+        assert not any(path.name.startswith(".") for path in (into / "stored").rglob("*")), "no drafts are left"
+        if done.returncode == 0:
+            break
+    assert found == sorted(found) and set(found) == {2, 4}

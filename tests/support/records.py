@@ -25,19 +25,21 @@ def make_record(replicate: int = 0, **changes: object) -> RunRecord:
         step=4,
         epoch=1,
         total=loss,
-        terms={"l1": 0.1 + 0.2, "l2": 5e-324},
+        terms={"l1": 1e-300, "l2": 1e300},
         metrics={"acc": 2 / 3, "nmi": 0.1, "purity": 0.7},
         clusters=3,
     )
+    final = math.nextafter(loss, 2 * loss)
+    last = {"step": 8, "epoch": 2, "total": final, "terms": {"l1": 0.1 + 0.2, "l2": 5e-324}}
     values: dict[str, object] = {
         "context": Context(paper="wood2020", setting="width=0.1", reading="code", profile="cpu"),
         "status": "ok",
         "loss": loss,
-        "final_loss": math.nextafter(loss, 2 * loss),
+        "final_loss": final,
         "losses": {"l2": 1e300, "l1": 1e-300},
         "metrics": {"acc": 2 / 3, "nmi": 0.1, "nmi_geometric": 0.30000000000000004, "ari": -0.25, "purity": 0.7},
         "first_losses": (0.1, 1 / 7, 1e-17),
-        "history": (evaluation, evaluation.model_copy(update={"step": 8, "epoch": 2})),
+        "history": (evaluation, evaluation.model_copy(update=last)),
         "n_samples": 12,
         "epochs": 2,
         "steps": 8,

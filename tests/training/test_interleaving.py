@@ -15,6 +15,7 @@ from benchmark.registry import METHODS, NETWORKS, load_plugins
 from benchmark.spec import Budget, Protocol
 from benchmark.streams import Streams
 from benchmark.training import DeepClusterer, RunContext
+from methods.parts.recurrent_networks import SequenceNetwork
 from tests.support import wavering
 
 load_plugins()
@@ -33,7 +34,8 @@ def protocol_of(method: type[DeepClusterer[Any, Any]], steps: int = 5) -> Protoc
 def samples_for(method: type[DeepClusterer[Any, Any]]) -> np.ndarray:
     network = method.Params.model_fields.get("network")
     vectors = network is None or isinstance(NETWORKS[network.default], type(NETWORKS["mlp-dec"]))
-    shape = (60, 144) if vectors else (60, 1, 28, 28)
+    sequences = network is not None and isinstance(NETWORKS[network.default], SequenceNetwork)
+    shape = (60, 12, 12) if sequences else (60, 144) if vectors else (60, 1, 28, 28)
     return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
 

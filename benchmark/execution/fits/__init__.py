@@ -1,0 +1,1 @@
+"""One fit: the side that trains, in what condition and process, and the scorer that has the labels."""

@@ -1,0 +1,99 @@
+"""Every estimator, imported alone: in a fresh process and in a worker process of joblib, as users have them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from joblib import Parallel, delayed
+
+import methods
+from benchmark.registry import METHODS, load_plugins
+from tests.support.checkout import ROOT
+
+load_plugins()
+OURS = [method for method in METHODS.values() if method.__module__.split(".")[0] == "methods"]
+
+FIT = """
+import json, sys
+import numpy as np
+from methods import {name}
+
+images = np.random.default_rng(0).random((30, 1, 20, 20), dtype=np.float32)
+fitted = {name}(n_clusters=3, epochs=1, pretrain_epochs=1, batch_size=10)
+network = getattr(fitted, "network", None)
+if network == "mlp-dec":
+    fitted.set_params(initialisation="glorot")
+fitted.fit(images if network == "cnn-small" else images.reshape(30, -1))
+print(json.dumps(fitted.labels_.tolist()))
+"""
+"""Imports one name and nothing else of ours, and fits with a budget of nearly nothing."""
+
+
+def offered(name: str) -> bool:
+    return all(find_spec(package) for package in getattr(getattr(methods, name), "requires", ()))
+
+
+NAMES = [name for name in sorted(methods.__all__) if offered(name)]
+
+
+def test_every_registered_method_of_ours_can_be_imported_from_the_package():
+    assert {method.__name__ for method in OURS} == set(methods.__all__)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_an_estimator_fits_right_after_its_import_in_a_fresh_process(name, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FIT.format(name=name)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout.splitlines()[-1])) == 30
+
+
+def test_every_network_that_is_a_default_is_there_after_the_import_of_one_method(tmp_path):
+    """The fast half of the test above: what failed where networks registered by side effect of the command line."""
+    networks = {method(3).network for method in OURS if hasattr(method(3), "network")}
+    script = "import sys\nfrom methods.{module} import {name}\nfrom methods.parts.networks import network_named\n"
+    script += "for name in sys.argv[1:]: network_named(name)"
+    for method in (methods.KMeans, methods.IDEC):
+        text = script.format(module=method.__module__.removeprefix("methods."), name=method.__name__)
+        done = subprocess.run([sys.executable, "-c", text, *networks], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def fit_in_worker(estimator: methods.KMeans, x: np.ndarray) -> methods.KMeans:
+    return estimator.fit(x)
+
+
+@pytest.mark.slow
+def test_every_estimator_fits_in_workers_that_joblib_spawns():
+    images = np.random.default_rng(0).random((30, 1, 20, 20), dtype=np.float32)
+    jobs = []
+    for name in NAMES:
+        estimator = getattr(methods, name)(n_clusters=3, epochs=1, pretrain_epochs=1, batch_size=10, threads=1)
+        network = getattr(estimator, "network", None)
+        if network == "mlp-dec":
+            estimator.set_params(initialisation="glorot")
+        jobs.append((estimator, images if network == "cnn-small" else images.reshape(30, -1)))
+    there = Parallel(n_jobs=2, backend="loky")(delayed(fit_in_worker)(*job) for job in jobs)
+    for estimator, (own, x) in zip(there, jobs, strict=True):
+        np.testing.assert_array_equal(estimator.labels_, own.fit(x).labels_)
+
+
+def test_a_fitted_estimator_goes_to_a_worker_and_back(tmp_path: Path):
+    x = np.random.default_rng(0).random((30, 6), dtype=np.float32)
+    estimator = methods.IDEC(3, epochs=1, pretrain_epochs=1, batch_size=10, threads=1, initialisation="glorot").fit(x)
+    (there,) = Parallel(n_jobs=2, backend="loky")([delayed(estimator.predict)(x)])
+    np.testing.assert_array_equal(there, estimator.predict(x))

@@ -1,0 +1,146 @@
+"""Numbers that no run can leave are noticed: out of range, against the spec, against the run's own history."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.record import RunRecord
+from benchmark.store.merge import merge
+from benchmark.store.possible import contradictions
+from benchmark.store.run_files import SEAL, sealed
+from benchmark.store.sums import accept
+from tests.support.records import make_record, opened
+
+IMPOSSIBLE = {
+    "acc": "7.5",
+    "nmi": "nan",
+    "ari": "-1.5",
+    "nmi_geometric": "inf",
+    "loss": "-inf",
+    "n_samples": "-5",
+    "epochs": "-1",
+    "steps": "-8",
+    "seconds": "-inf",
+    "peak_mib": "nan",
+    "method": "bush",
+    "dataset": "roots",
+    "replicate": "7",
+    "paper": "moss2021",
+    "profile": "quick",
+    "status": "fine",
+}
+
+
+def edited(stored: Path, column: str, value: str) -> None:
+    """Change a column of the first row, and let its digest follow, as somebody may who means it."""
+    file = stored / "cpu" / "wood2020" / "runs.csv"
+    header, *rows = csv.reader(io.StringIO(file.read_text()))
+    rows[0][header.index(column)] = value
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    file.write_text(text.getvalue())
+    accept(stored)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for replicate in range(2):
+        opened(tmp_path / "source").save(make_record(replicate), np.array([1, 0]))
+    merge([tmp_path / "source"], tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize("column", IMPOSSIBLE)
+def test_an_impossible_number_of_a_tracked_row_is_one_sentence_for_verify_and_for_who_reads_it(
+    results: Path, column: str
+) -> None:
+    edited(results / "stored", column, IMPOSSIBLE[column])
+    (said,) = opened(results).verify()
+    assert "runs.csv, line 2" in said and "\n" not in said
+    with pytest.raises(UserError, match=r"runs\.csv, line 2: no record can be read") as error:
+        dict(opened(results).records())
+    assert IMPOSSIBLE[column] in str(error.value)
+    with pytest.raises(UserError, match=r"runs\.csv, line 2"):
+        merge([results.parent / "source"], results)
+
+
+def of_history(results: Path, change: Callable[[str], str]) -> None:
+    file = results / "stored" / "cpu" / "wood2020" / "history.csv.gz"
+    text = gzip.decompress(file.read_bytes()).decode()
+    assert change(text) != text
+    file.write_bytes(gzip.compress(change(text).encode()))
+    accept(results / "stored")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "what"),
+    [
+        ("acc", "0.9", "acc is 0.9, but the evaluation with its loss has 0.666"),
+        ("nmi", "0.2", "nmi is 0.2, but the evaluation with its loss has 0.1"),
+        ("loss", "0.25", "no evaluation of its last phase has its loss 0.25"),
+        ("final_loss", "0.25", "the final loss is 0.25, but its last evaluation has"),
+        ("steps", "7", "it took 7 steps, but was evaluated at step 8"),
+        ("losses", '{"l1":1e-300,"l2":1e299}', "the terms of its loss are not those"),
+    ],
+)
+def test_a_row_that_contradicts_its_history_is_found_by_verify(
+    results: Path, column: str, value: str, what: str
+) -> None:
+    edited(results / "stored", column, value)
+    (said,) = opened(results).verify()
+    assert "contradicts itself" in said and what in said and "\n" not in said
+
+
+def test_what_is_impossible_in_a_history_is_found_by_verify(results: Path) -> None:
+    for old, new, what in (
+        (",8,2,", ",3,2,", "evaluation 2: step 3 follows step 4"),
+        (",4,1,", ",-4,1,", "evaluation 1: step is -4, below 0"),
+        (",0.6666666666666666,0.1,", ",6.6,0.1,", "evaluation 1: acc is 6.6, not from 0 to 1"),
+    ):
+        of_history(results, lambda text, old=old, new=new: text.replace(old, new, 1))
+        assert any(what in text for text in opened(results).verify())
+        of_history(results, lambda text, old=old, new=new: text.replace(new, old, 1))
+    assert opened(results).verify() == []
+
+
+def test_a_subset_that_was_not_trained_on_contradicts_the_spec() -> None:
+    record = make_record()
+    data = record.spec.data.model_copy(update={"samples": 11})
+    spec = record.spec.model_copy(update={"data": data})
+    assert list(contradictions(record)) == []
+    assert list(contradictions(record.model_copy(update={"spec": spec}))) == [
+        "it has 12 samples, but its spec asks for 11"
+    ]
+
+
+def test_a_method_may_state_terms_beside_those_of_its_evaluations() -> None:
+    record = make_record(losses={"l1": 1e-300, "l2": 1e300, "inertia": 5.0})
+    assert list(contradictions(record)) == []
+
+
+def test_runs_that_were_not_counted_have_no_loss_to_compare() -> None:
+    record = make_record(status="diverged", loss=math.nan, final_loss=None, metrics={})
+    assert list(contradictions(record)) == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_samples", -5), ("loss", "-inf"), ("metrics", {"acc": 7.5})])
+def test_an_impossible_run_folder_is_set_aside_though_its_seal_fits(results: Path, name: str, value: object) -> None:
+    record: RunRecord = make_record()
+    opened(results).save(record)
+    folder = results / "runs" / record.run_id
+    plain = json.loads((folder / "record.json").read_text()) | {name: value}
+    (folder / "record.json").write_text(json.dumps(plain))
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != SEAL}
+    (folder / SEAL).write_bytes(sealed(files))
+    (said,) = opened(results).quarantine()
+    assert "made again" in said and opened(results).verify() == []

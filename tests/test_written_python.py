@@ -1,0 +1,60 @@
+"""The Python that README and docs show runs as it stands: each document from top to bottom, in one fresh process."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+DOCUMENTS = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
+LIMIT = 60.0
+"""Seconds of processor time in which the examples of the README end: a minute on one core."""
+
+
+def python_of(document: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.S)
+
+
+WITH_PYTHON = [document for document in DOCUMENTS if python_of(document)]
+
+
+def run(text: str, folder: Path) -> float:
+    """Run a script in a fresh process, in a folder, and return the seconds of processor time that it took."""
+    (folder / "shown.py").write_text(text, encoding="utf-8")
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, "shown.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def test_the_documents_with_python_are_found():
+    assert {"README.md", "docs/estimators.md", "docs/figures.md", "docs/verdicts.md"} <= set(WITH_PYTHON)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", WITH_PYTHON)
+def test_what_a_document_shows_runs(document, tmp_path):
+    seconds = run("\n".join(python_of(document)), tmp_path)
+    assert seconds < LIMIT, f"{document} took {seconds:.0f} s"
+
+
+def test_the_first_example_of_the_readme_is_whole(tmp_path):
+    """The budgets are cut to one epoch, so that this is quick; the rest stands as it is."""
+    first = next(block for block in python_of("README.md") if "IDEC(" in block)
+    run(re.sub(r"epochs=\d+", "epochs=1", first), tmp_path)
+    assert (tmp_path / "idec.safetensors").exists()
