@@ -15,7 +15,7 @@ from benchmark.registry import NETWORKS, load_plugins
 from benchmark.training.phases import Snapshot
 from methods import DCStar, DynAE, IDECStar
 from methods.dc_star import DCNetwork, DCStarParams
-from methods.dynae import DynAENetwork, DynAEParams
+from methods.parts.dynamic.dynamics import DynAENetwork, DynAEParams
 from methods.parts.vector_networks import Dense, VectorNetwork
 from methods.starred import IDECStarParams, StarNetwork
 

@@ -16,9 +16,9 @@ from benchmark.streams import Streams
 from benchmark.training import RunContext
 from benchmark.training.resume import Stopped
 from methods import PSSC
-from methods.parts.coefficients import clusters_of, subspace_affinity, thresholded
+from methods.parts.subspaces.coefficients import clusters_of, subspace_affinity, thresholded
+from methods.parts.subspaces.pseudo_supervision import LEAST, PSSCNetwork, PSSCParams, pssc_terms
 from methods.parts.vector_networks import Dense, VectorNetwork
-from methods.pssc import LEAST, PSSCNetwork, PSSCParams, pssc_terms
 from tests.methods.test_dynae import Keeper
 
 load_plugins()
