@@ -23,6 +23,7 @@ from methods.dec import DCEC, DEC, IDEC, DECConv
 from methods.dec_uco import DECUCON, DECUCOT, DECConvUCON, DECConvUCOT
 from methods.dtkc_sm import DTKCSM
 from methods.dynae import DynAE
+from methods.pssc import PSSC
 from methods.rddc import RDDC, RDTKC
 from methods.starred import DECStar, IDECStar
 
@@ -38,5 +39,5 @@ __all__ += [
     "KernelKMeans",
     "SpectralNeighbours",
 ]
-__all__ += ["ACAI", "DCStar", "DECStar", "DynAE", "IDECStar"]
+__all__ += ["ACAI", "PSSC", "DCStar", "DECStar", "DynAE", "IDECStar"]
 __all__ += ["DDCSS", "DTKCSM", "DTKCSS", "RDDC", "RDTKC", "ContextPrediction", "Hierarchical", "Spectral"]

@@ -14,8 +14,9 @@ from torch.nn import functional
 from benchmark.registry import register_method
 from benchmark.spec import Budget, Protocol
 from benchmark.training import Batch, Carry, DeepClusterer, Hook, Objective, RunContext, Terms, TrainingPhase
-from methods.acai import PRETRAINING, ACAINetwork, ACAIParams
+from methods.acai import PRETRAINING
 from methods.parts.autoencoder import squared_error
+from methods.parts.dynamic.interpolation import ACAINetwork, ACAIParams
 from methods.parts.networks import initialise
 from methods.parts.refinement import kmeans_start
 from methods.starred import CLUSTERING

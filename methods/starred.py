@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from benchmark.registry import register_method
 from benchmark.spec import Budget, Optimiser, Phase, Protocol
 from benchmark.training import RunContext
-from methods.acai import PRETRAINING, ACAINetwork, ACAIParams
+from methods.acai import PRETRAINING
 from methods.dec import DEC, IDEC, DECNetwork, DECParams, IDECParams
 from methods.parts.autoencoder import squared_error
+from methods.parts.dynamic.interpolation import ACAINetwork, ACAIParams
 from methods.parts.networks import initialise
 from methods.parts.refinement import clustering_divergence, student_t, target_distribution
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -56,7 +56,27 @@ def _mean_ofm(record: RunRecord, metric: MetricRule) -> float:
     return float(np.mean([ofm(drift(e.metrics, metric.auxiliary)) for e in trained]))
 
 
+def gain(name: str) -> Callable[[RunRecord, MetricRule], float]:
+    """Return what computes by how much a metric is higher at the end than where the last phase of a run began."""
+
+    def gained(record: RunRecord, metric: MetricRule) -> float:
+        phase = record.history[-1].phase if record.history else ""
+        start = [e.metrics[name] for e in record.history if e.phase == phase and e.step == 0 and name in e.metrics]
+        if not start:
+            raise NotMeasured("the last phase has no clusters at its start")
+        return record.metrics[name] - start[0]
+
+    return gained
+
+
 for _metric in (
+    DerivedMetric("acc_gain", "accuracy at the end less that at the start of the last phase", gain("acc")),
+    DerivedMetric("nmi_gain", "NMI at the end less that at the start of the last phase", gain("nmi")),
+    DerivedMetric(
+        "seconds_own",
+        "wall time in seconds, without a pre-training that is a run of its own",
+        lambda record, metric: record.seconds,
+    ),
     DerivedMetric(
         "r_ofm_slope",
         "R-OFM: the mean slope of performance over the auxiliary loss",

@@ -33,6 +33,22 @@ register_observer(
         labels=True,
     )
 )
+register_observer(
+    Observer(
+        "features",
+        "feature randomness and drift (dynae2022): cosines of gradients of pseudo, auxiliary, whole and true losses",
+        ("fr", "fd", "features:"),
+        "benchmark.execution.feature_observers:record_features",
+    )
+)
+register_observer(
+    Observer(
+        "subsets",
+        "size and scores of the parts of the data that a method tells apart",
+        ("share:", "acc:", "nmi:"),
+        "benchmark.execution.feature_observers:record_subsets",
+    )
+)
 
 
 def recorded(record: RunRecord, observer: str) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.registry import register_method
-from benchmark.training import Outcome, PhaseResult, RunContext, TrainingPhase, outcome_of
+from benchmark.training import Outcome, PhaseResult, RunContext, TrainingPhase, outcome_of, require_memory
 from methods.autoencoder import AEKMeans
 from methods.parts.autoencoder import Autoencoder, AutoencoderParams
 from methods.parts.flat import within_scatter
@@ -37,8 +37,9 @@ class AEFINCH(AEKMeans):
     def phases(
         self, model: Autoencoder, params: AutoencoderParams, x: Tensor, context: RunContext
     ) -> Iterator[TrainingPhase]:
-        """Yield the phases of the auto-encoder; UserError where FINCH is not installed, before anything is trained."""
+        """Yield the phases of the auto-encoder; UserError without FINCH, NeedsMemory without memory."""
         _finch()
+        require_memory(self.needed_bytes(len(x), x[0].numel()), len(x))
         return super().phases(model, params, x, context)
 
     def found(

@@ -43,7 +43,7 @@ class Agglomerative(Clusterer[AgglomerativeParams]):
 
     def cluster(self, x: np.ndarray, params: AgglomerativeParams, context: RunContext) -> Found:
         """Cluster the flattened samples."""
-        flat = flattened(x)
+        flat = flattened(x, self.needed_bytes)
         if len(flat) > params.dense_below and _chained():
             linkage = importlib.import_module("fastcluster").linkage_vector(flat.astype(np.float64), method="ward")
         else:

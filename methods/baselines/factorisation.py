@@ -37,7 +37,7 @@ class LSNMF(Clusterer[LSNMFParams]):
 
     def cluster(self, x: np.ndarray, params: LSNMFParams, context: RunContext) -> Found:
         """Factorise the flattened samples."""
-        flat = flattened(x).astype(np.float64)
+        flat = flattened(x, self.needed_bytes).astype(np.float64)
         flat -= min(0.0, float(flat.min()))
         if params.n_clusters > min(flat.shape):
             raise ValueError(f"samples of {flat.shape[1]} values have no factorisation of rank {params.n_clusters}.")

@@ -38,7 +38,7 @@ class GaussianMixture(Clusterer[GaussianMixtureParams]):
 
     def cluster(self, x: np.ndarray, params: GaussianMixtureParams, context: RunContext) -> Found:
         """Fit the mixture to the flattened samples."""
-        flat = flattened(x).astype(np.float64)
+        flat = flattened(x, self.needed_bytes).astype(np.float64)
         model = ExpectationMaximisation(
             params.n_clusters,
             covariance_type=params.covariances,

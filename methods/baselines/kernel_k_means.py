@@ -39,7 +39,7 @@ class KernelKMeans(Clusterer[KernelKMeansParams]):
 
     def cluster(self, x: np.ndarray, params: KernelKMeansParams, context: RunContext) -> Found:
         """Cluster the flattened samples."""
-        flat = flattened(x)
+        flat = flattened(x, self.needed_bytes)
         gamma = params.gamma or 1 / flat.shape[1]
         labels = context.streams.numpy("partition").integers(params.n_clusters, size=len(flat))
         loss = np.inf

@@ -9,8 +9,8 @@ from sklearn.neighbors import kneighbors_graph
 
 from benchmark.registry import register_method
 from benchmark.training import Clusterer, ClusterParams, RunContext
-from methods.parts.affinity import spectral_clusters
 from methods.parts.flat import Found, flattened, found
+from methods.parts.subspaces.affinity import spectral_clusters
 
 
 class SpectralNeighboursParams(ClusterParams):
@@ -39,7 +39,9 @@ class SpectralNeighbours(Clusterer[SpectralNeighboursParams]):
     def cluster(self, x: np.ndarray, params: SpectralNeighboursParams, context: RunContext) -> Found:
         """Cluster the flattened samples."""
         neighbours = min(params.neighbours, len(x))
-        graph = csr_array(kneighbors_graph(flattened(x), neighbours, include_self=True), dtype=np.float64)
+        graph = csr_array(
+            kneighbors_graph(flattened(x, self.needed_bytes), neighbours, include_self=True), dtype=np.float64
+        )
         affinity = csr_array((graph + graph.T) / 2)
         labels, embedding, inertia = spectral_clusters(
             affinity, params.n_clusters, params.starts, context.streams, "degree"

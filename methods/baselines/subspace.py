@@ -10,9 +10,9 @@ from pydantic import Field
 
 from benchmark.registry import register_method
 from benchmark.training import Clusterer, ClusterParams, RunContext
-from methods.parts.affinity import spectral_clusters
 from methods.parts.flat import Found, flattened, found
-from methods.parts.self_expression import ROWS, Sparse, affinity_of, elastic_net, matching_pursuit
+from methods.parts.subspaces.affinity import spectral_clusters
+from methods.parts.subspaces.self_expression import ROWS, Sparse, affinity_of, elastic_net, matching_pursuit
 
 
 class SubspaceParams(ClusterParams):
@@ -44,7 +44,7 @@ class Subspace(Clusterer[P]):
 
     def cluster(self, x: np.ndarray, params: P, context: RunContext) -> Found:
         """Represent and cluster the flattened samples."""
-        flat, represent = flattened(x), self.represented(params)
+        flat, represent = flattened(x, self.needed_bytes), self.represented(params)
         blocks = [np.arange(start, min(start + ROWS, len(flat))) for start in range(0, len(flat), ROWS)]
         affinity = affinity_of(len(flat), [(rows, represent(flat, rows)) for rows in blocks])
         labels, embedding, inertia = spectral_clusters(

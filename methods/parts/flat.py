@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmark.training import Outcome
+from benchmark.training import Outcome, require_memory
 
 Found = tuple[np.ndarray, np.ndarray, Outcome]
 
 
-def flattened(x: np.ndarray) -> np.ndarray:
-    """Return samples (n, ...) as vectors (n, d)."""
-    return x.reshape(len(x), -1)
+def flattened(x: np.ndarray, needed_bytes: Callable[[int, int], float]) -> np.ndarray:
+    """Return samples (n, ...) as vectors (n, d); NeedsMemory where what a method needs for them is not free."""
+    flat = x.reshape(len(x), -1)
+    require_memory(needed_bytes(*flat.shape), len(flat))
+    return flat
 
 
 def found(labels: np.ndarray, embedding: np.ndarray, name: str, loss: float) -> Found:

@@ -165,6 +165,8 @@ def test_a_cell_without_any_run_was_not_run_and_one_whose_runs_all_failed_has_no
 
 
 def test_cells_without_a_method_or_data_set_of_ours_say_so(monkeypatch):
+    rows = load_paper("tkuco2024").protocol.methods
+    monkeypatch.setitem(rows, "dynae", rows["dynae"].model_copy(update={"method": ""}))
     known = {name: source for name, source in DATASETS.items() if name != "reuters"}
     monkeypatch.setattr("benchmark.plan.cells.DATASETS", known)
     table = drawn(request("cpu", methods=("ddc", "dynae"), datasets=("usps", "reuters")), Shelf())

@@ -114,7 +114,9 @@ def test_regret_is_none_where_the_lowest_value_is_best_and_selected(tmp_path, mo
     assert ours["selection_regret"] == 0 and ours["lowest_over_runs"] == pytest.approx(50.0)
 
 
-def test_the_command_names_the_setting_and_trains_whatever_is_stored(tmp_path):
+def test_the_command_names_the_setting_and_trains_whatever_is_stored(tmp_path, monkeypatch):
+    rows = load_paper("tkuco2024").protocol.methods
+    monkeypatch.setitem(rows, "dynae", rows["dynae"].model_copy(update={"method": ""}))
     setting = "lambda=0.100;omega=constant"
     (cell,) = plan_cells(Request(tables=("tkuco2024/table4",), methods=("ddc-uco-n",), settings=(setting,)))
     words = shlex.split(explain_cell(stored(tmp_path, cell), cell, "acc")["command"])
@@ -279,7 +281,9 @@ def test_the_command_makes_the_runs_of_the_cell(monkeypatch):
     assert [c.specs for c in plan_cells(asked[0])] == [cell.specs]
 
 
-def test_a_cell_that_nothing_of_ours_can_fill_says_why():
+def test_a_cell_that_nothing_of_ours_can_fill_says_why(monkeypatch):
+    rows = load_paper("tkuco2024").protocol.methods
+    monkeypatch.setitem(rows, "dynae", rows["dynae"].model_copy(update={"method": ""}))
     facts = explain_cell(Session(Path("nowhere")), planned("dynae"), "acc")
     assert (facts["ours"]["verdict"], facts["data"]) == ("not implemented", {"state": "not implemented"})
     assert as_text(facts)

@@ -15,6 +15,7 @@ import pytest
 
 from benchmark import __version__
 from benchmark.cli.running import missing_readings
+from benchmark.papers.paper import load_paper
 from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
 from benchmark.repeat.check import Checked
@@ -158,10 +159,17 @@ def test_missing_data_are_exit_1_and_say_what_is_missing_and_where_it_was_looked
     assert list(empty.iterdir()) == []
 
 
+def test_a_row_that_nothing_of_ours_can_fill_is_exit_1_and_says_so(call, monkeypatch):
+    rows = load_paper("tkuco2024").protocol.methods
+    monkeypatch.setitem(rows, "dynae", rows["dynae"].model_copy(update={"method": ""}))
+    code, _, err = call("run", "--paper", "tkuco2024", "--method", "dynae")
+    assert code == 1
+    assert "not implemented: dynae" in one_sentence(err)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("run", "--method", "dynae"), "not implemented: dynae"),
         (("run", "--dataset", "reuters", "--profile", "cpu", "--method", "ddc"), "reuters"),
         (("results", "merge", "nowhere"), "nowhere holds no records"),
         (("results", "verify", "--results", "nowhere"), "no folder nowhere"),

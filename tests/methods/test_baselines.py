@@ -15,11 +15,12 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.mixture import GaussianMixture as ReferenceMixture
 
 from benchmark.streams import Streams
+from benchmark.training import NeedsMemory
 from methods import AEFINCH, LSNMF, SSCOMP, Agglomerative, EnSC, GaussianMixture, KernelKMeans, SpectralNeighbours
 from methods.baselines import ae_finch, kernel_k_means
 from methods.baselines.kernel_k_means import feature_distances
-from methods.parts.affinity import DENSE, spectral_clusters
-from methods.parts.self_expression import affinity_of, elastic_net, matching_pursuit
+from methods.parts.subspaces.affinity import DENSE, spectral_clusters
+from methods.parts.subspaces.self_expression import affinity_of, elastic_net, matching_pursuit
 
 
 def groups(n: int = 90, d: int = 5, apart: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -200,6 +201,13 @@ def test_all_pairs_of_a_large_set_need_what_the_specification_says(monkeypatch):
     monkeypatch.setattr("methods.baselines.agglomerative._chained", lambda: False)
     assert Agglomerative.needed_bytes(70_000, 784) == pytest.approx(2 * 19.6e9, rel=0.01)
     assert AEFINCH.needed_bytes(70_000, 784) > 39e9
+
+
+@pytest.mark.parametrize("method", [Agglomerative, GaussianMixture, LSNMF, SpectralNeighbours, KernelKMeans, SSCOMP])
+def test_a_method_that_lacks_memory_says_so_before_it_takes_any(monkeypatch, method):
+    monkeypatch.setattr("benchmark.training.memory.free_memory", lambda: 1000.0)
+    with pytest.raises(NeedsMemory, match="for 90 samples"):
+        method(3).fit(groups()[0])
 
 
 def test_finch_gets_the_embedding_and_the_number_of_clusters(monkeypatch):

@@ -16,10 +16,10 @@ from benchmark.streams import Streams
 from benchmark.training import RunContext
 from benchmark.training.resume import SavedState, Stopped
 from methods import ACAI, DCStar, DECStar, DynAE, IDECStar
-from methods.acai import ACAINetwork, ACAIParams, mixed, mixing_weights
-from methods.dynae import DynAENetwork, DynAEParams, dynamic_terms
-from methods.parts.augmentation import augmented
-from methods.parts.conflicts import thresholds_after, unconflicted
+from methods.parts.dynamic.augmentation import augmented
+from methods.parts.dynamic.conflicts import thresholds_after, unconflicted
+from methods.parts.dynamic.dynamics import DynAENetwork, DynAEParams, dynamic_terms
+from methods.parts.dynamic.interpolation import ACAINetwork, ACAIParams, mixed, mixing_weights
 from methods.parts.vector_networks import Dense, VectorNetwork
 
 load_plugins()
@@ -391,7 +391,7 @@ def test_a_run_that_was_stopped_in_any_phase_ends_as_if_it_had_not_been(method, 
 def test_a_run_that_broke_between_both_objectives_is_taken_up_before_the_step(monkeypatch):
     whole = small(ACAI).fit(samples(), run=RunContext(Streams("", 0), protocol()))
     keeper, calls = Keeper(10**6, []), []
-    from methods.acai import Mixed
+    from methods.parts.dynamic.interpolation import Mixed
 
     original = Mixed.critic_terms
 

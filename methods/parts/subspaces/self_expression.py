@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
+from sklearn.linear_model import ElasticNet
+
+from methods.parts.flat import stopping_at_its_limit
 
 ROWS = 512
 """How many samples are represented at a time."""
 
 SWEEPS, PRECISION = 1000, 1e-6
-"""Coordinate descent of a sample ends after so many sweeps, or when no coefficient changes by more in one."""
+"""Coordinate descent of a sample ends after so many sweeps, or at this duality gap, as a share of its squared norm."""
 
 Sparse = tuple[np.ndarray, np.ndarray]
 
@@ -103,27 +106,21 @@ def _coherence(x: np.ndarray, rows: np.ndarray, vectors: np.ndarray) -> np.ndarr
 
 def _descended(atoms: np.ndarray, targets: np.ndarray, scale: np.ndarray, tau: float, start: np.ndarray) -> np.ndarray:
     """Return the coefficients (b, s) that minimise the elastic net on `atoms` (b, s, d), by coordinate descent."""
-    gram = atoms @ atoms.transpose(0, 2, 1)
-    right = np.einsum("bsd,bd->bs", atoms, targets)
-    squares = np.einsum("bss->bs", gram)
-    below = squares + ((1 - tau) * scale)[:, None]
-    found, limit, left = start.copy(), tau * scale, np.arange(len(start))
-    for _ in range(SWEEPS):
-        mine, grams, values = found[left], gram[left], np.zeros_like(left, dtype=np.float64)
-        image = np.einsum("bst,bt->bs", grams, mine)
-        for place in range(found.shape[1]):
-            own, weight = squares[left, place], below[left, place]
-            pull = right[left, place] - image[:, place] + own * mine[:, place]
-            shrunk = np.sign(pull) * np.maximum(np.abs(pull) - limit[left], 0)
-            change = np.divide(shrunk, weight, out=np.zeros_like(shrunk), where=weight > 0) - mine[:, place]
-            if change.any():
-                mine[:, place] += change
-                image += change[:, None] * grams[:, place]
-                values = np.maximum(values, np.abs(change))
-        found[left] = mine
-        left = left[values > PRECISION]
-        if not len(left):
-            break
+    found = np.empty_like(start)
+    with stopping_at_its_limit():
+        for row, (mine, target) in enumerate(zip(atoms, targets, strict=True)):
+            # scikit-learn divides the squares by the number of values
+            model = ElasticNet(
+                alpha=scale[row] / len(target),
+                l1_ratio=tau,
+                fit_intercept=False,
+                precompute=True,
+                max_iter=SWEEPS,
+                tol=PRECISION,
+                warm_start=True,
+            )
+            model.coef_ = start[row].copy()
+            found[row] = model.fit(mine.T, target).coef_
     return found
 
 

@@ -1,0 +1,1 @@
+"""What subspace methods share: self-expression, affinities, and clusters of both."""

@@ -1,0 +1,1 @@
+"""Data and figures of dynae2022."""
