@@ -15,7 +15,7 @@ from benchmark.plan.request import Request
 from benchmark.record import RunRecord
 from benchmark.registry import METHODS
 from benchmark.session import Session
-from benchmark.store.rows import device_of, device_order
+from benchmark.store.rows import device_of, device_order, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,12 +106,12 @@ def chosen_records(session: Session, choice: Choice) -> list[RunRecord]:
 
 def with_parents(session: Session, records: Sequence[RunRecord]) -> list[RunRecord]:
     """Return records with those of the runs that they start from, as far as these are stored, each once."""
-    found = {(record.run_id, device_of(record)): record for record in records}
+    found = {(record.run_id, kind_of(record)): record for record in records}
     for record in records:
         parent = parent_of(record.spec) if record.spec.method in METHODS else None
-        held = session.records.get(parent.run_id, {}).get(device_of(record)) if parent else None
+        held = session.records.get(parent.run_id, {}).get(kind_of(record)) if parent else None
         if held is not None:
-            found.setdefault((held.run_id, device_of(held)), held)
+            found.setdefault((held.run_id, kind_of(held)), held)
     return list(found.values())
 
 

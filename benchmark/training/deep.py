@@ -100,7 +100,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer
         labels: np.ndarray = self._seen(X)[0].argmax(axis=1)
         return labels
 
-    @available_if(_is_soft)  # type: ignore[untyped-decorator]
+    @available_if(_is_soft)
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the soft assignments (n, k) of new samples, rows of which sum to one; errors as in `predict`."""
         return self._seen(X)[0]
