@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 from benchmark import __version__
 from benchmark.catalogue.answers import keep
 from benchmark.catalogue.filling import fill_registries
+from benchmark.cli.checking import check
 from benchmark.cli.data import data_app
 from benchmark.cli.drawing import draw, embed, figures, report
 from benchmark.cli.listing import LISTS, print_list, status_line
@@ -53,7 +53,7 @@ from benchmark.registry import check_siblings, fill_when_asked
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, report, compare, ledger):
+for command in (figures, embed, report, compare, ledger, check):
     app.command()(command)
 app.command("new-method")(create)
 
@@ -233,35 +233,6 @@ def explain(
     cell = find_cell(session, asked, profile)
     facts = explain_cell(session, cell, metric)
     typer.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
-
-
-@app.command()
-def check(
-    paper: Papers = None,
-    table: Tables = None,
-    method: Methods = None,
-    runs: Runs = None,
-    workers: Workers = None,
-    results: Results = Path("results"),
-) -> None:
-    """Fail (exit 1) when today's code no longer gives the stored numbers of the quick profile."""
-    from benchmark.cli.progress import duration
-    from benchmark.cli.running import refuse_nothing
-    from benchmark.plan.cells import plan_cells
-    from benchmark.repeat.check import check_cells
-    from benchmark.session import Session
-
-    session = Session(results)
-    asked = request("quick", paper, table, method, None, None, None, runs)
-    cells = [cell for cell in plan_cells(asked) if cell.specs]
-    refuse_nothing(cells, asked)
-    started = time.monotonic()
-    found = check_cells(session, cells, workers or cores())
-    for text in found.disagreements:
-        typer.echo(text, err=True)
-    verdict = "agree" if not found.disagreements else f"{len(found.disagreements)} disagreements"
-    typer.echo(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
-    raise typer.Exit(1 if found.disagreements else 0)
 
 
 def main() -> None:
