@@ -45,6 +45,7 @@ from benchmark.cli.options import (
     request,
     until,
 )
+from benchmark.cli.picture import picture
 from benchmark.cli.results import results_app
 from benchmark.cli.study import compare, create, ledger
 from benchmark.errors import UsageError, UserError, did_you_mean
@@ -53,7 +54,7 @@ from benchmark.registry import check_siblings, fill_when_asked
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, report, compare, ledger):
+for command in (figures, embed, picture, report, compare, ledger):
     app.command()(command)
 app.command("new-method")(create)
 
