@@ -53,6 +53,7 @@ from benchmark.cli.options import (
     time_span,
     until,
 )
+from benchmark.cli.picture import picture
 from benchmark.cli.results import results_app
 from benchmark.cli.screen import say
 from benchmark.cli.study import compare, create, ledger
@@ -68,7 +69,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, report, compare, ledger, check, cite):
+for command in (figures, embed, picture, report, compare, ledger, check, cite):
     app.command()(command)
 app.command("new-method")(create)
 

@@ -49,6 +49,14 @@ register_observer(
         "benchmark.execution.feature_observers:record_subsets",
     )
 )
+register_observer(
+    Observer(
+        "kernels",
+        "kernel matrices of the blocks: their distance from that of the classes, and the contrast of classes in them",
+        ("kernel_",),
+        "benchmark.execution.kernel_observer:record_kernels",
+    )
+)
 
 
 def recorded(record: RunRecord, observer: str) -> bool:
