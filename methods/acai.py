@@ -39,6 +39,7 @@ class ACAI(AEKMeans):
     """
 
     Params = ACAIParams
+    home = ("dynae2022/table3", "mnist-full")
     default_protocol = Protocol(phases={"pretrain": PRETRAINING})
 
     def build(self, params: AutoencoderParams, shape: tuple[int, ...], context: RunContext) -> Autoencoder:

@@ -57,6 +57,7 @@ class DCStar(DeepClusterer[DCStarParams, DCNetwork]):
     """
 
     Params = DCStarParams
+    home = ("dynae2022/table3", "mnist-full")
     default_protocol = Protocol(
         phases={
             "pretrain": PRETRAINING,

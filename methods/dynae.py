@@ -24,6 +24,7 @@ class DynAE(DeepClusterer[DynAEParams, DynAENetwork]):
     """
 
     Params = DynAEParams
+    home = ("dynae2022/table3", "mnist-full")
     default_protocol = Protocol(
         phases={
             "pretrain": PRETRAINING,

@@ -41,9 +41,11 @@ class PSSC(DeepClusterer[PSSCParams, PSSCNetwork]):
     """
 
     Params = PSSCParams
+    home = ("tkuco2024/table2", "mnist")
     default_protocol = Protocol(
         phases={
             "pretrain": Phase(
+                optimiser=Optimiser(eps=1e-8),
                 batch_size=256,
                 drop_last=False,
                 budget=Budget(unit="steps", amount=10_000),

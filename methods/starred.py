@@ -36,12 +36,15 @@ class StarNetwork(DECNetwork, ACAINetwork):
 class DECStarParams(ACAIParams, DECParams):
     """Parameters of the pre-training and of DEC."""
 
+    update_interval: int = Field(140, ge=1)
+
 
 @register_method("dec-star")
 class DECStar(DEC[DECStarParams]):
     """DEC*: DEC from the pre-training of DynAE (dynae2022 section 5.2.1)."""
 
     Params = DECStarParams
+    home = ("dynae2022/table3", "mnist-full")
     default_protocol = Protocol(phases={"pretrain": PRETRAINING, "cluster": CLUSTERING})
     pretrained_by = "acai"
 
@@ -68,6 +71,7 @@ class IDECStar(IDEC[IDECStarParams]):
     """IDEC*: IDEC from the pre-training of DynAE (dynae2022 section 5.2.1)."""
 
     Params = IDECStarParams
+    home = ("dynae2022/table3", "mnist-full")
     default_protocol = DECStar.default_protocol
     pretrained_by = "acai"
 

@@ -39,6 +39,7 @@ register_observer(
         "feature randomness and drift (dynae2022): cosines of gradients of pseudo, auxiliary, whole and true losses",
         ("fr", "fd", "features:"),
         "benchmark.execution.feature_observers:record_features",
+        labels=True,
     )
 )
 register_observer(
@@ -47,6 +48,7 @@ register_observer(
         "size and scores of the parts of the data that a method tells apart",
         ("share:", "acc:", "nmi:"),
         "benchmark.execution.feature_observers:record_subsets",
+        labels=True,
     )
 )
 register_observer(

@@ -33,6 +33,7 @@ class Agglomerative(Clusterer[AgglomerativeParams]):
     """
 
     Params = AgglomerativeParams
+    home = ("dynae2022/table2", "mnist-full")
 
     @staticmethod
     def needed_bytes(n: int, d: int) -> int:

@@ -29,6 +29,7 @@ class LSNMF(Clusterer[LSNMFParams]):
     """
 
     Params = LSNMFParams
+    home = ("dynae2022/table2", "mnist-full")
 
     @staticmethod
     def needed_bytes(n: int, d: int) -> int:

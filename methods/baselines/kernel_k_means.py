@@ -31,6 +31,7 @@ class KernelKMeans(Clusterer[KernelKMeansParams]):
     """
 
     Params = KernelKMeansParams
+    home = ("dynae2022/table2", "mnist-full")
 
     @staticmethod
     def needed_bytes(n: int, d: int) -> int:

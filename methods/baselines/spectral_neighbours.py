@@ -30,6 +30,7 @@ class SpectralNeighbours(Clusterer[SpectralNeighboursParams]):
     """
 
     Params = SpectralNeighboursParams
+    home = ("dynae2022/table2", "mnist-full")
 
     @staticmethod
     def needed_bytes(n: int, d: int) -> int:

@@ -65,6 +65,7 @@ class SSCOMP(Subspace[SSCOMPParams]):
     """Sparse subspace clustering by orthogonal matching pursuit (You, Robinson and Vidal, 2016)."""
 
     Params = SSCOMPParams
+    home = ("dynae2022/table2", "mnist-full")
 
     def represented(self, params: SSCOMPParams) -> Callable[[np.ndarray, np.ndarray], Sparse]:
         """Return the pursuit."""
@@ -84,6 +85,7 @@ class EnSC(Subspace[EnSCParams]):
     """Elastic net subspace clustering (You, Li, Robinson and Vidal, 2016), solved by coordinate descent."""
 
     Params = EnSCParams
+    home = ("dynae2022/table2", "mnist-full")
 
     def represented(self, params: EnSCParams) -> Callable[[np.ndarray, np.ndarray], Sparse]:
         """Return the elastic net."""
