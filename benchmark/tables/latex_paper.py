@@ -7,7 +7,6 @@ column of a page. Rows and columns without a final value are left out; a TeX com
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmark.tables import notes
@@ -23,26 +22,25 @@ from benchmark.tables.layout import (
     laid_block,
     result_of,
 )
-from benchmark.tables.values import Cell, CellResult, TableResult
+from benchmark.tables.values import LINES, Cell, CellResult, TableResult
 
 MAX_WIDE_COLUMNS = 12
 """A table over both columns of a page has at most so many value columns."""
 
 
-def draw_results(table: TableResult, decimals: int, lines: Sequence[str] = ("ours",)) -> str:
+def draw_results(table: TableResult, decimals: int) -> str:
     """Return the final values of `table` as floats to be pasted: narrow ones for one column of a page, or wide.
 
-    `lines` are those drawn of each row: ours, published. A table without a final value is a TeX comment that says so.
+    Of a row, our line is drawn alone, unless the table names its lines. One without a final value is a TeX comment.
     """
+    table = replace(table, lines=LINES[:1] if table.lines == LINES else table.lines)
     kept, left = _final_part(table)
     name = f"{table.paper}/{table.table}, profile {table.profile}"
     if not kept.rows:
         return f"% {name}: no cell has a final value.\n"
     n_readings = len(kept.readings)
     width = MAX_VALUE_COLUMNS if len(kept.columns) * n_readings <= MAX_VALUE_COLUMNS else MAX_WIDE_COLUMNS
-    blocks = [
-        laid_block(kept, places, {}, decimals, lines) for places in column_blocks(kept.columns, n_readings, width)
-    ]
+    blocks = [laid_block(kept, places, {}, decimals) for places in column_blocks(kept.columns, n_readings, width)]
     environment = "table" if width == MAX_VALUE_COLUMNS else "table*"
     floats = [_float(kept, block, environment, (i, len(blocks))) for i, block in enumerate(blocks, 1)]
     comments = [f"% {name}."] + ([f"% Left out, without a final value: {', '.join(left)}."] if left else [])

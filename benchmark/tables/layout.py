@@ -27,9 +27,6 @@ DAGGER = "†"
 ABSENT = "–"
 """Stands for a number that the paper does not give."""
 
-LINES = ("ours", "so far", "published", "verdict", "runs")
-"""The lines of a row, from above."""
-
 Style = Literal["plain", "best", "near", "partial", "reason"]
 Position = tuple[int, int, str]
 """The index of a row, the index of a column, and a reading."""
@@ -90,16 +87,13 @@ def lay_out(table: TableResult, notes: Mapping[str, str], decimals: int) -> tupl
     return tuple(laid_block(table, block, notes, decimals) for block in places)
 
 
-def laid_block(
-    table: TableResult, places: Sequence[int], notes: Mapping[str, str], decimals: int, names: Sequence[str] = LINES
-) -> Block:
-    """Return the block of the columns at `places`, with those lines of each row that are in `names`."""
+def laid_block(table: TableResult, places: Sequence[int], notes: Mapping[str, str], decimals: int) -> Block:
+    """Return the block of the columns at `places`."""
     styles = highlights(table)
     laid = []
     for index, row in enumerate(table.rows):
         lines = _lines(table, index, places, styles, notes, decimals)
-        kept = LaidRow(row.label, row.setting, tuple(line for line in lines if line.name in names))
-        laid.append((row.reference, kept))
+        laid.append((row.reference, LaidRow(row.label, row.setting, lines)))
     rows, references = (tuple(row for is_reference, row in laid if is_reference is kind) for kind in (False, True))
     return Block(tuple(table.columns[place] for place in places), rows, references)
 

@@ -14,6 +14,7 @@ import pytest
 
 from benchmark.errors import UsageError
 from benchmark.tables import Style, render_table, render_tables
+from benchmark.tables.excerpt import with_lines
 from benchmark.tables.latex import MAX_LINES
 from benchmark.tables.latex_text import escape
 from benchmark.tables.layout import Block, LaidRow, Line, split_rows
@@ -113,6 +114,13 @@ def test_a_table_for_a_paper_has_our_final_values_and_how_they_were_made_and_not
     caption = re.search(r"\\caption\{(.*)\}\n", text)
     assert caption and "Profile paper" in caption[1] and "sd in parentheses" in caption[1]
     assert text.count(r"\begin{table*}[t]") == 1 and r"\label{tab:tkuco2024-table2}" in text
+
+
+def test_published_values_stand_beside_ours_in_a_table_for_a_paper_where_that_is_asked_for() -> None:
+    (table,) = with_lines([full()], ("ours", "published"))
+    text = render_table(table, "tex", style="paper")
+    assert r"\quad\scriptsize published" in text and "88.2 (2.1)" in text
+    assert not re.search("equivalent|20/20", text)
 
 
 def test_rows_and_columns_without_a_final_value_are_left_out_and_named() -> None:
