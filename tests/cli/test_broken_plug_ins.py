@@ -19,7 +19,7 @@ def site(tmp_path: Path) -> Path:
     """A folder of packages: one that prints and ends Python when it is imported, one that works and prints."""
     site = tmp_path / "site"
     for name, code in {
-        "thorn": "import os\nprint('garbage')\nos.write(1, b'more of it')\nraise SystemExit(0)\n",
+        "thorn": "import os\nprint('garbage')\nos.write(1, b'more of it\\n')\nraise SystemExit(0)\n",
         "petal": "print('hello')\nfrom reclust_example import methods\n",
     }.items():
         metadata = site / f"{name}-1.0.dist-info"
