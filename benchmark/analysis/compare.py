@@ -297,6 +297,7 @@ def _answer(
     if any(pair["paired"] for pair in pairs):
         notes.append("Paired by replicate: both methods start from the same weights or see the same batches.")
     notes += [_mixed(pair) for pair in pairs if len(pair["machines"]) > 1]
+    notes += [note for pair in pairs if len(pair["machines"]) == 1 for note in _moved(pair, values)]
     if any(pair["p"] is None for pair in pairs):
         notes.append(f"No test is shown where the number of runs lets no p be below {LEVEL}.")
     means = {key: float(np.mean([value for value, _ in runs.values()])) for key, runs in values.items()}
@@ -320,6 +321,13 @@ def _mixed(pair: dict[str, Any]) -> str:
     return (
         f"{pair['a']} and {pair['b']} on {pair['dataset']} are of several kinds of machines, which differ too: {kinds}."
     )
+
+
+def _moved(pair: dict[str, Any], values: Values) -> list[str]:
+    """Return a note for each side of a pair that is compared by runs of another kind of machine than its cell is of."""
+    sides = [side for side in (pair["a"], pair["b"]) if machines(values[side, pair["dataset"]]) != pair["machines"]]
+    where = f"on {pair['dataset']} is compared by its runs of {pair['machines'][0]}, as the other has them too"
+    return [f"{side} {where}; tables are of other runs (`explain`)." for side in sides]
 
 
 def _ranks(values: Values, methods: Sequence[str], metric: MetricRule) -> dict[str, Any]:
