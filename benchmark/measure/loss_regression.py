@@ -28,7 +28,8 @@ def standardised(losses: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """
     values = np.asarray(losses, dtype=np.float64)
     spread = values.std()
-    return (values - values.mean()) / (spread if spread > 0 else 1.0)
+    found: npt.NDArray[np.float64] = (values - values.mean()) / (spread if spread > 0 else 1.0)
+    return found
 
 
 def loss_regression(losses: npt.ArrayLike, values: npt.ArrayLike) -> LossRegression | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -140,7 +140,7 @@ def spectral_embedding(
 
     operator = LinearOperator((n, n), matvec=times, matmat=times, dtype=np.float64)
     if isinstance(affinity, HeldAffinity):
-        found = eigsh(operator, k, which="LA", v0=generator.normal(size=n))
+        found: Any = eigsh(operator, k, which="LA", v0=generator.normal(size=n))
     else:
         start = generator.normal(size=(n, min(k + GUARD, n // 5 + 1)))
         found = lobpcg(operator, start, tol=1e-6, maxiter=200, largest=True)
