@@ -69,7 +69,7 @@ _JUDGED_AS: Mapping[str, Statistic] = {"best": "best", "boot_mean": "best", "mea
 def evaluations(record: RunRecord) -> tuple[list[float], list[float]]:
     """Return total loss and ACC at the evaluations of the last phase of a run that a regression on the loss takes."""
     rows = [e for e in record.history if e.phase == record.history[-1].phase and "acc" in e.metrics]
-    kept: list[bool] = every_fourth([e.epoch for e in rows]).tolist() if rows else []
+    kept = every_fourth([e.epoch for e in rows])
     return (
         [e.total for e, keep in zip(rows, kept, strict=True) if keep],
         [e.metrics["acc"] for e, keep in zip(rows, kept, strict=True) if keep],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def draw_loss_scatter(rule: LossScatter, numbers: Numbers) -> tuple[Drawing, Mea
         y = [trace.values["acc"][keep] for trace, keep in zip(cell.traces, kept, strict=True)]
         parts = np.split(x, np.cumsum([len(part) for part in y])[:-1])
         for place, (losses, accs) in enumerate(zip(parts, y, strict=True)):
-            look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+            look: Any = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
             sheet.scatter(losses, 100 * accs, s=9, linewidths=0.3, **look)
         sheet.set_title(f"{cell.label}, {cell.dataset_label}", fontsize=9)
         sheet.set_xlabel("standardised loss")
@@ -84,7 +85,9 @@ def draw_settings(rule: Settings, numbers: Numbers) -> tuple[Drawing, Measured]:
     """Draw mean and deviation of each panel over a setting; measured are the panels, by value of it."""
     width, height = rule.size
     figure, sheets = canvas(1, len(rule.panel), width=width, height=height)
-    told, shown, measured = [], [], {panel.label: {} for panel in rule.panel}
+    told: list[str] = []
+    shown: list[Scores] = []
+    measured: dict[str, dict[str, Series]] = {panel.label: {} for panel in rule.panel}
     datasets = dict.fromkeys((rule.dataset, *rule.others))
     for place, dataset in enumerate(datasets):
         try:
@@ -100,7 +103,7 @@ def draw_settings(rule: Settings, numbers: Numbers) -> tuple[Drawing, Measured]:
         for sheet, panel in zip(sheets, rule.panel, strict=True):
             values = [_of_panel(cell, panel) for cell in cells]
             means, spreads = [v.mean() for v in values], [v.std(ddof=1) if len(v) > 1 else 0.0 for v in values]
-            look = {"color": COLOURS[place], "marker": MARKERS[place], "label": cells[0].dataset_label}
+            look: Any = {"color": COLOURS[place], "marker": MARKERS[place], "label": cells[0].dataset_label}
             sheet.errorbar(x, means, yerr=spreads, capsize=3, **look)
             if place == 0:
                 measured[panel.label] = {

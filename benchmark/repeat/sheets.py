@@ -134,6 +134,10 @@ def border_share(importance: np.ndarray) -> np.ndarray:
     return share
 
 
+def _positive(module: nn.Module, before: Any, after: Any) -> tuple[Tensor]:
+    return (before[0].clamp_min(0),)
+
+
 def guided_gradients(model: nn.Module, layer: nn.Module, images: Tensor) -> Tensor:
     """Return guided backpropagation (Springenberg et al., 2015) from the largest output of `layer` to the pixels.
 
@@ -144,7 +148,7 @@ def guided_gradients(model: nn.Module, layer: nn.Module, images: Tensor) -> Tens
     handles = [layer.register_forward_hook(lambda module, given, output: outputs.append(output))]
     for module in model.modules():
         if isinstance(module, nn.ReLU):
-            handles.append(module.register_full_backward_hook(lambda _, before, after: (before[0].clamp_min(0),)))
+            handles.append(module.register_full_backward_hook(_positive))
     pixels = images.detach().clone().requires_grad_()
     try:
         with torch.enable_grad():

@@ -59,8 +59,10 @@ class Spectral(Clusterer[SpectralParams]):
     ) -> tuple[np.ndarray, np.ndarray, Outcome]:
         """Cluster the flattened samples."""
         flat = x.reshape(len(x), -1)
+        if len(x) <= params.n_clusters:
+            raise ValueError(f"{len(x)} samples are too few for {params.n_clusters} eigenvectors: give more than that.")
         dense = params.form == "dense" or (params.form == "auto" and len(x) < DENSE)
-        require_memory(needed_bytes(len(x), params.n_clusters, dense), len(x))
+        require_memory(needed_bytes(*flat.shape, params.n_clusters, dense), len(x))
         width = random_width(flat, params.decades, context.streams.numpy("sigma"))
         affinity = HeldAffinity(flat, width) if dense else BlockAffinity(flat, width, context.device)
         embedding, values = spectral_embedding(affinity, params.n_clusters, context.streams.numpy("eigenvectors"))
@@ -72,9 +74,9 @@ class Spectral(Clusterer[SpectralParams]):
         return labels, embedding.astype(np.float32), Outcome(loss, loss, found)
 
 
-def needed_bytes(n: int, n_clusters: int, dense: bool) -> float:
-    """Return the bytes that the affinities of n samples need in float64, or the vectors that are iterated."""
-    return 8.0 * n * n if dense else 8.0 * n * (12 * (n_clusters + GUARD) + 2 * ROWS)
+def needed_bytes(n: int, d: int, n_clusters: int, dense: bool) -> float:
+    """Return the bytes that n samples of d values need in float64, twice, and their affinities or iterated vectors."""
+    return 16.0 * n * d + (8.0 * n * n if dense else 8.0 * n * (12 * (n_clusters + GUARD) + 2 * ROWS))
 
 
 def random_width(x: np.ndarray, decades: float, generator: np.random.Generator) -> float:
@@ -141,7 +143,7 @@ def spectral_embedding(
     operator = LinearOperator((n, n), matvec=times, matmat=times, dtype=np.float64)
     found: tuple[Any, Any]
     if isinstance(affinity, HeldAffinity):
-        found = eigsh(operator, k, which="LA", v0=generator.normal(size=n))
+        found: Any = eigsh(operator, k, which="LA", v0=generator.normal(size=n))
     else:
         start = generator.normal(size=(n, min(k + GUARD, n // 5 + 1)))
         found = lobpcg(operator, start, tol=1e-6, maxiter=200, largest=True)

@@ -108,7 +108,7 @@ def test_the_loss_does_not_depend_on_the_scale_of_the_affinities():
     [("hierarchical", 9298, 0.69), ("spectral", 9298, 0.69), ("hierarchical", 60_000, 28.8)],
 )
 def test_the_memory_is_stated_from_the_number_of_samples(name, n, gigabytes):
-    needed = hierarchical.needed_bytes(n) if name == "hierarchical" else spectral.needed_bytes(n, 10, True)
+    needed = hierarchical.needed_bytes(n) if name == "hierarchical" else spectral.needed_bytes(n, 1, 10, True)
     assert needed / 1e9 == pytest.approx(gigabytes, abs=0.01)
 
 
@@ -126,3 +126,13 @@ def test_a_baseline_without_enough_memory_allocates_nothing(name, monkeypatch):
         monkeypatch.setattr(module, function, lambda *a: pytest.fail("allocated"), raising=False)
     with pytest.raises(NeedsMemory, match="150 samples"):
         METHODS[name](5).fit(X)
+
+
+def test_wide_samples_and_blocks_count_in_what_spectral_clustering_needs():
+    assert spectral.needed_bytes(7200, 49_152, 100, True) / 1e9 == pytest.approx(0.41 + 2 * 2.83, abs=0.02)
+    assert spectral.needed_bytes(70_000, 784, 10, False) < spectral.needed_bytes(70_000, 784, 10, True) / 10
+
+
+def test_as_many_clusters_as_samples_are_refused_with_a_sentence():
+    with pytest.raises(ValueError, match="150 samples are too few for 150 eigenvectors"):
+        METHODS["spectral"](150).fit(X)
