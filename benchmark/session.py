@@ -60,6 +60,7 @@ class Session:
         self._rerun_stale = rerun_stale
         self.store = Store(results, shipped=shipped, use_stored=not fresh)
         self._ready: dict[str, str] = {}
+        self._lacking: dict[str, str] = {}
         self._digests: dict[tuple[str, str, str], str] = {}
 
     @cached_property
@@ -156,12 +157,11 @@ class Session:
 
     def lacking(self, method: str) -> str:
         """Return why a method cannot be run here, "" where it can: a package that it needs is not installed."""
-        if method not in METHODS:
-            return f"{method} comes from a package that is not installed here: install it to run {method}."
-        packages = [name for name in method_facts(method).requires if find_spec(name) is None]
-        if not packages:
-            return ""
-        return f"{method} needs {' and '.join(packages)}, not installed here: pip install {' '.join(packages)}."
+        if method not in self._lacking:
+            packages = [name for name in method_facts(method).requires if find_spec(name) is None]
+            mend = f"{method} needs {' and '.join(packages)}, not installed here: pip install {' '.join(packages)}."
+            self._lacking[method] = mend if packages else ""
+        return self._lacking[method]
 
     def plan(self, cells: Sequence[PlannedCell]) -> Plan:
         """Return what is missing of `cells`."""

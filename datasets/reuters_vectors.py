@@ -30,6 +30,9 @@ VECTORS = OfficialFile(
     limit=2**29,
 )
 
+MOST_VALUES = 2**25
+"""More than the file has (some 15 million)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FirstVectors(HashedFiles):
@@ -39,7 +42,7 @@ class FirstVectors(HashedFiles):
         """Return the weights (n, 47236) of the stories, and their labels."""
         topics = root_topics(paths[self.files[0].name], self.files[0].limit)
         file = self.files[1]
-        x, numbers = read_libsvm_rows(paths[file.name], VOCABULARY, file.limit, MOST_STORIES)
+        x, numbers = read_libsvm_rows(paths[file.name], VOCABULARY, file.limit, MOST_STORIES, MOST_VALUES)
         rows = np.flatnonzero(np.isin(numbers, list(topics)))[: self.n_samples]
         return Raw(sparse.csr_array(x)[rows], labels_of(numbers[rows].astype(np.int64).tolist(), topics))
 

@@ -39,7 +39,7 @@ def read_libsvm(
     Features that a line leaves out are 0, as the format has it. More than `most` lines are refused: a line of two bytes
     is a whole sample once it is dense.
     """
-    x, y = read_libsvm_rows(path, n_features, limit, most)
+    x, y = read_libsvm_rows(path, n_features, limit, most, most * n_features)
     if not np.isin(y, np.arange(1, n_classes + 1)).all():
         raise damaged(path, f"labels should be 1 to {n_classes}, but are {y.min():g} to {y.max():g}")
     return x.toarray().astype(np.float32), y.astype(np.int64) - 1

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmark.registry import register_method
 from benchmark.spec import Clip, Phase, Protocol
 from benchmark.training import Batch, ClusterParams, DeepClusterer, Objective, RunContext, Terms, TrainingPhase
-from methods.parts.companions import KernelParams, width_kernel
+from methods.parts.companions import KernelParams, TensorCompanions, TensorParams, width_kernel
 from methods.parts.divergence import cauchy_schwarz, corner_weights, orthogonality
 from methods.parts.kernels import squared_distances
 from methods.parts.networks import BatchNorm, ClusteringHead, check_taps, initialise
@@ -140,15 +140,31 @@ class DDC(DeepClusterer[P, DDCNetwork]):
         objective = Objective(list(model.parameters()), self.weights(params))
         return [TrainingPhase("train", context.protocol.phases["train"], model, [objective], forward)]
 
-    def output(self, model: DDCNetwork, batch: Batch, params: P) -> Output:
-        """Return what the network gives for a batch, with the tapped layers."""
-        output: Output = model(batch.x, self.tapped(params))
+    def output(self, model: DDCNetwork, batch: Batch, params: P, taps: tuple[str, ...] | None = None) -> Output:
+        """Return what the network gives for a batch, with the outputs of `taps`, by default the tapped layers."""
+        output: Output = model(batch.x, self.tapped(params) if taps is None else taps)
         return output
 
     def assign(self, model: DDCNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the assignments and the hidden representations of a batch."""
         output = model(x)
         return output.assignments, output.hidden
+
+    def cluster_layer(self, model: DDCNetwork) -> nn.Module:
+        """Return the layer whose outputs are the inputs of the softmax, which saliency starts from."""
+        return model.head.output
+
+    def block_kernels(self, model: DDCNetwork, x: Tensor) -> list[Tensor]:
+        """Return the tensor kernel (n, n) on the output of each block for samples (n, ...), as companions take it.
+
+        Whether or not the model has companions: it is what shows what they do.
+        """
+        params = self.checked_params()
+        taps = tuple(name for name in model.shapes if name.endswith("pool")) or tuple(model.shapes)
+        known = {name: value for name, value in params if name in TensorParams.model_fields}
+        whole = TensorParams(**(known | {"taps": taps}))
+        outputs = self.output(model, Batch(x, torch.arange(len(x), device=x.device)), params, taps).taps
+        return [TensorCompanions().block_kernel(tap, whole) for tap in outputs]
 
 
 class DDCAEParams(DDCParams):

@@ -83,6 +83,11 @@ class Transferred:
         initialise(model, params.initialisation, context.streams)
         return model
 
+    def cluster_layer(self, model: TransferNetwork) -> nn.Module:
+        """Return the layer whose outputs are the inputs of the softmax, which saliency starts from."""
+        head = model.last if model.whole is None else model.whole
+        return head.get_submodule("output")
+
 
 @register_method("ddc-ss")
 class DDCSS(Transferred, DDC[DDCSSParams]):

@@ -64,9 +64,11 @@ class OnSequences(DDC[Any]):
         initialise(model, params.initialisation, context.streams)
         return model
 
-    def output(self, model: DDCNetwork, batch: Batch, params: Any) -> Output:
+    def output(self, model: DDCNetwork, batch: Batch, params: Any, taps: tuple[str, ...] | None = None) -> Output:
         """Return what the network gives for a batch of sequences and their lengths."""
-        output: Output = model(batch.x, self.tapped(params), batch.lengths if params.use_lengths else None)
+        output: Output = model(
+            batch.x, self.tapped(params) if taps is None else taps, batch.lengths if params.use_lengths else None
+        )
         return output
 
     def found(

@@ -101,6 +101,30 @@ def test_ci_runs_the_readme_s_test_command_as_written():
         assert command in (ROOT / path).read_text(encoding="utf-8"), path
 
 
+def test_an_environment_with_another_distribution_s_files_in_a_package_of_ours_is_refused_in_one_sentence(tmp_path):
+    """As pip leaves it, whichever of the two comes second: its files lie in our folder, and its list names them."""
+    site = tmp_path / "site-packages"
+    for name in ("benchmark", "methods", "datasets", "paper_tables"):
+        shutil.copytree(ROOT / name, site / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (site / "datasets" / "__init__.py").write_text("raise ImportError('these are other data sets')\n")
+    for name, listed in (("reclust-0.1.0", "datasets/__init__.py,,"), ("datasets-9.9", "datasets/__init__.py,,")):
+        (site / f"{name}.dist-info").mkdir()
+        (site / f"{name}.dist-info" / "RECORD").write_text(f"{listed}\n")
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmark", "ls", "papers"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    (sentence,) = result.stderr.splitlines()
+    assert "reclust and datasets 9.9 both install the package 'datasets'" in sentence
+    assert "an environment of its own" in sentence
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_the_packages_the_paper_data_and_the_stored_results(tmp_path):
     packages = ("benchmark", "methods", "datasets", "paper_tables", "results")
@@ -121,6 +145,8 @@ def test_the_wheel_holds_the_packages_the_paper_data_and_the_stored_results(tmp_
     held = set(zipfile.ZipFile(wheel).namelist())
     wanted = {path for package in packages for path in (source / package).rglob("*.py")}
     wanted |= {path for path in (source / "paper_tables").glob("*/*") if path.is_file()}
+    wanted |= {source / name / "references.bib" for name in ("methods", "datasets", "paper_tables")}
+    wanted |= {source / "benchmark" / "cli" / "examples.toml"}
     wanted |= {path for path in (source / "results" / "stored").rglob("*") if path.is_file()}
     assert {path.relative_to(source).as_posix() for path in wanted} - held == set()
     assert "paper_tables/tkuco2024/ledger.toml" in held

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from benchmark.errors import UsageError
 from benchmark.execution.execute import execute
@@ -52,6 +55,15 @@ def test_the_estimator_has_the_protocol_of_reading_and_profile():
 def test_arguments_replace_those_of_the_cell():
     found = estimator("tkuco2024/table2", "ddc", "digits", n_clusters=4, epochs=1, random_state=5)
     assert (found.n_clusters, found.epochs, found.random_state) == (4, 1, 5)
+
+
+def test_the_estimator_is_cloned_and_pickled_as_any_other():
+    found = estimator("tkuco2024/table2", "k-means", "digits")
+    x = np.random.default_rng(0).random((40, 3))
+    labels = found.fit(x).labels_
+    for copy in (clone(found), pickle.loads(pickle.dumps(found))):
+        assert copy.get_params() == found.get_params()
+        np.testing.assert_array_equal(copy.fit(x).labels_, labels)
 
 
 @pytest.mark.parametrize(

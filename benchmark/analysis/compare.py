@@ -345,6 +345,7 @@ def _missing(request: Request, profile: str, cells: dict[tuple[str, str], Planne
     words += ["--profile", profile, "--reading", named.reading]
     words += [word for text in (*request.sets, *named.sets) for word in ("--set", text)]
     words += ["--runs", str(request.runs)] if request.runs else []
+    words += ["--own-protocol"] if cell.own_protocol else []
     where = f"{cell.column} at {cell.setting}" if cell.setting else cell.column
     return (
         f"no run of {label} on {where} is stored in the {profile} profile: make it with "

@@ -35,6 +35,14 @@ def auxiliary_losses(history: Sequence[Evaluation], patterns: Sequence[str]) -> 
     return np.array([sum(e.terms[name] for name in names) for e in trained])
 
 
+def terms_of_loss(record: RunRecord, metric: MetricRule) -> float:
+    """Return the sum of the unweighted terms of the final loss that fit the patterns of the metric."""
+    names = matching(record.losses, metric.auxiliary)
+    if not names:
+        raise NotMeasured(f"the record has no loss of {', '.join(metric.auxiliary)}")
+    return float(sum(record.losses[name] for name in names))
+
+
 def _last_drift(record: RunRecord, metric: MetricRule) -> float:
     if not record.history:
         raise NotMeasured("history has no drift: rerun with --record drift")
@@ -80,6 +88,7 @@ for _metric in (
         "R-OFM: 1 - R2 of the fit, which the published formula gives in place of R2",
         lambda record, metric: regression(record, metric).ratio,
     ),
+    DerivedMetric("loss_terms", "the sum of chosen terms of the final loss, without weights", terms_of_loss),
     DerivedMetric("drift_last", "feature drift at the last evaluation", _last_drift),
     DerivedMetric(
         "ofm_last",

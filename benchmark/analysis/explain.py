@@ -254,6 +254,7 @@ def _command(cell: PlannedCell, paper: Paper) -> str:
     words += ["--dataset", cell.column, "--profile", cell.profile, "--reading", cell.reading]
     words += ["--setting", cell.setting] if cell.setting else []
     words += [word for text in cell.overrides.split(";") if text for word in ("--set", text)]
+    words += ["--own-protocol"] if cell.own_protocol else []
     if cell.runs != paper.table(cell.table).runs.get(cell.profile, paper.protocol.profiles[cell.profile].runs):
         words += ["--runs", str(cell.runs)]
     return shlex.join([*words, "--fresh"])

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.papers.protocol import PROFILES, READINGS
+from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.record import RunRecord
+from benchmark.registry import METHODS
 from benchmark.session import Session
-from benchmark.store.rows import device_of, device_order
+from benchmark.store.rows import device_of, device_order, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +102,17 @@ def chosen_records(session: Session, choice: Choice) -> list[RunRecord]:
         for kind in sorted(held[run_id], key=lambda kind: (device_order(kind.device), kind.machine))
     )
     return [record for run_id, kind in kinds if choice.has(record := held[run_id][kind])]
+
+
+def with_parents(session: Session, records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return records with those of the runs that they start from, as far as these are stored, each once."""
+    found = {(record.run_id, kind_of(record)): record for record in records}
+    for record in records:
+        parent = parent_of(record.spec) if record.spec.method in METHODS else None
+        held = session.records.get(parent.run_id, {}).get(kind_of(record)) if parent else None
+        if held is not None:
+            found.setdefault((held.run_id, kind_of(held)), held)
+    return list(found.values())
 
 
 def _identity(record: RunRecord) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from benchmark.analysis.derived import metric_value
 from benchmark.measure.judgement import Judgement, Statistic, judge_runs
+from benchmark.measure.loss_regression import LossRegression, every_fourth, loss_regression
 from benchmark.measure.mismatch import NotMeasured
 from benchmark.measure.selection import SELECTIONS, Selection
 from benchmark.papers.protocol import MetricRule
@@ -61,8 +65,35 @@ def _losses_and_values(runs: Runs) -> tuple[tuple[float, ...], tuple[float, ...]
 # The mean of Best over bootstrap samples is judged as Best itself, with its own printed sd: docs/verdicts.md.
 _JUDGED_AS: Mapping[str, Statistic] = {"best": "best", "boot_mean": "best", "mean": "mean", "max": "max"}
 
+
+def evaluations(record: RunRecord) -> tuple[list[float], list[float]]:
+    """Return total loss and ACC at the evaluations of the last phase of a run that a regression on the loss takes."""
+    rows = [e for e in record.history if e.phase == record.history[-1].phase and "acc" in e.metrics]
+    kept: list[bool] = every_fourth([e.epoch for e in rows]).tolist() if rows else []
+    return (
+        [e.total for e, keep in zip(rows, kept, strict=True) if keep],
+        [e.metrics["acc"] for e, keep in zip(rows, kept, strict=True) if keep],
+    )
+
+
+def _pooled(runs: Runs) -> LossRegression | None:
+    points = [evaluations(run.record) for run in runs if run.record.history]
+    return loss_regression(*(np.concatenate(part) for part in zip(*points, strict=True))) if points else None
+
+
+def _on_loss(name: str) -> CellStatistic:
+    """Return a statistic of the regression of ACC on the loss over all runs; NaN where there is none."""
+
+    def value(runs: Runs) -> float:
+        found = _pooled(runs)
+        return math.nan if found is None else float(getattr(found, name))
+
+    return CellStatistic(f"loss_{name}", value, lambda runs: None, ranked=False)
+
+
 STATISTICS: Mapping[str, CellStatistic] = MappingProxyType(
     {name: _of(rule, _JUDGED_AS.get(name)) for name, rule in SELECTIONS.items()}
+    | {f"loss_{name}": _on_loss(name) for name in ("slope", "se", "r2", "p")}
 )
 """The statistics of cells by name."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.analysis import sheets  # registers its artefacts
 from benchmark.analysis.artefacts import EMBEDDING, artefact_command, read_artefact
 from benchmark.analysis.kinds import cell_records
 from benchmark.catalogue.networks import layers
@@ -20,6 +21,8 @@ from benchmark.figures.declared import (
     Floats,
     NoNumbers,
     Scores,
+    Sheet,
+    ShownImages,
     Trace,
 )
 from benchmark.papers.paper import load_paper
@@ -27,7 +30,7 @@ from benchmark.papers.protocol import Reading
 from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import NETWORKS, Artefact
+from benchmark.registry import ARTEFACTS, DATASETS, NETWORKS, Artefact
 from benchmark.session import Session
 
 
@@ -41,6 +44,8 @@ class Made:
     run_id: str
     note: str
     content: Any
+    setting: str = ""
+    epoch: int | None = None
 
 
 class StoredNumbers:
@@ -116,11 +121,14 @@ class StoredNumbers:
         dataset: str,
         options: Mapping[str, Any],
         epochs: Sequence[int] = (),
+        *,
+        every_setting: bool = False,
     ) -> tuple[Made, ...]:
         """Return stored artefacts of the best runs of `methods`; NoNumbers, with the command, where there are none."""
         found, commands, near = [], [], False
-        for cell in self._cells(table, methods, dataset):
+        for cell in self._cells(table, methods, dataset, every_setting=every_setting):
             where = f"{self.folder}/{table} {cell.row} {cell.column} --profile {self.profile}"
+            where += f" --setting '{cell.setting}'" if every_setting and cell.setting else ""
             commands.append(artefact_command(artefact, where, options, epochs))
             traces = _select(_traces(cell_records(cell.specs, self.session.find).values()))
             near = near or bool(traces)
@@ -130,11 +138,41 @@ class StoredNumbers:
                 run_id = shown.best.run_id
                 content = read_artefact(self.session, self.folder, artefact, run_id, options, epoch)
                 if content is not None:
-                    found.append(Made(shown.method, shown.label, shown.dataset_label, run_id, note, content))
+                    labels = (shown.method, shown.label, shown.dataset_label)
+                    found.append(Made(*labels, run_id, note, content, cell.setting if every_setting else "", epoch))
         if found:
             return tuple(found)
         command = (commands or ["-"])[0]
         raise NoNumbers(f"no {artefact.name} is stored in the {self.profile} profile: `{command}`.", near=near)
+
+    def samples(self, column: str) -> ShownImages:
+        """Return the images of a column, as loaded; see `Numbers`."""
+        rule = load_paper(self.folder).protocol.columns[column]
+        name = getattr(rule, self.reading).dataset
+        why = self.session.ready(name) if name in DATASETS else "it has no loader"
+        if why:
+            raise NoNumbers(f"no data of {rule.label}: `python -m benchmark data fetch {name}`.")
+        data = DATASETS[name].load(self.session.data_dir)
+        if data.x.ndim != 4:
+            raise NoNumbers(f"{rule.label} has no images.")
+        return ShownImages(rule.label, np.asarray(data.x), np.asarray(data.y))
+
+    def sheets(
+        self,
+        artefact: str,
+        table: str,
+        methods: Sequence[str],
+        dataset: str,
+        options: Mapping[str, Any],
+        epochs: Sequence[int] = (),
+        *,
+        every_setting: bool = False,
+    ) -> tuple[Sheet, ...]:
+        """Return pictures that the best runs left; see `Numbers`."""
+        made = self.artefacts(
+            ARTEFACTS[artefact], table, methods, dataset, options, epochs, every_setting=every_setting
+        )
+        return tuple(_sheet_of(each) for each in made)
 
     def scores(self, table: str, methods: Sequence[str], dataset: str) -> tuple[Scores, ...]:
         """Return what is stored of every setting of a table; see `Numbers`."""
@@ -174,6 +212,25 @@ class StoredNumbers:
         mine = [cell for cell in cells if cell.column == column]
         # Where the table varies settings, most figures show those of the first.
         return [cell for cell in mine if every_setting or cell.setting == mine[0].setting]
+
+
+def _sheet_of(made: Made) -> Sheet:
+    """Return a picture with its title: the method, and the epoch or setting where there are several."""
+    which = made.setting if made.epoch is None else str(made.epoch)
+    title = f"{made.label}, epoch {made.epoch}" if made.epoch is not None else f"{made.label} {made.setting}".strip()
+    content: sheets.SheetContent = made.content
+    return Sheet(
+        made.method,
+        f"{made.method}@{which}" if which else made.method,
+        title,
+        made.dataset_label,
+        made.run_id,
+        made.note,
+        content.image,
+        content.lines,
+        content.numbers,
+        content.counted,
+    )
 
 
 def _command(paper: str, table: str, profile: str, column: str) -> str:
@@ -221,5 +278,7 @@ def _scores(cell: PlannedCell, records: Sequence[RunRecord]) -> Scores:
     axes = dict(part.split("=", 1) for part in cell.setting.split(";") if part)
     names = set.intersection(*(set(record.metrics) for record in records))
     values = {name: np.asarray([record.metrics[name] for record in records]) for name in sorted(names)}
+    terms = set.intersection(*(set(record.losses) for record in records))
+    values |= {f"term:{name}": np.asarray([record.losses[name] for record in records]) for name in sorted(terms)}
     replicates = tuple(record.spec.replicate for record in records)
     return Scores(cell.row, shown.label, shown.dataset_label, cell.reading, cell.runs, axes, values, replicates)

@@ -10,7 +10,7 @@ import typer
 
 from benchmark.cli.listing import print_list
 from benchmark.cli.manual import InOrder
-from benchmark.cli.options import DataDir, Json, Results
+from benchmark.cli.options import DataDir, Json, NewDataDir, Results
 from benchmark.cli.screen import say
 from benchmark.data.export import EXPORT_FORMATS
 from benchmark.errors import UsageError, UserError, did_you_mean
@@ -33,7 +33,7 @@ def data_status(names: Names = None, data_dir: DataDir = None, as_json: Json = F
 
 
 @data_app.command("fetch")
-def data_fetch(names: Annotated[list[str], typer.Argument()], data_dir: DataDir = None) -> None:
+def data_fetch(names: Annotated[list[str], typer.Argument()], data_dir: NewDataDir = None) -> None:
     """Download the official files of data sets; what broke off goes on where it stopped."""
     sources = [DATASETS[name] for name in names]
     for source in sources:

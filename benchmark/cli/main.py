@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 from benchmark import __version__
 from benchmark.catalogue.answers import keep
 from benchmark.catalogue.filling import fill_registries
+from benchmark.cli.checking import check
 from benchmark.cli.cite import cite
 from benchmark.cli.config import Config, PrintConfig, config_text
 from benchmark.cli.data import data_app
@@ -53,6 +53,7 @@ from benchmark.cli.options import (
     time_span,
     until,
 )
+from benchmark.cli.picture import picture
 from benchmark.cli.results import results_app
 from benchmark.cli.screen import say
 from benchmark.cli.study import compare, create, ledger
@@ -68,7 +69,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, report, compare, ledger, cite):
+for command in (figures, embed, picture, report, compare, ledger, check, cite):
     app.command()(command)
 app.command("new-method")(create)
 
@@ -288,40 +289,6 @@ def explain(
     facts = explain_cell(session, find_cell(session, asked, profile), metric)
     facts = shortened(facts) if short else facts
     say(json.dumps(facts, indent=2) if as_json else as_text(facts))
-
-
-@app.command()
-def check(
-    paper: Papers = None,
-    table: Tables = None,
-    method: Methods = None,
-    dataset: Datasets = None,
-    runs: Runs = None,
-    workers: Workers = None,
-    results: Results = Path("results"),
-    as_json: Json = False,
-) -> None:
-    """Fail (exit 1) when today's code no longer gives the stored numbers of the quick profile."""
-    from benchmark.cli.progress import duration
-    from benchmark.cli.running import refuse_nothing
-    from benchmark.plan.cells import plan_cells
-    from benchmark.repeat.check import check_cells
-    from benchmark.session import Session
-
-    session = Session(results)
-    asked = request("quick", paper, table, method, dataset, None, None, runs)
-    cells = [cell for cell in plan_cells(asked) if cell.specs]
-    refuse_nothing(cells, asked)
-    started = time.monotonic()
-    found = check_cells(session, cells, workers or cores())
-    if as_json:
-        print_json(vars(found) | {"agree": not found.disagreements, "seconds": time.monotonic() - started})
-        raise typer.Exit(1 if found.disagreements else 0)
-    for text in found.disagreements:
-        say(text, err=True)
-    verdict = "agree" if not found.disagreements else f"{len(found.disagreements)} disagreements"
-    say(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
-    raise typer.Exit(1 if found.disagreements else 0)
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ def results_renew(
     if any((paper, table, method, dataset, profile, reading, sets, runs)):
         profiles = (profile,) if profile else PROFILES
         specs = _specs([request(p, paper, table, method, dataset, reading, sets, runs) for p in profiles])
-        held = [record for spec in specs for record in session.find(spec)]
+        held = [record for spec in specs for record in session.held(spec)]
     else:  # what `--set` changed too
         held = [record for by_device in session.records.values() for record in by_device.values()]
     stale = [record for record in held if record.spec.method in METHODS and session.stale(record)]

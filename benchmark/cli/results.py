@@ -11,7 +11,7 @@ import typer
 
 from benchmark.cli.listing import print_json
 from benchmark.cli.manual import InOrder
-from benchmark.cli.options import Json, NewResults, Results, time_span
+from benchmark.cli.options import DataDir, Json, NewResults, Results, time_span
 from benchmark.cli.renew import results_renew
 from benchmark.cli.screen import say
 from benchmark.cli.sharing import results_export, results_pack
@@ -77,11 +77,16 @@ def results_verify(
         bool, typer.Option("--accept", help="First take the tracked files as they are: write their digests.")
     ] = False,
     results: Results = Path("results"),
+    data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Read every stored record and say what is damaged or was changed by no command; exit 1 if anything is."""
+    """Read every stored record and say what is damaged, impossible or was changed by no command; exit 1 if anything is.
+
+    Runs of this machine are scored again from their assignments, where their data are here.
+    """
     from benchmark.execution.upkeep import damage
     from benchmark.files.quarantine import QUARANTINE, quarantined
+    from benchmark.repeat.scores import scored_again
     from benchmark.session import Session
     from benchmark.store.sums import SUMS
     from benchmark.store.sums import accept as accepted
@@ -90,20 +95,24 @@ def results_verify(
         _refuse_nowhere(results)
         changed = accepted(results / "stored")
         say(f"{results / 'stored' / SUMS} {'is written' if changed else 'is as it was'}.")
-    session = Session(results)
-    records = sum(len(by_device) for by_device in session.records.values())
+    session = Session(results, data_dir=data_dir)
+    records = sum(len(by_kind) for by_kind in session.records.values())
     if not records:
         _refuse_nowhere(results)
-    problems = damage(session.store)
+    again = scored_again(session)
+    problems = [*damage(session.store), *again.wrong]
     aside = quarantined(results)
     if as_json:
-        print_json({"records": records, "problems": problems, "quarantined": aside})
+        found = {"records": records, "scored_again": again.runs, "not_scored_again": again.left}
+        print_json(found | {"problems": problems, "quarantined": aside})
         raise typer.Exit(1 if problems else 0)
     for problem in problems:
         say(problem, err=True)
     if aside:
         say(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
-    say(f"{records} records read, {len(problems)} problems.")
+    for reason in again.left:
+        say(f"not scored again: {reason}")
+    say(f"{records} records read, {again.runs} scored again from their assignments, {len(problems)} problems.")
     raise typer.Exit(1 if problems else 0)
 
 

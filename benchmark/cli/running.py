@@ -77,7 +77,8 @@ def replaced_by_table(cells: Sequence[PlannedCell]) -> Iterator[str]:
 
 def outcome(plan: Plan, session: Session, code: int) -> dict[str, Any]:
     """Return for programs what became of a plan: runs by status, those left, and those that cannot be made."""
-    records = [record for run in plan.runs for record in session.find(run.spec)[:1]]
+    ended = [run.spec for run in plan.runs if session.done(run.spec, run.record)]
+    records = [session.find(spec)[0] for spec in ended]
     return {
         "exit_code": code,
         "stored_before": plan.stored,

@@ -69,12 +69,16 @@ def results_pack(
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """Write results into one zip file that a colleague merges, with their histories, specs, machines and BibTeX."""
-    from benchmark.analysis.results import chosen_records
+    """Write results into one zip file that a colleague merges, with their histories, specs, machines and BibTeX.
+
+    The runs that others start from (pre-training) go with them.
+    """
+    from benchmark.analysis.results import chosen_records, with_parents
     from benchmark.session import Session
     from benchmark.store.packs import pack
 
-    records = chosen_records(Session(results), _choice(paper, method, dataset, profile, reading))
+    session = Session(results)
+    records = with_parents(session, chosen_records(session, _choice(paper, method, dataset, profile, reading)))
     if not records:
         raise UserError(f"no runs in {results} fit these options: see `python -m benchmark status`.")
     target = Path(name if name.endswith(".zip") else f"{name}.zip")

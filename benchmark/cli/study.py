@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     DataDir,
     Datasets,
     Json,
+    NewResults,
     OwnProtocol,
     ReadingChoice,
     Results,
@@ -102,7 +103,7 @@ def ledger(
     train: Annotated[bool, typer.Option("--run", help="With --effects: make the runs that are missing.")] = False,
     workers: Workers = None,
     to: Annotated[Path | None, typer.Option("--out", help="With --effects: draw them into this folder.")] = None,
-    results: Results = Path("results"),
+    results: NewResults = Path("results"),
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -24,6 +26,7 @@ from benchmark.execution.events import Frequency
 from benchmark.files.faults import sentence
 from benchmark.files.owners import draft
 from benchmark.files.quarantine import set_aside
+from benchmark.files.reading import plain_json
 from benchmark.files.writing import write_synced
 from benchmark.training.resume import SavedState, Stopped
 
@@ -94,6 +97,7 @@ class RunCheckpoints:
         kept = {"identity": self.identity, "phase": self._name, "resumed": self.resumed, "epoch": self._epoch}
         kept |= {"seconds": self.seconds + time.monotonic() - self._opened, "state": state.values}
         tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.tensors.items()}
+        kept["content"] = _content(kept, tensors)
         data = save(tensors, metadata={"reclust": json.dumps(kept)})
         kind = "end" if finished else "within"
         path = self.folder / f"{self._phase:02}-{step:09}-{kind}.{_digest(data)}.safetensors"
@@ -135,9 +139,18 @@ class RunCheckpoints:
             self.note(f"a checkpoint is damaged and was set aside: {error}")
             _set_aside(self.results, path, str(error))
             return None
-        if kept["identity"] != self.identity or kept["phase"] != self._name:
+        if other := self._other(kept):
+            self.note(f"a checkpoint was set aside: {path.name} {other}")
+            _set_aside(self.results, path, other)
             return None
-        return state, kept
+        return (state, kept) if kept["identity"] == self.identity else None
+
+    def _other(self, kept: Mapping[str, Any]) -> str:
+        """Return of what else than this run and phase a checkpoint is, "" where it is of them."""
+        run, mine = kept["identity"].get("run_id"), self.identity.get("run_id")
+        if run != mine:
+            return f"is of run {run}, not {mine}"
+        return "" if kept["phase"] == self._name else f"is of phase {kept['phase']!r}, not {self._name!r}"
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], SavedState]:
@@ -147,11 +160,44 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], SavedState]:
     if match is None or _digest(data) != match[4]:
         raise ValueError(f"{path.name} does not have the digest that its name states")
     try:
-        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        kept = json.loads(head["__metadata__"]["reclust"])
-        return kept, SavedState(load(data), kept.pop("state"))
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ValueError(f"{path.name} is no checkpoint ({error})") from None
+        head = plain_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        kept, tensors = plain_json(head["__metadata__"]["reclust"]), load(data)
+        _check(kept, tensors, int(match[2]), match[3] == "end")
+        return kept, SavedState(tensors, kept.pop("state"))
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{path.name} is no checkpoint ({' '.join(str(error).split())[:200]})") from None
+
+
+def _check(kept: dict[str, Any], tensors: Mapping[str, torch.Tensor], step: int, end: bool) -> None:
+    """Raise ValueError where the content of a checkpoint is not as it was saved, or does not fit the file's name.
+
+    The digest in its name is of its bytes: who saves other content with it gives it a name that fits. That in its head
+    is of what it says, with the identity of its run.
+    """
+    if kept.pop("content", None) != _content(kept, tensors):
+        raise ValueError("its content was changed after it was saved")
+    state = kept["state"]
+    if not all(isinstance(part, dict) for part in (kept["identity"], state)) or not isinstance(kept["phase"], str):
+        raise ValueError("it does not say of what it is the state")
+    if state.get("steps", step) != step or state.get("finished", end) != end:
+        raise ValueError("its name states another step than its content")
+    counts = [kept["resumed"], kept["epoch"], state.get("steps", 0)]
+    if not all(type(count) is int and count >= 0 for count in counts) or not 0 <= kept["seconds"] < math.inf:
+        raise ValueError("it counts what cannot be counted")
+
+
+def _content(kept: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return a digest of what a checkpoint says: its values, of which run and phase they are, and its tensors."""
+    values = json.dumps({name: value for name, value in kept.items() if name != "content"}, sort_keys=True)
+    return hashlib.sha256(b"reclust checkpoint\0" + values.encode() + b"\0" + save(dict(tensors))).hexdigest()
+
+
+def distrust(results: Path, run: str, reason: str) -> bool:
+    """Set all checkpoints of a run aside; return whether there were any."""
+    files = list(checkpoint_folder(results, run).glob("*.safetensors"))
+    for path in files:
+        _set_aside(results, path, reason)
+    return bool(files)
 
 
 def damaged_checkpoints(results: Path) -> Iterator[tuple[Path, str]]:

@@ -6,7 +6,6 @@ a method does gives a record that says so; missing or damaged data are the calle
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -88,7 +87,7 @@ def execute(
         "spec": spec,
         "context": context or Context(),
         "n_samples": made.n_samples,
-        "seconds": made.seconds + made.ending.seconds,
+        "seconds": made.ending.seconds,
         "peak_mib": made.ending.peak_mib,
         "code_digest": digest,
         "environment": {
@@ -128,12 +127,11 @@ class _How:
 
 @dataclass(frozen=True)
 class _Made:
-    """How a fit ended, and what the scorer says of it; `seconds` are those of the fit."""
+    """How a fit ended, and what the scorer says of it."""
 
     ending: Ending
     scores: Scores = field(default_factory=lambda: Scores((), {}))
     n_samples: int = 0
-    seconds: float = 0.0
 
 
 def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
@@ -147,7 +145,6 @@ def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
         except Exception as error:
             text = f"the data set {spec.data.name} could not be loaded: {error_text(error)}"
             return _Made(failed(text, traceback_text(error)))
-        started = time.perf_counter()
         if how.apart is None:
             ending = _fitted_here(spec, scorer, how)
         else:
@@ -156,7 +153,7 @@ def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
                 beside.task = task
             ending = fitted_apart(task, scorer, how.apart, how.progress)
         ending, scores = _scored(ending, scorer)
-        return _Made(ending, scores, len(scorer.x), time.perf_counter() - started)
+        return _Made(ending, scores, len(scorer.x))
 
 
 def _fitted_here(spec: RunSpec, scorer: Scorer, how: _How) -> Ending:

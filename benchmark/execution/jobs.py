@@ -13,7 +13,7 @@ import torch
 from pooch import os_cache
 
 from benchmark.errors import UserError, error_line, error_text
-from benchmark.execution.checkpoints import RunCheckpoints, discard
+from benchmark.execution.checkpoints import RunCheckpoints, discard, distrust
 from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place, Progress, Started, never
 from benchmark.execution.execute import RunResult, execute
 from benchmark.execution.fits.apart import Apart, Lost, is_foreign
@@ -50,6 +50,9 @@ def make_run(
     try:
         fallen = inherited(job, place)
         result = RunResult(fallen) if fallen else train(job, place, report, asked, starting_weights(job, place))
+        if spoilt := _distrusted(result.record, job, place):
+            report(Noted(spoilt))
+            result = train(job, place, report, asked, starting_weights(job, place))
         save(result, job, place)
     except Stopped:
         return Paused(job)
@@ -62,6 +65,20 @@ def make_run(
     except Exception as error:  # the harness's own fault, which costs this run and no other
         return Finished(job, None, f"run {job.run_id} was not made: {error_text(error)}")
     return Finished(job, result.record, spoilt=result.spoilt)
+
+
+def _distrusted(record: RunRecord, job: Job, place: Place) -> str:
+    """Set the checkpoints of a run aside that went wrong after it went on from one; say so, or return "".
+
+    A checkpoint that was damaged in a way that nothing shows would otherwise be told as a fault of the method. A run
+    that went over its time says nothing of its checkpoints.
+    """
+    wrong = record.status not in COUNTED and not record.error.startswith("time")
+    if not (wrong and record.environment.get("resumed")):
+        return ""
+    why = f"run {job.run_id} {record.status} after it went on from a checkpoint ({record.error})"
+    distrust(place.results, place.run_name(job.run_id), why)
+    return f"{why}: its checkpoints were set aside, and it is made anew."
 
 
 def inherited(job: Job, place: Place) -> RunRecord | None:

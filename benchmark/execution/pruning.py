@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.execution.awaited import without_waiting
 from benchmark.execution.checkpoints import CHECKPOINTS
 from benchmark.files.faults import sentence
 from benchmark.files.locks import Claims
@@ -32,7 +33,7 @@ def leftovers(store: Store, seconds: float, *, merged: bool = False) -> list[Lef
     """Return what was left alone for so many seconds: checkpoints of runs that were broken off, what is in quarantine.
 
     With `merged` also the run folders, of any age, whose record is tracked with the same numbers; with them go the
-    assignments and weights, which tracked rows do not hold.
+    assignments and weights, which tracked rows do not hold. Those of runs from which others have still to start stay.
     """
     kept = (store.results / CHECKPOINTS).glob("*/")
     found = [_leftover(path, "checkpoints of a run that was broken off") for path in kept]
@@ -40,7 +41,7 @@ def leftovers(store: Store, seconds: float, *, merged: bool = False) -> list[Lef
     old = [left for left in found if time.time() - left.written >= seconds]
     if merged:  # looked at before they are read, so that `remove` sees what was replaced since
         runs = {path: _leftover(path, "a run whose rows are tracked") for path in (store.results / "runs").glob("*/")}
-        old += [runs[path] for path in store.merged() if path in runs]
+        old += [runs[path] for path in without_waiting(store, store.merged()) if path in runs]
     return sorted(old, key=lambda left: left.path)
 
 
@@ -53,6 +54,8 @@ def remove(results: Path, found: Iterable[Leftover]) -> Iterator[tuple[Leftover,
         for left in found:
             try:
                 why = "" if claims.take(left.path.name) else "another process is at this run"
+                if left.path.is_symlink():
+                    why = "it is a link: remove it, and what it leads to, yourself"
                 if not why and _leftover(left.path, left.what).written > left.written:
                     why = "it was written to meanwhile"
                 if not why:
@@ -81,4 +84,4 @@ def _facts(folder: Path) -> Iterator[os.stat_result]:
     """Yield the facts of a folder and all in it, without what goes meanwhile."""
     for path in (folder, *folder.rglob("*")):
         with contextlib.suppress(FileNotFoundError):
-            yield path.stat()
+            yield path.lstat()

@@ -14,16 +14,19 @@ if TYPE_CHECKING:
         NoNumbers,
         Numbers,
         Scores,
+        ShownImages,
         Trace,
         facts_of,
         facts_of_embeddings,
     )
     from benchmark.figures.kit import COLOURS, DASHES, MARKERS, arrow, blank, box, canvas, classes, curve, legend
+    from benchmark.measure.statements import Answer
 
 __all__ = [
     "COLOURS",
     "DASHES",
     "MARKERS",
+    "Answer",
     "CellTraces",
     "Drawing",
     "Embedding",
@@ -31,6 +34,7 @@ __all__ = [
     "NoNumbers",
     "Numbers",
     "Scores",
+    "ShownImages",
     "Trace",
     "arrow",
     "blank",
@@ -44,6 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Answer": "benchmark.measure.statements",
     "COLOURS": "benchmark.figures.kit",
     "CellTraces": "benchmark.figures.declared",
     "DASHES": "benchmark.figures.kit",
@@ -54,6 +59,7 @@ _HOMES = {
     "NoNumbers": "benchmark.figures.declared",
     "Numbers": "benchmark.figures.declared",
     "Scores": "benchmark.figures.declared",
+    "ShownImages": "benchmark.figures.declared",
     "Trace": "benchmark.figures.declared",
     "arrow": "benchmark.figures.kit",
     "blank": "benchmark.figures.kit",

@@ -20,9 +20,6 @@ from benchmark.measure.statements import Answer
 if TYPE_CHECKING:
     import matplotlib.figure
 
-if TYPE_CHECKING:
-    import matplotlib.figure
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -118,6 +115,35 @@ class Embedding:
     epoch: int | None = None
 
 
+@dataclass(frozen=True)
+class ShownImages:
+    """Images (n, channels, height, width) in [0, 1] of a data set as loaded, and the class (n,) of each."""
+
+    label: str
+    images: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture that the best run of a cell left: grey or coloured pixels, or lines (x, y) by name.
+
+    `numbers` are what the artefact measured beside it, each an array (m,) of what `counted` says. `key` names the
+    method, with its epoch or setting where there are several.
+    """
+
+    method: str
+    key: str
+    title: str
+    dataset_label: str
+    run_id: str
+    note: str
+    image: npt.NDArray[Any]
+    lines: Mapping[str, tuple[Floats, Floats]]
+    numbers: Mapping[str, Floats]
+    counted: str
+
+
 def embedding_name(run_id: str, tap: str, projection: str, epoch: int | None = None) -> str:
     """Return the name of the file that holds an embedding: of the end of a run, or of an epoch of its last phase."""
     return f"{run_id}-{tap}-{projection}" + ("" if epoch is None else f"-epoch{epoch}") + ".csv"
@@ -155,6 +181,24 @@ class Numbers(Protocol):
 
     def layers(self, network: str) -> tuple[tuple[str, int], ...]:
         """Return name and width of every layer of a registered network, as declared."""
+        ...
+
+    def samples(self, column: str) -> ShownImages:
+        """Return the images of a column of the paper, as loaded; NoNumbers, with the command, without them."""
+        ...
+
+    def sheets(
+        self,
+        artefact: str,
+        table: str,
+        methods: Sequence[str],
+        dataset: str,
+        options: Mapping[str, Any],
+        epochs: Sequence[int] = (),
+        *,
+        every_setting: bool = False,
+    ) -> tuple[Sheet, ...]:
+        """Return pictures that the best runs left as an artefact, of each setting of the table if asked."""
         ...
 
     def embeddings(

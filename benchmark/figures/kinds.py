@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.figures.bases import FigureRule
 from benchmark.figures.declared import (
     Drawing,
     Embedding,
@@ -23,7 +24,9 @@ from benchmark.figures.declared import (
 from benchmark.figures.file_curves import draw_file_curves
 from benchmark.figures.histories import draw_curves, draw_matrix, draw_scatter
 from benchmark.figures.kit import canvas, classes, legend, line
-from benchmark.figures.rules import Curves, Embeddings, FigureRule, FileCurves, Matrix, Scatter, Sweep
+from benchmark.figures.rules import Curves, Embeddings, FileCurves, Matrix, Scatter, Sweep
+from benchmark.figures.run_kinds import draw_images, draw_loss_scatter, draw_settings, draw_sheets
+from benchmark.figures.run_rules import Images, LossScatter, Settings, Sheets
 from benchmark.measure.mismatch import neighbours_match, purity
 from benchmark.measure.stated import Measured, answered
 from benchmark.measure.statements import Series
@@ -154,6 +157,10 @@ DRAWN: Mapping[type[FigureRule], Callable[[Any, Numbers], tuple[Drawing, Measure
         Embeddings: _embeddings,
         Sweep: _sweep,
         Matrix: draw_matrix,
+        Images: draw_images,
+        LossScatter: draw_loss_scatter,
+        Settings: draw_settings,
+        Sheets: draw_sheets,
     }
 )
 """How each kind is drawn: the drawing, and the series that its statements are about."""

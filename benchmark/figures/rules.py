@@ -9,57 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.errors import UsageError, did_you_mean
-from benchmark.measure.stated import Stated
+from benchmark.figures.bases import FigureRule, OfTable
+from benchmark.figures.run_rules import Images, LossScatter, Settings, Sheets
 from benchmark.spec import Frozen, validated
-
-
-class FigureRule(Frozen):
-    """What figures of all kinds have.
-
-    `published` is the figure's name in the paper, "" for one of ours; `message` what the published picture shows, and
-    `statement` what of that is judged on our numbers. `alt` describes the picture to those who cannot see it; `note`
-    explains it, after what ours shows.
-    """
-
-    kind: str
-    title: str
-    alt: str
-    published: str = ""
-    message: str = ""
-    note: str = ""
-    statement: tuple[Stated, ...] = ()
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.title.endswith("."):
-            raise ValueError("a title ends without a full stop")
-        if self.published and not self.message:
-            raise ValueError("a published figure says the message of the published picture")
-        wrong = {name for stated in self.statement for name in stated.names if not self.measures(name)}
-        wrong |= {stated.of for stated in self.statement if stated.of and not self.has(stated.of)}
-        if wrong:
-            raise ValueError(f"a statement is about {', '.join(sorted(wrong))}, which the figure does not show")
-        return self
-
-    def measures(self, name: str) -> bool:
-        """Whether a statement can be about `name`."""
-        return False
-
-    def has(self, quantity: str) -> bool:
-        """Whether a statement can be `of` this quantity."""
-        return False
-
-
-class _OfTable(FigureRule):
-    """A figure of rows (`methods`) of a `table` on a data set, or on the profile's stand-in for it."""
-
-    table: str
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
-    dataset: str
-
-    def measures(self, name: str) -> bool:
-        """Whether a statement can be about `name`."""
-        return name in self.methods
 
 
 class Panel(Frozen):
@@ -88,7 +40,7 @@ class Panel(Frozen):
         return f"{self.label} [{self.unit}]" if self.unit else self.label
 
 
-class Curves(_OfTable):
+class Curves(OfTable):
     """Histories: a panel for each quantity, a line for each method, with a band over all runs, or of the best run."""
 
     kind: Literal["curves"]
@@ -161,7 +113,7 @@ class FileCurves(FigureRule):
         return quantity in {panel.y for panel in self.panel}
 
 
-class Scatter(_OfTable):
+class Scatter(OfTable):
     """Every evaluation as a dot, `x` against `y`: a panel for each method, its best run in colour with a fitted curve.
 
     The fit is the regression of R-OFM, of `degree`.
@@ -182,7 +134,7 @@ class Scatter(_OfTable):
         return quantity == "slope"
 
 
-class Embeddings(_OfTable):
+class Embeddings(OfTable):
     """Stored embeddings: a panel for each method, or with `epochs` (by method) a row for each, a panel for each epoch.
 
     Statements are about "purity", whether a sample's nearest neighbour in the plane is of its class: of a method (at
@@ -220,7 +172,7 @@ class Level(Frozen):
     label: str
 
 
-class Sweep(_OfTable):
+class Sweep(OfTable):
     """The mean of a metric over a setting `x` of the table, a line for each value of the setting `lines`.
 
     Statements are about values of `lines`, and about "level".
@@ -249,7 +201,7 @@ class Sweep(_OfTable):
         return quantity == self.metric
 
 
-class Matrix(_OfTable):
+class Matrix(OfTable):
     """The cosine between the gradients of every pair of terms at the last evaluation: a triangle for each method."""
 
     kind: Literal["matrix"]
@@ -268,6 +220,10 @@ KINDS: Mapping[str, type[FigureRule]] = MappingProxyType(
         "embedding": Embeddings,
         "sweep": Sweep,
         "matrix": Matrix,
+        "images": Images,
+        "loss-scatter": LossScatter,
+        "settings": Settings,
+        "sheets": Sheets,
     }
 )
 """The model of each kind of figure."""

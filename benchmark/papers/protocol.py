@@ -67,7 +67,8 @@ class MethodRule(Frozen):
 
     `preprocess` replaces that of the column, for methods that the networks' preprocessing does not concern. `quoted`
     rows have numbers that the paper took from elsewhere, and no runs. `columns` are those that the row has cells in
-    (all when empty); it is blank in the others, as in the paper.
+    (all when empty); it is blank in the others, as in the paper. `runs` are all that it needs where its method has no
+    chance in it.
     """
 
     label: str
@@ -76,6 +77,7 @@ class MethodRule(Frozen):
     preprocess: tuple[str, ...] | None = None
     quoted: bool = False
     columns: tuple[str, ...] = ()
+    runs: int | None = Field(None, ge=1)
 
 
 class MetricRule(Frozen):

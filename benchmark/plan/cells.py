@@ -122,6 +122,7 @@ def _cells_of(
                 if row.columns and column_id not in row.columns:
                     continue
                 guest = _guest(paper, table, row_id, request.own_protocol) if row_id in guests else None
+                planned = runs if row.runs is None else min(runs, row.runs)
                 for reading in readings:
                     resolved, reason = _resolve(paper, row, column, reading, profile, setting, overrides, guest)
                     yield PlannedCell(
@@ -136,9 +137,9 @@ def _cells_of(
                         table.priority,
                         reason,
                         resolved,
-                        request.runs or runs,
+                        min(request.runs or planned, planned) if row.runs else request.runs or planned,
                         overrides.label,
-                        (request.runs or runs) < runs,
+                        (request.runs or planned) < planned,
                         tuple(dict.fromkeys((*table.record, *request.record))),
                         guest is not None,
                         guest is not None and guest.own_protocol,

@@ -55,7 +55,8 @@ def check_cells(
                 elif event.job.run_id in stored:
                     today[event.record.run_id] = event.record
     for cell in {tuple(s.run_id for s in c.specs): c for c in cells if c.specs}.values():
-        disagreements += [f"{_name(cell)}: {text}" for text in _compare(cell, siblings[cell_id(cell.specs[0])], today)]
+        mine = siblings[cell_id(cell.specs[0])]
+        disagreements += [f"{cell_name(cell)}: {text}" for text in _compare(cell, mine, today)]
     return Checked(len(cells), len(today), tuple(disagreements))
 
 
@@ -96,5 +97,6 @@ def _nearest(records: Sequence[RunRecord], like: RunRecord) -> RunRecord:
     return min(records, key=lambda r: (machine_of(r) != machine, kind_of(r) != kind, device_of(r) != kind.device))
 
 
-def _name(cell: PlannedCell) -> str:
+def cell_name(cell: PlannedCell) -> str:
+    """Return by which paper, table, row, column and setting a cell is told."""
     return " ".join(part for part in (cell.paper, cell.table, cell.row, cell.column, cell.setting) if part)

@@ -51,6 +51,14 @@ register_observer(
         labels=True,
     )
 )
+register_observer(
+    Observer(
+        "kernels",
+        "kernel matrices of the blocks: their distance from that of the classes, and the contrast of classes in them",
+        ("kernel_",),
+        "benchmark.execution.kernel_observer:record_kernels",
+    )
+)
 
 
 def recorded(record: RunRecord, observer: str) -> bool:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from benchmark.errors import UserError
 from benchmark.files.locks import alone
+from benchmark.files.reading import plain_json
 from benchmark.files.together import settle
 from benchmark.record import RunRecord
 from benchmark.spec import Frozen, RunSpec, canonical_json
@@ -78,7 +79,7 @@ def _entries(file: Path) -> Iterator[Renewal]:
         return
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            yield Renewal(**json.loads(line))
+            yield Renewal(**plain_json(line))
         except (ValueError, TypeError, ValidationError):
             raise UserError(f"{file}, line {number} is no renewal: restore the file (git checkout).") from None
 

@@ -7,11 +7,11 @@ column: it names folders of the machine that ran.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from benchmark.files.reading import plain_json
 from benchmark.provenance.environment import device_name, machine_kind
 from benchmark.record import Context, Evaluation, RunRecord
 from benchmark.spec import RunSpec, canonical_json
@@ -69,8 +69,8 @@ def kind_here(device: str) -> Kind:
 def kind_in(row: Mapping[str, str]) -> Kind:
     """Return the same of a row of runs.csv; without a machine where that cannot be read, as the record then cannot."""
     try:
-        machine = json.loads(row["environment"] or "{}").get("machine")
-    except (ValueError, AttributeError, RecursionError):
+        machine = plain_json(row["environment"] or "{}").get("machine")
+    except (ValueError, AttributeError):
         machine = None
     return Kind(row["device"] or "cpu", machine if isinstance(machine, str) else "")
 
@@ -114,8 +114,8 @@ def evaluation_of(cells: Sequence[str]) -> Evaluation:
         epoch=int(epoch),
         total=float(total),
         clusters=int(clusters),
-        metrics=known | (json.loads(others) if others else {}),
-        terms=json.loads(terms),
+        metrics=known | (plain_json(others) if others else {}),
+        terms=plain_json(terms),
     )
 
 
@@ -147,7 +147,7 @@ def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Evaluatio
             raise ValueError(f"the {name} is {row[name]}, but {value} in the spec of the run")
     if int(row["evaluations"]) != len(history):
         raise ValueError(f"it counts {row['evaluations']} evaluations, but the history has {len(history)}")
-    others = json.loads(row["metrics"] or "{}")
+    others = plain_json(row["metrics"] or "{}")
     record = RunRecord.model_validate(
         {
             **{name: row[name] for name in ("run_id", "status", "error", "n_samples", "epochs", "seconds")},
@@ -155,12 +155,12 @@ def record_of(row: Mapping[str, str], spec: RunSpec, history: Sequence[Evaluatio
             **{name: float(row[name]) if row[name] else None for name in ("loss", "final_loss")},
             "spec": spec,
             "context": Context(**{name: row[name] for name in Context.model_fields}),
-            "losses": json.loads(row["losses"]),
+            "losses": plain_json(row["losses"]),
             "metrics": {name: float(row[name]) for name in METRICS if row[name]} | others,
             "first_losses": [float(number) for number in row["first_losses"].split()],
             "history": history,
             "environment": {name: row[name] for name in _FROM_ENVIRONMENT if row[name]}
-            | json.loads(row["environment"]),
+            | plain_json(row["environment"]),
         }
     )
     refuse_impossible(record)

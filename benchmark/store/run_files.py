@@ -9,12 +9,13 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from benchmark.errors import UserError
 from benchmark.files.faults import sentence
+from benchmark.files.reading import plain_json
 from benchmark.files.writing import sync_folder, write_synced
 from benchmark.record import RunRecord
 from benchmark.store.possible import refuse_impossible
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 RECORD, HISTORY, LABELS, MODEL = "record.json", "history.csv", "labels.npz", "model.safetensors"
 SEAL = "seal.json"
+MOST_LABELS_BYTES = 2**30
+"""So much may assignments unpack to: those of 134 million samples."""
 
 _OTHER_FORM = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _FORMAT_ERRORS = (*_OTHER_FORM, ValueError, KeyError, TypeError, AttributeError, csv.Error)
@@ -78,9 +81,9 @@ def check_seal(folder: Path, names: Iterable[str] | None = None) -> None:
     try:
         if not (folder / SEAL).exists():
             return  # a folder from before there were seals; a record that was sealed says so itself
-        seal = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        seal = plain_json((folder / SEAL).read_text(encoding="utf-8"))
         for name, facts in seal.items():
-            file = folder / name
+            file = folder / Path(name).name
             if file.stat().st_size != facts["bytes"]:
                 raise ValueError(f"{name} has {file.stat().st_size} bytes, not the {facts['bytes']} that were written")
             read = names is None or name in names
@@ -129,7 +132,7 @@ def read_run(folder: Path) -> RunRecord:
 def parsed(folder: Path) -> RunRecord:
     """Return the record in a folder of any name."""
     try:
-        plain = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        plain = plain_json((folder / RECORD).read_text(encoding="utf-8"))
         if plain.pop("sealed", False) and not (folder / SEAL).exists():
             raise ValueError(f"{SEAL} is missing")
         with (folder / HISTORY).open(encoding="utf-8", newline="") as file:
@@ -154,7 +157,11 @@ def read_labels(folder: Path) -> np.ndarray | None:
         return None
     check_seal(folder, (LABELS,))
     try:
-        with file.open("rb") as packed, np.load(packed, allow_pickle=False) as arrays:
+        with ZipFile(file) as packed:
+            size = packed.getinfo("labels.npy").file_size
+        if size > MOST_LABELS_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes")
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return np.asarray(arrays["labels"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(f"{file} cannot be read ({error}); delete its folder.") from None

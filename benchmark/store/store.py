@@ -16,7 +16,8 @@ import numpy as np
 from benchmark.errors import UserError
 from benchmark.record import RunRecord
 from benchmark.store.merge import Shelf, covers
-from benchmark.store.rows import Kind, device_order
+from benchmark.store.possible import contradictions
+from benchmark.store.rows import Key, Kind, device_order
 from benchmark.store.run_files import MODEL, read_labels, read_state
 from benchmark.store.run_folders import RunFolders
 from benchmark.store.sums import changes
@@ -130,6 +131,11 @@ class Store:
         held = dict.fromkeys((*self._stored.get(run_id, ()), *self._scanned.kinds(run_id)))
         return tuple(sorted(held, key=lambda kind: device_order(kind.device)))
 
+    def local(self) -> list[Key]:
+        """Return run id and kind of all records in run folders of this machine, as they are now."""
+        self._runs.scan()
+        return sorted(self._runs.held())
+
     def is_local(self, run_id: str, device: Kind | str | None = None) -> bool:
         """Return whether a record of a run is in a run folder of this machine."""
         return self._local(run_id, device) is not None
@@ -195,7 +201,12 @@ class Store:
         """Return one sentence, with the mend, for each thing on disk that is damaged, after reading all of it."""
         tracked = [problem for folder in self._folders for problem in folder.problems(everything=True)]
         edited = [problem for root in self._tracked_roots for problem in changes(root)]
-        return self._runs.damaged(everything=True) + tracked + edited
+        local = [
+            f"{self._runs.origin(key)} contradicts itself ({text}); delete it, and make the run again."
+            for key in self.local()
+            for text in contradictions(self._runs.record(key))
+        ]
+        return self._runs.damaged(everything=True) + local + tracked + edited
 
     def problems(self) -> list[str]:
         """Return one sentence, with the mend, for each thing on disk that should hold records and cannot be read."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import re
 import zlib
 from collections import Counter
@@ -21,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.files.reading import plain_json, unpacked
 from benchmark.files.together import read_together, settle
 from benchmark.record import Context, Deferred, Evaluation, RunRecord
 from benchmark.spec import RunSpec, canonical_json
@@ -156,9 +156,9 @@ def _spec_in(text: str, like: dict[str, RunSpec]) -> tuple[str, RunSpec]:
     head, comma, tail = text.partition(_SPEC)[2].rpartition(_REPLICATE)
     number = tail.removesuffix("}}")
     if comma and head in like and text.endswith("}}") and number.isdecimal() and number == str(int(number)):
-        run_id = json.loads(text.partition(_SPEC)[0] + "}")["run_id"]
+        run_id = plain_json(text.partition(_SPEC)[0] + "}")["run_id"]
         return run_id, like[head].model_copy(update={"replicate": int(number)})
-    entry = json.loads(text)
+    entry = plain_json(text)
     spec = RunSpec.model_validate(entry["spec"])
     if comma and number == str(spec.replicate) and text.partition(_SPEC)[0].count('"') == 4:
         like[head] = spec
@@ -248,8 +248,8 @@ def _decoded(file: Path, data: bytes | OSError) -> str:
     try:
         if isinstance(data, OSError):
             raise data
-        return (gzip.decompress(data) if file.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+        return (unpacked(data) if file.suffix == ".gz" else data).decode()
+    except (OSError, zlib.error, ValueError) as error:
         raise UserError(f"{file} cannot be read ({_first_line(error)}); {MEND}.") from None
 
 

@@ -71,6 +71,11 @@ def constructor(model: type[Frozen]) -> Any:
                 setattr(self, name, value)
 
     __init__.__signature__ = signature  # type: ignore[attr-defined]
+    __init__.__doc__ = f"""Store the arguments: the fields of `{model.__name__}`, and those that every method has.
+
+    `benchmark.training.Clusterer` says what these are. The number of threads of the process belongs to the seed: one
+    and two give other labels for one `random_state`; with `threads=1` it decides nothing.
+    """
     return __init__
 
 

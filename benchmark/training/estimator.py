@@ -150,7 +150,7 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
             Where the loss becomes NaN or infinite.
         """
         try:
-            with computing_with(None if run else self._common().threads):
+            with computing_with(self._common().threads if run is None else None):
                 for step in self.fitting(X, lengths=lengths, run=run):
                     step.take()
         except (UsageError, Misfit) as error:
@@ -165,9 +165,8 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
         Fits may take turns in one process; each finds the global generators of torch as if it were alone.
         """
         params = self.checked_params()
-        common = None if run else self._common()
         name = self.method_name or type(self).__name__
-        follower = Follower(name, common.verbose if common else 0)
+        follower = Follower(name, self._common().verbose) if run is None else None
         context = with_named_phases(run or self._standalone(follower), name)
         x = as_samples(X, params.n_clusters)
         if run is None:
@@ -184,7 +183,7 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
         self.embedding_ = embedding.copy() if np.may_share_memory(embedding, x) else embedding
         self.n_features_in_ = int(np.prod(x.shape[1:]))
         self.sample_shape_, self.device_ = x.shape[1:], context.device
-        if run is None:
+        if follower is not None:
             self.history_ = follower.history()
             self._warn_of_collapse(x)
 

@@ -23,14 +23,11 @@ from benchmark.streams import Streams
 from benchmark.training.arguments import arguments_of, device_named
 from benchmark.training.following import history_table
 from benchmark.training.phases import Outcome
-from benchmark.training.weights import MODEL
+from benchmark.training.resume import part
 
 FORMAT: Final = "reclust estimator 1"
 KEY: Final = "estimator"
 """Where the JSON stands in the header of the file."""
-
-ARRAY: Final = "array/"
-"""How the names of attributes that are arrays begin in the file."""
 
 APART: Final = ("pretrained", "callbacks", "device")
 """Arguments that are not kept: the weights are there already, functions are no data, and devices belong to machines."""
@@ -44,18 +41,7 @@ def save_estimator(estimator: Any, path: str | PathLike[str]) -> None:
     UsageError
         Where an argument or a fitted attribute is no array and nothing that JSON can hold.
     """
-    tensors: dict[str, Tensor] = {}
-    plain: dict[str, Any] = {}
-    for name, value in vars(estimator).items():
-        if not name.endswith("_") or name in ("model_", "device_", "outcome_", "history_"):
-            continue
-        if isinstance(value, np.ndarray) and value.dtype != object:
-            tensors[ARRAY + name] = torch.from_numpy(np.ascontiguousarray(value))
-        else:
-            plain[name] = value.tolist() if isinstance(value, np.ndarray) else value
-    model: nn.Module | None = getattr(estimator, "model_", None)
-    for name, value in model.state_dict().items() if model is not None else ():
-        tensors[MODEL + name] = value.detach().cpu().contiguous().clone()  # tied weights are written twice
+    tensors, plain = _kept(estimator)
     told = {
         "format": FORMAT,
         "method": estimator.method_name,
@@ -80,6 +66,23 @@ def save_estimator(estimator: Any, path: str | PathLike[str]) -> None:
         beside.unlink(missing_ok=True)
 
 
+def _kept(estimator: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return what a fit left in attributes: arrays and weights as tensors by name, and all else."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for name, value in vars(estimator).items():
+        if not name.endswith("_") or name in ("model_", "device_", "outcome_", "history_"):
+            continue
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            tensors[f"array/{name}"] = torch.from_numpy(np.ascontiguousarray(value))
+        else:
+            plain[name] = value.tolist() if isinstance(value, np.ndarray) else value
+    model: nn.Module | None = getattr(estimator, "model_", None)
+    for name, value in model.state_dict().items() if model is not None else ():
+        tensors[f"model/{name}"] = value.detach().cpu().contiguous().clone()  # tied weights are written twice
+    return tensors, plain
+
+
 def load_estimator(cls: Any, path: str | PathLike[str], device: Any = "cpu") -> Any:
     """Return the fitted estimator in the file `path`, on a device; `cls` is its class or a base of it.
 
@@ -94,24 +97,32 @@ def load_estimator(cls: Any, path: str | PathLike[str], device: Any = "cpu") -> 
     kind = cls if cls.method_name == told["method"] else METHODS[told["method"]]
     if not issubclass(kind, cls):
         raise ValueError(f"{path} holds a {kind.__name__}, no {cls.__name__}: use {kind.__name__}.load.")
+    try:
+        return _restored(kind, told, tensors, device_named(device))
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        text = str(error).splitlines()[0]
+        raise ValueError(f"{path} does not hold what a {kind.__name__} of this version needs ({text}).") from None
+
+
+def _restored(kind: Any, told: Mapping[str, Any], tensors: dict[str, Tensor], device: torch.device) -> Any:
+    """Return the fitted estimator of a class, of what `save_estimator` wrote."""
     params = validated(kind.Params, told["params"], kind.__name__)
     values = {name: getattr(params, name) for name in told["params"]}  # tuples, of which JSON makes lists
     estimator = kind(**values, **_arguments(told["arguments"]), device=str(device))
-    if weights := {n.removeprefix(MODEL): t for n, t in tensors.items() if n.startswith(MODEL)}:
-        shape = tuple(told["attributes"]["sample_shape_"])
-        model = estimator.build(estimator.checked_params(), shape, estimator._standalone())
+    shape = tuple(told["attributes"]["sample_shape_"])
+    if weights := part("model", tensors):
+        with torch.random.fork_rng(devices=[]):  # a network of one's own may draw its first weights
+            model = estimator.build(estimator.checked_params(), shape, estimator._standalone())
         model.load_state_dict(weights)
-        estimator.model_ = estimator.placed(model, len(shape) + 1, device_named(device)).eval()
-    for name, value in tensors.items():
-        if name.startswith(ARRAY):
-            setattr(estimator, name.removeprefix(ARRAY), value.numpy())
-    for name, value in told["attributes"].items():
-        setattr(estimator, name, tuple(value) if name == "sample_shape_" else value)
+        estimator.model_ = estimator.placed(model, len(shape) + 1, device).eval()
+    arrays = {name: value.numpy() for name, value in part("array", tensors).items()}
+    outcome = Outcome(**{**told["outcome"], "first_losses": tuple(told["outcome"]["first_losses"])})
+    for name, value in {**told["attributes"], **arrays}.items():
+        if name.endswith("_") and not name.startswith("_"):
+            setattr(estimator, name, value)
+    estimator.sample_shape_, estimator.device_, estimator.outcome_ = shape, device, outcome
     if "feature_names_in_" in told["attributes"]:
         estimator.feature_names_in_ = np.array(told["attributes"]["feature_names_in_"], dtype=object)
-    estimator.device_ = device_named(device)
-    outcome = told["outcome"]
-    estimator.outcome_ = Outcome(**{**outcome, "first_losses": tuple(outcome["first_losses"])})
     if told["history"] is not None:
         estimator.history_ = history_table(told["history"])
     return estimator

@@ -15,18 +15,22 @@ LONGEST_VALUE = 32
 """Bytes that one ``feature:value`` may take, with the space before it."""
 
 
-def read_libsvm_rows(path: Path, n_features: int, limit: int, most: int) -> tuple[Any, npt.NDArray[np.float64]]:
+def read_libsvm_rows(
+    path: Path, n_features: int, limit: int, most: int, most_values: int
+) -> tuple[Any, npt.NDArray[np.float64]]:
     """Return the samples of the LIBSVM file `path` as a sparse matrix (n, n_features), and their numbers (n,).
 
     Raises
     ------
     DataError
-        If a line is not LIBSVM's, or there are more than `most` lines or `limit` bytes; this is seen before a line is
-        parsed.
+        If a line is not LIBSVM's, or there are more than `most` lines, `most_values` values or `limit` bytes; this is
+        seen before a line is parsed.
     """
     from sklearn.datasets import load_svmlight_file
 
     content = b"".join(read_lines(path, limit, most, LONGEST_VALUE * (n_features + 2)))
+    if content.count(b":") > most_values:
+        raise damaged(path, f"it has more than {most_values} values")
     try:
         x, numbers = load_svmlight_file(io.BytesIO(content), n_features=n_features, zero_based=False)
     except (ValueError, OverflowError) as error:

@@ -50,11 +50,12 @@ class PatchLayer(nn.Module):
         super().__init__()
         self.shape = shape
         self.hidden = nn.Linear(math.prod(shape), units)
+        self.relu = nn.ReLU()
         self.norm = norm.layer(units, images=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map the maps of patches (b, c, h, w), of the declared shape, to (b, units)."""
-        found: Tensor = self.norm(torch.relu(self.hidden(maps.flatten(1))))
+        found: Tensor = self.norm(self.relu(self.hidden(maps.flatten(1))))
         return found
 
     def positions(self, maps: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ class PatchLayer(nn.Module):
 
     def image(self, maps: Tensor) -> Tensor:
         """Map those of images (b, c, H, W) to (b, units): the mean over positions, normalised."""
-        found: Tensor = self.norm(torch.relu(self.positions(maps)).mean(dim=(2, 3)))
+        found: Tensor = self.norm(self.relu(self.positions(maps)).mean(dim=(2, 3)))
         return found
 
 

@@ -155,12 +155,13 @@ class ClusteringHead(nn.Module):
     def __init__(self, features: int, hidden: int, n_clusters: int, norm: BatchNorm) -> None:
         super().__init__()
         self.hidden = nn.Linear(features, hidden)
+        self.relu = nn.ReLU()
         self.norm = norm.layer(hidden, images=False)
         self.output = nn.Linear(hidden, n_clusters)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map features (b, ...) to hidden representations (b, h) and soft assignments (b, k)."""
-        hidden = self.norm(torch.relu(self.hidden(x.flatten(1))))
+        hidden = self.norm(self.relu(self.hidden(x.flatten(1))))
         return hidden, torch.softmax(self.output(hidden), dim=1)
 
 

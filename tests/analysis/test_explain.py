@@ -97,7 +97,7 @@ def test_a_cell_says_of_which_machines_it_is_and_how_the_others_differ(tmp_path)
         more = {"first_losses": (1.01,), "environment": on("Elm 5")}
         merge([kept(tmp_path / "elm", record(spec, loss, 0.8, **more))], tmp_path)
     facts = explain_cell(Session(tmp_path), cell, "acc")
-    assert facts["ours"]["mean over runs"] == pytest.approx(60.0) and facts["ours"]["runs"] == "3/3"
+    assert facts["ours"]["mean_over_runs"] == pytest.approx(60.0) and facts["ours"]["runs"] == "3/3"
     assert facts["machines"]["used"] == "x86_64, Oak 3000, cpu" and "most runs" in facts["machines"]["rule"]
     other = facts["machines"]["not used, 1"]
     assert other["made by"] == "x86_64, Elm 5, cpu" and (other["runs"], other["other status"]) == (2, 0)

@@ -93,3 +93,11 @@ def test_run_says_what_the_table_replaces_of_a_guest(call, visitor):
     err = call("run", *TABLE[:4], "--method", "visitor", "--runs", "1")[2]
     (note,) = [line for line in err.splitlines() if line.startswith("note: visitor is a guest in tkuco2024/table2")]
     assert re.search(r"phases.train.optimiser.lr = 0.001 \(its own: 0.0003\)", note) and "--own-protocol" in note
+
+
+def test_the_command_that_repeats_a_guest_under_its_own_protocol_says_so(call, visitor):
+    keep("visitor", [0.8, 0.9, 0.9], own=True)
+    out = call("explain", "tkuco2024/table2", "visitor", "digits", "acc", "--own-protocol", "--short")[1]
+    assert "--own-protocol --fresh" in out and "value: 90" in out
+    with_table = call("explain", "tkuco2024/table2", "visitor", "digits", "acc", "--short")[1]
+    assert "--own-protocol" not in with_table

@@ -16,6 +16,7 @@ import pytest
 from benchmark.analysis import load_results
 from benchmark.errors import UsageError
 from benchmark.plan.cells import plan_cells
+from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.record import Evaluation, RunRecord
 from benchmark.registry import load_plugins
@@ -164,3 +165,20 @@ def test_a_damaged_pack_is_refused_whole(call, results):
     code, _, err = call("results", "merge", "study.zip", "--results", "colleague")
     assert code == 1 and "study.zip is no whole pack of results" in err and len(err.splitlines()) == 1
     assert not Path("colleague", "stored").exists()
+
+
+def test_the_runs_that_others_start_from_go_with_them(call, results):
+    (cell,) = plan_cells(Request(tables=("idec2017/table2",), methods=("idec",)))
+    parent = parent_of(cell.specs[0])
+    assert parent is not None
+    for spec in (cell.specs[0], parent):
+        values: dict[str, Any] = {
+            "status": "ok",
+            "loss": 1.0,
+            "metrics": {"acc": 0.5},
+            "environment": {"device": "cpu"},
+        }
+        Store(results).save(RunRecord(run_id=spec.run_id, spec=spec, context=cell.context, **values))
+    assert json.loads(call("results", "pack", "study", "--method", "idec", "--json")[1])["runs"] == 2
+    call("results", "merge", "study.zip", "--results", "colleague")
+    assert set(load_results("colleague")["run_id"]) == {cell.specs[0].run_id, parent.run_id}

@@ -26,6 +26,8 @@ from datasets.formats.matfile import read_mat
 from datasets.obtaining.archives import opened, read_member, read_npz
 from datasets.obtaining.files import read_decompressed
 
+pytestmark = pytest.mark.attack
+
 
 def refused(call: Callable[..., Any], *arguments: Any) -> str:
     with pytest.raises(DataError) as caught:

@@ -93,9 +93,14 @@ def test_a_line_of_words_without_end_is_refused(reader: Callable[..., Any], tmp_
     call = (
         (lambda: reader(path, 256, 10, 2**26, 9298))
         if reader is read_libsvm
-        else (lambda: reader(path, 256, 2**26, 9298))
+        else (lambda: reader(path, 256, 2**26, 9298, 2**20))
     )
     assert "one of more than" in refused(call)
+
+
+def test_values_are_counted_before_they_are_parsed(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.gz", gzip.compress(b"1 1:1 2:1 3:1 4:1\n" * 2000))
+    assert "more than 7000 values" in refused(lambda: read_libsvm_rows(path, 4, 2**26, 2000, 7000))
 
 
 @pytest.mark.parametrize(

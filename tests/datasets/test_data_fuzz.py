@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from benchmark.errors import DataError
 from tests.support.parsers import PARSERS, Parser, small_mat
 
+pytestmark = pytest.mark.attack
+
 MEMORY = 64 * 2**20
 
 

@@ -22,6 +22,8 @@ from datasets.obtaining import transfer, watched
 from datasets.obtaining.download import download
 from datasets.obtaining.files import OfficialFile
 
+pytestmark = pytest.mark.attack
+
 CONTENT = gzip.compress(os.urandom(300_000))
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
@@ -224,7 +226,6 @@ def test_a_bad_answer_is_one_sentence_that_says_where_to_put_the_file(
     assert sum(part.stat().st_size for part in partial(tmp_path)) <= 40_000 * (behaviour == "silent")
 
 
-@pytest.mark.attack
 @pytest.mark.parametrize("behaviour", ["drip", "dripping-greeting"])
 def test_a_server_that_drips_is_left_for_the_next_though_no_pause_is_long(
     behaviour: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -237,7 +238,6 @@ def test_a_server_that_drips_is_left_for_the_next_though_no_pause_is_long(
     assert fetched(file_from(server, behaviour, "good"), tmp_path) == CONTENT
 
 
-@pytest.mark.attack
 def test_a_server_that_begins_fast_and_then_drips_is_left_too(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,8 +104,7 @@ def test_a_plug_in_that_changes_all_it_can_is_followed_by_runs_with_the_same_bit
     ends = {end.job.run_id: end for end in events if isinstance(end, Finished)}
     assert all(end.record for end in ends.values()), [end.error for end in ends.values()]
     statuses = {deed: ends[hostile(deed).run_id].record.status for deed in CHANGES}
-    # Its samples are a copy of its own, and where it trains there is no other method.
-    assert statuses == dict.fromkeys(CHANGES, "failed") | {"samples": "ok", "registered method k-means": "ok"}
+    assert statuses == dict.fromkeys(CHANGES, "failed") | {"samples": "ok"}  # which are a copy of its own
     made = ends[honest("k-means").run_id].record
     kept = {"loss", "metrics", "first_losses"}
     assert made.model_dump_json(include=kept) == execute(honest("k-means")).record.model_dump_json(include=kept)
@@ -198,3 +197,20 @@ def test_an_observer_that_asks_for_labels_on_the_training_side_is_told_what_to_d
 
     with pytest.raises(UserError, match=r"Observer\(labels=True\)"):
         execute(honest("ddc"), measures=[peeking])
+
+
+def test_a_worker_that_a_run_spoilt_is_replaced():
+    import multiprocessing
+    from types import SimpleNamespace
+
+    from benchmark.execution.crew import Crew
+
+    ended: list[str] = []
+    process = SimpleNamespace(kill=lambda: ended.append("killed"), join=lambda: ended.append("joined"))
+    ours, theirs = multiprocessing.Pipe()
+    job = Job(hostile(""), Context())
+    crew = Crew(Place(Path()), 1)
+    crew._crew = [SimpleNamespace(process=process, pipe=ours, job=job)]  # type: ignore[list-item]
+    theirs.send(Finished(job, None, spoilt=True))
+    (event,) = crew.events(1.0)
+    assert event.spoilt and ended == ["killed", "joined"] and crew._crew == [] and crew.free == 1

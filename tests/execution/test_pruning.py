@@ -10,11 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmark.execution.checkpoints import checkpoint_folder
 from benchmark.execution.pruning import Leftover, leftovers, remove
 from benchmark.files.locks import CLAIMS, Claims
 from benchmark.files.quarantine import quarantined, set_aside
+from benchmark.papers.protocol import PROFILES, READINGS
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.lineage import parent_of
+from benchmark.plan.request import Request
+from benchmark.record import Context, RunRecord
+from benchmark.registry import load_plugins
+from benchmark.spec import RunSpec
 from benchmark.store.merge import merge
 from tests.support.records import make_record, opened
 
@@ -167,3 +175,49 @@ def test_a_removal_that_was_killed_is_finished_by_the_next(tmp_path, monkeypatch
     assert not folder.exists()
     assert [why for _, why in remove(tmp_path, leftovers(opened(tmp_path), 0.0))] == [""]
     assert list(folder.parent.iterdir()) == []
+
+
+def record_of(spec: RunSpec) -> RunRecord:
+    return RunRecord(run_id=spec.run_id, spec=spec, context=Context(paper="a", profile="b"), status="ok", loss=1.0)
+
+
+@pytest.mark.slow
+def test_a_run_stays_until_all_that_start_from_it_are_stored(tmp_path):
+    load_plugins()
+    cells = [cell for profile in PROFILES for cell in plan_cells(Request(profile, readings=READINGS))]
+    specs = [spec for cell in cells if cell.specs and parent_of(cell.specs[0]) for spec in cell.specs]
+    by_parent: dict[str, dict[str, RunSpec]] = {}
+    for spec in specs:
+        by_parent.setdefault(parent_of(spec).run_id, {})[spec.run_id] = spec
+    children = list(max(by_parent.values(), key=len).values())
+    parent = parent_of(children[0])
+    # A run of no table: it starts from the same pre-training, and that of another replicate is stored.
+    own = children[-1].model_copy(update={"params": children[-1].params | {"tolerance": 0.123}})
+    cousin = own.model_copy(update={"replicate": own.replicate + 1000})
+    assert len(children) > 1 and parent_of(own) == parent
+    opened(tmp_path).save(record_of(parent), state={"w": torch.zeros(1)})
+    for more, goes in (([], False), (children[:-1], False), (children[-1:], True), ([cousin], False), ([own], True)):
+        for child in more:
+            opened(tmp_path).save(record_of(child))
+        merge([tmp_path], tmp_path)
+        found = names(leftovers(opened(tmp_path), 0.0, merged=True))
+        assert (parent.run_id in found) == goes and {child.run_id for child in more} <= set(found)
+
+
+def test_links_stay_where_they_are_and_so_does_what_they_lead_to(tmp_path, call):
+    store = opened(tmp_path)
+    store.save(make_record())
+    merge([tmp_path], tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    folder = tmp_path / "runs" / make_record().run_id
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    old = checkpoints(tmp_path)
+    old.rename(tmp_path / "far")
+    old.symlink_to(tmp_path / "far")
+    os.utime(old, (time.time() - 10 * DAY,) * 2, follow_symlinks=False)
+    code, out, _ = call("results", "prune", "--results", tmp_path, "--merged")
+    assert code == 1 and out.count("stays, it is a link") == 2 and out.endswith("0 removed, 0.0 MiB.\n")
+    assert folder.is_symlink() and old.is_symlink()
+    assert len(list(elsewhere.iterdir())) == 3 and len(list((tmp_path / "far").iterdir())) == 1
+    assert not [path for path in (tmp_path / "runs").iterdir() if path.name.startswith(".")]

@@ -140,22 +140,23 @@ SMALL = ("--table", "tkuco2024/table2", "--method", "k-means", "--fresh", "--set
 def local(tmp_path: Path, *words: str) -> tuple[subprocess.Popen[str], Path]:
     """Begin a command that makes its own cluster; return it, and where its temporary files are."""
     temporary = Path(tempfile.mkdtemp(prefix="rt-"))  # short: sockets lie below it
-    options = ("--executor", "ray", "--workers", "2", "--results", str(tmp_path / "ray"))
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", "run", *SMALL, *options, *words],
-        cwd=tmp_path,
-        env=ENVIRONMENT | {"TMPDIR": str(temporary)},
-        stdout=(tmp_path / "output").open("w"),
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    words = (*SMALL, "--executor", "ray", "--workers", "2", "--results", str(tmp_path / "ray"), *words)
+    with (tmp_path / "output").open("w") as output:
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "benchmark", "run", *words],
+            cwd=tmp_path,
+            env=ENVIRONMENT | {"TMPDIR": str(temporary)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
     return driver, temporary
 
 
 def of_cluster(temporary: Path) -> list[str]:
     """Return the command lines of processes whose files lie in a temporary folder."""
-    lines = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
+    lines = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
     return [line for line in lines if str(temporary / "reclust-ray-") in line]
 
 

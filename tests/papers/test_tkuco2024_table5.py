@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from benchmark.registry import load_plugins
 from benchmark.spec import RunSpec
 from benchmark.tables import render_table
 from benchmark.tables.values import BLANK
-from tests.support.checkout import ROOT
 
 READINGS = ("paper", "code")
 IMAGES = ("dec-conv", "dcec", "dec-conv-uco-n", "dec-conv-uco-t")
@@ -65,28 +63,6 @@ def test_only_the_code_has_the_authors_gradient_and_for_naive_companions_alone()
     found = {method: spec(method, "code").params.get("distance_gradient") for method in (*IMAGES, *VECTORS)}
     assert {method for method, kind in found.items() if kind == "authors"} == {"dec-conv-uco-n", "dec-uco-n"}
     assert all(spec(method, "paper").params.get("distance_gradient") in (None, "exact") for method in found)
-
-
-def tracked(profile: str) -> dict[str, set[str]]:
-    """Return the ids of tracked runs of tkuco2024 by method."""
-    rows = (ROOT / "results" / "stored" / profile / "tkuco2024" / "runs.csv").read_text(encoding="utf-8")
-    found: dict[str, set[str]] = {}
-    for row in csv.DictReader(rows.splitlines()):
-        found.setdefault(row["method"], set()).add(row["run_id"])
-    return found
-
-
-@pytest.mark.parametrize(
-    ("profile", "methods", "columns", "runs"),
-    [("quick", (*IMAGES, *VECTORS), ("digits", "digits-vectors"), 24), ("cpu", IMAGES, ("usps",), 20)],
-)
-def test_runs_that_dropped_the_last_batch_are_found_as_the_arm_of_d6(profile, methods, columns, runs):
-    asked = Request(profile, tables=("tkuco2024/table5",), methods=methods, datasets=columns, sets=("D6=arm",))
-    specs = [found for cell in plan_cells(asked) for found in cell.specs]
-    held = tracked(profile)
-    assert len(specs) == runs
-    assert all(found.run_id in held[found.method] for found in specs)
-    assert all(parent_of(found).run_id in held["ae-k-means"] for found in specs)
 
 
 @pytest.mark.parametrize("method", ["dcec", "idec"])

@@ -64,7 +64,7 @@ def test_rules_for_another_family_catch_no_phase_or_parameter_of_the_same_name()
 
 def test_a_profile_of_another_family_spends_nothing_either():
     phases = spec_of(planned("tkuco2024/table2", profile="quick", dataset="digits")).protocol.phases
-    assert (phases["train"].budget.amount, phases["pretrain"].budget.amount) == (10, 33)
+    assert (phases["train"].budget.amount, phases["pretrain"].budget.amount) == (8, 33)
 
 
 def test_fields_that_the_table_replaces_are_told_with_both_values():
@@ -83,7 +83,7 @@ def test_its_own_protocol_stays_with_the_budget_of_the_profile_and_another_run_i
     assert spec.run_id != spec_of(host).run_id
     assert own.context.setting == "own-protocol" and not host.context.setting
     quick = spec_of(planned("tkuco2024/table2", profile="quick", own=True, dataset="digits"))
-    assert quick.protocol.phases["train"].budget.amount == 10
+    assert quick.protocol.phases["train"].budget.amount == 8
     assert replaced_fields(own) == []
 
 

@@ -45,7 +45,8 @@ def cell_of(cells: list[PlannedCell], **wanted: object) -> PlannedCell:
 
 
 def took(spec: RunSpec, seconds: float, status: str = "ok") -> RunRecord:
-    return RunRecord(run_id=spec.run_id, spec=spec, status=status, seconds=seconds)
+    loss = 1.0 if status == "ok" else None
+    return RunRecord(run_id=spec.run_id, spec=spec, status=status, seconds=seconds, loss=loss)
 
 
 def ids(plan: Plan) -> list[str]:

@@ -21,8 +21,10 @@ from benchmark.plan.request import Request
 from benchmark.registry import load_plugins
 from benchmark.repeat.agreement import RunView, compare_runs
 from benchmark.repeat.check import Checked, check_cells
+from benchmark.repeat.sample import sampled
 from benchmark.session import Session
 from benchmark.store.merge import merge
+from benchmark.store.sums import accept
 
 TINY = ("phases.train.budget.amount=1", "data.samples=240")
 STORED = Path("stored", "quick", "tkuco2024")
@@ -225,3 +227,60 @@ def test_a_damaged_row_is_one_sentence_that_names_the_file(results):
     (results / STORED / "history.csv.gz").write_bytes(gzip.compress(b"run_id,device\n"))
     with pytest.raises(UserError, match=r"history\.csv\.gz|runs\.csv"):
         checked(results, "ddc")
+
+
+def test_a_sample_is_drawn_of_stored_cells_alone_and_again_by_its_seed(results, tmp_path):
+    every = cells("ddc", "k-means", "ddc-ae")
+    session = Session(results)
+    drawn = {sampled(session, every, 1, seed).cells[0].row for seed in range(20)}
+    assert drawn == {"ddc", "k-means"}, "a cell without stored runs is never drawn"
+    again = [[cell.row for cell in sampled(Session(results), every, 2, 7).cells] for _ in range(2)]
+    assert again[0] == again[1] and sorted(again[0]) == ["ddc", "k-means"]
+    assert (len(sampled(session, every, 99, 0).cells), sampled(session, every, 1, 0).stored) == (2, 2)
+    with pytest.raises(UserError, match="no stored cell can be made again here"):
+        sampled(Session(tmp_path / "empty"), every, 1, 0)
+
+
+def test_data_that_are_not_here_are_left_out_of_a_sample_and_named(results, monkeypatch):
+    monkeypatch.setattr(Session, "ready", lambda self, name: f"{name} is not here")
+    with pytest.raises(UserError, match="digits is not here"):
+        sampled(Session(results), cells(), 1, 0)
+
+
+def test_the_command_says_which_cells_it_drew_and_finds_a_wrong_number_among_them(results, call, monkeypatch):
+    monkeypatch.setattr("benchmark.plan.cells.plan_cells", lambda request: cells(runs=request.runs or 2))
+    arguments = ("check", "--profile", "cpu", "--sample", "2", "--runs", "1", "--results", results)
+    code, out, err = call(*arguments, "--seed", "5")
+    assert code == 0 and "2 of 2 stored cells, drawn with --seed 5:" in out and "2 runs of 2 cells" in out and err == ""
+    assert "  tkuco2024 table2 ddc digits (paper)" in out and "  tkuco2024 table2 k-means digits (paper)" in out
+    assert "drawn with --seed" in call(*arguments)[1]
+    change(results, "k-means", "ari", more(1e-12), every=True)
+    code, _, err = call(*arguments)
+    assert code == 1 and err.count("ari is") == 1
+    code, _, err = call("check", "--seed", "5", "--results", results)
+    assert code == 2 and "--sample" in err
+
+
+def test_one_run_made_again_elsewhere_is_held_to_the_spread_of_all_stored_runs(results):
+    """One replicate alone has no spread of its own: both stored runs tell it."""
+    move(results)
+    accs = [record.metrics["acc"] for by in Session(results).tracked.values() for record in by.values()]
+    assert len(accs) == 4
+    change(results, "ddc", "acc", lambda cell: "0.9")  # the first alone: the sd of both is large then
+    assert checked(results, "ddc", runs=1).disagreements == ()
+    change(results, "ddc", "acc", lambda cell: "0.9", every=True)
+    (sentence,) = checked(results, "ddc", runs=1).disagreements
+    assert "the mean acc over 1 replicates" in sentence
+
+
+def test_a_run_is_held_to_the_record_of_its_own_kind_of_machine(results):
+    """Of two records of a run the one of this machine must be equal, wherever it stands."""
+    other = Path(shutil.copytree(results, results.parent / "other"))
+    move(other)
+    change(other, "ddc", "acc", more(0.01), every=True)
+    accept(other / "stored")
+    for first, second in ((results, other), (other, results)):
+        both = results.parent / f"{first.name}-first"
+        merge([first], both)
+        assert len(merge([second], both).several) == 2
+        assert checked(both, "ddc").disagreements == ()

@@ -144,3 +144,55 @@ def test_an_impossible_run_folder_is_set_aside_though_its_seal_fits(results: Pat
     (folder / SEAL).write_bytes(sealed(files))
     (said,) = opened(results).quarantine()
     assert "made again" in said and opened(results).verify() == []
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize("levels", [100, 950, 100_000])
+@pytest.mark.parametrize("file", ["runs.csv", "specs.jsonl", "history.csv.gz"])
+def test_tracked_json_that_is_nested_without_end_is_damage_with_file_and_line(
+    results: Path, file: str, levels: int
+) -> None:
+    if file == "runs.csv":
+        edited(results / "stored", "losses", nested(levels))
+    elif file == "specs.jsonl":
+        path = results / "stored" / "cpu" / "wood2020" / file
+        path.write_text(path.read_text().replace('"width":0.1', f'"width":{nested(levels)}', 1))
+    else:
+        of_history(results, lambda text: text.replace('"{""l1"":1e-300,""l2"":1e+300}"', nested(levels), 1))
+    said = opened(results).verify()
+    assert any(f"{file}, line" in text and ("nested" in text or "field" in text) for text in said)
+    assert all("\n" not in text and len(text) < 600 for text in said)
+
+
+@pytest.mark.parametrize("levels", [100, 950, 100_000])
+@pytest.mark.parametrize("file", ["record.json", "seal.json"])
+def test_a_run_folder_with_json_nested_without_end_is_set_aside(results: Path, file: str, levels: int) -> None:
+    record = make_record()
+    opened(results).save(record)
+    folder = results / "runs" / record.run_id
+    (folder / file).write_text(f'{{"a": {nested(levels)}}}')
+    if file == "record.json":
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != SEAL}
+        (folder / SEAL).write_bytes(sealed(files))
+    (said,) = opened(results).quarantine()
+    assert record.run_id in said and "made again" in said
+
+
+def test_a_history_that_unpacks_to_gigabytes_is_one_sentence(results: Path) -> None:
+    file = results / "stored" / "cpu" / "wood2020" / "history.csv.gz"
+    file.write_bytes(b"".join(gzip.compress(bytes(2**26)) for _ in range(8)))
+    said = opened(results).verify()
+    assert any("history.csv.gz" in text and "unpack to more than" in text for text in said)
+
+
+def test_assignments_that_unpack_to_much_more_than_they_are_are_one_sentence(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.store.run_files.MOST_LABELS_BYTES", 1000)
+    record = make_record()
+    opened(results).save(record, np.zeros(1000, dtype=np.int64))
+    with pytest.raises(UserError, match="unpacks to 8128 bytes"):
+        opened(results).labels(record.run_id)

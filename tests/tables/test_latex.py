@@ -58,11 +58,12 @@ def test_every_kind_of_table_compiles_and_none_is_wider_than_the_text(
 def test_all_stored_tables_compile_as_one_document(
     compiles: Callable[[str, str], str], head: str, tmp_path: Path
 ) -> None:
-    to = tmp_path / "all.tex"
+    to, results = tmp_path / "all.tex", tmp_path / "results"
+    results.mkdir()
     command = [sys.executable, "-m", "benchmark", "tables", "--profile", "cpu", "--format", "tex", "--out", str(to)]
-    subprocess.run([*command, "--results", str(tmp_path / "results")], check=True, capture_output=True)
+    subprocess.run([*command, "--results", str(results)], check=True, capture_output=True)
     text = to.read_text(encoding="utf-8")
-    assert text.count(r"\begin{table*}") > 60  # more floats than LaTeX holds back
+    assert text.count(r"\begin{table*}") > 40  # more floats than LaTeX holds back
     said = compiles(head, text)
     assert "Overfull" not in said
     assert not [points for points in re.findall(r"too large for page by ([\d.]+)pt", said) if float(points) > 12]

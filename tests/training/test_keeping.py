@@ -131,6 +131,19 @@ def test_a_file_that_is_none_is_refused_in_one_sentence(write, tmp_path):
         DDC.load(tmp_path / "kept")
 
 
+def test_a_file_that_lacks_a_weight_or_a_field_is_refused_in_one_sentence(tmp_path):
+    made(DDC).fit(IMAGES).save(tmp_path / "kept")
+    with safe_open(tmp_path / "kept", framework="pt") as file:
+        told, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    fewer = {name: value for name, value in tensors.items() if "head" not in name}
+    without = {"estimator": json.dumps({n: v for n, v in json.loads(told["estimator"]).items() if n != "outcome"})}
+    for kept, header in ((fewer, told), (tensors, without)):
+        save_file(kept, tmp_path / "kept", header)
+        with pytest.raises(ValueError, match="does not hold what a DDC of this version needs") as caught:
+            DDC.load(tmp_path / "kept")
+        assert "\n" not in str(caught.value)
+
+
 def test_a_file_of_another_method_is_refused_by_its_name(tmp_path):
     made(KMeans).fit(FLAT).save(tmp_path / "kept")
     with pytest.raises(ValueError, match="holds a KMeans, no DDC"):

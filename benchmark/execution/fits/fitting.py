@@ -9,6 +9,7 @@ import math
 import operator
 import resource
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -38,8 +39,9 @@ Measure = Callable[[Snapshot, Any, Any], Mapping[str, float]]
 class Ending:
     """How a fit ended: the fields of the record that it decides, and the final assignments (n,) where there are any.
 
-    `weights` by name are those of a run from which others start. `seconds` are those of earlier processes. `spoilt`
-    says that the fit changed what other runs of its process share, `written` that its samples are among that.
+    `weights` by name are those of a run from which others start. `seconds` are those of the fit, also in earlier
+    processes. `spoilt` says that it changed what other runs of its process share, `written` that its samples are among
+    that.
     """
 
     values: Mapping[str, Any]
@@ -167,7 +169,7 @@ def fitted(
     """
     streams = Streams(spec.data.name, spec.replicate)
     seed = Streams(spec.data.name, spec.replicate).seed("global")  # not noted among the streams that the fit used
-    before = _digest(samples.x) if shared else 0
+    before, started = _digest(samples.x) if shared else 0, time.perf_counter()
     with interrupts() as interrupted, kept_condition(seed) as changed:
         try:
             with fit_under_way():
@@ -182,6 +184,7 @@ def fitted(
                 raise
             ending = _failure(error)
         touched = changed()
+    seconds = time.perf_counter() - started
     written = shared and _digest(samples.x) != before
     if touched or written:
         ending = Ending(_failed(_what_changed(touched, written)), spoilt=True, written=written)
@@ -190,7 +193,7 @@ def fitted(
         ending,
         streams=sorted(streams.used),
         peak_mib=_peak_mib(device),
-        seconds=kept.seconds if kept else 0.0,
+        seconds=seconds + (kept.seconds if kept else 0.0),
         resumed=kept.resumed if kept else 0,
     )
 
