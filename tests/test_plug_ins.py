@@ -161,4 +161,5 @@ def test_what_reads_records_knows_them_without_torch():
         "print(*OBSERVERS, len(DERIVED), *ARTEFACTS, *({'torch', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["drift", "randomness", "validity", "6", "embedding"], done.stderr
+    observers = ["drift", "features", "kernels", "randomness", "subsets", "validity"]
+    assert done.stdout.split() == [*observers, "10", "embedding"], done.stderr

@@ -50,8 +50,8 @@ def _file(run_id: str, options: Mapping[str, Any], epoch: int | None) -> str:
     return f"{run_id}{named}" + ("" if epoch is None else f"-epoch{epoch}") + ".npz"
 
 
-def _sheet(name: str, about: str) -> Artefact:
-    maker = f"benchmark.repeat.sheets:make_{name}"
+def _sheet(name: str, about: str, module: str = "sheets") -> Artefact:
+    maker = f"benchmark.repeat.{module}:make_{name}"
     return register_artefact(Artefact(name, about, name, _file, read_sheet, maker, f"picture {name}"))
 
 
@@ -59,3 +59,5 @@ MEMBERS = _sheet("members", "random members of some clusters of the best run, on
 KERNELS = _sheet("kernels", "the kernel matrix of a block on samples sorted by class, and how its classes contrast")
 PARAMETERS = _sheet("parameters", "kernel density estimates of the parameters of each block")
 SALIENCY = _sheet("saliency", "guided backpropagation from the assigned cluster to the pixels")
+CONFIDENT = _sheet("confident", "the members that a run is surest of, one cluster a row", "cluster_sheets")
+OUTPUTS = _sheet("outputs", "samples above what the auto-encoder makes of them", "cluster_sheets")

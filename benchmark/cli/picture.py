@@ -13,14 +13,14 @@ from benchmark.errors import UsageError, UserError, did_you_mean
 
 
 def picture(
-    kind: Annotated[str, typer.Argument(help="members, kernels, parameters or saliency")],
+    kind: Annotated[str, typer.Argument(help="members, confident, outputs, kernels, parameters or saliency")],
     table: Annotated[str, typer.Argument(help="PAPER/TABLE")],
     method: Annotated[str, typer.Argument()],
     dataset: Annotated[str, typer.Argument()],
     clusters: Annotated[int, typer.Option("--clusters", min=1, help="members: of so many clusters.")] = 6,
-    members: Annotated[int, typer.Option("--members", min=1, help="members: so many of each.")] = 10,
+    members: Annotated[int, typer.Option("--members", min=1, help="members, confident: so many of each.")] = 10,
     block: Annotated[int, typer.Option("--block", min=1, help="kernels: of this block.")] = 2,
-    images: Annotated[int, typer.Option("--images", min=1, help="saliency: of so many images.")] = 6,
+    images: Annotated[int, typer.Option("--images", min=1, help="saliency, outputs: of so many images.")] = 6,
     setting: Annotated[str | None, typer.Option("--setting", help="A setting of the table, as it is labelled.")] = None,
     epoch: Annotated[
         list[int] | None, typer.Option("--epoch", min=0, help="At this epoch of the last phase; repeatable.")
@@ -32,12 +32,14 @@ def picture(
 ) -> None:
     """Train the best stored run of a cell again and store a picture of it, for figures."""
     from benchmark.analysis.explain import find_cell
-    from benchmark.analysis.sheets import KERNELS, MEMBERS, PARAMETERS, SALIENCY
+    from benchmark.analysis.sheets import CONFIDENT, KERNELS, MEMBERS, OUTPUTS, PARAMETERS, SALIENCY
     from benchmark.repeat.artefacts import make_artefacts
     from benchmark.session import Session
 
     known = {
         "members": (MEMBERS, {"clusters": clusters, "members": members}),
+        "confident": (CONFIDENT, {"members": members}),
+        "outputs": (OUTPUTS, {"images": images}),
         "kernels": (KERNELS, {"block": block}),
         "parameters": (PARAMETERS, {}),
         "saliency": (SALIENCY, {"images": images}),

@@ -118,6 +118,7 @@ def _descended(atoms: np.ndarray, targets: np.ndarray, scale: np.ndarray, tau: f
                 max_iter=SWEEPS,
                 tol=PRECISION,
                 warm_start=True,
+                random_state=0,  # else it draws a seed that it has no use for from the global generator
             )
             model.coef_ = start[row].copy()
             found[row] = model.fit(mine.T, target).coef_
