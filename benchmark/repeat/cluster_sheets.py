@@ -43,7 +43,8 @@ def make_outputs(shown: Shown, options: Mapping[str, Any]) -> bytes:
     x = _samples(shown)
     chosen = np.random.default_rng(0).permutation(len(x))[: int(options["images"])]
     with torch.no_grad():
-        decoded = shown.model.decode(shown.model.encode(x[torch.from_numpy(chosen).to(x.device)])[0]).cpu().numpy()
+        model: Any = shown.model
+        decoded = model.decode(model.encode(x[torch.from_numpy(chosen).to(x.device)])[0]).cpu().numpy()
     whole, clusters = np.asarray(shown.data.x), shown.clusters
     means = {label: whole[clusters == label].mean(axis=0) for label in np.unique(clusters[chosen])}
     centres = np.stack([means[label] for label in clusters[chosen]])

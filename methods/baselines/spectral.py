@@ -143,7 +143,7 @@ def spectral_embedding(
     operator = LinearOperator((n, n), matvec=times, matmat=times, dtype=np.float64)
     found: tuple[Any, Any]
     if isinstance(affinity, HeldAffinity):
-        found: Any = eigsh(operator, k, which="LA", v0=generator.normal(size=n))
+        found = eigsh(operator, k, which="LA", v0=generator.normal(size=n))
     else:
         start = generator.normal(size=(n, min(k + GUARD, n // 5 + 1)))
         found = lobpcg(operator, start, tol=1e-6, maxiter=200, largest=True)
