@@ -95,18 +95,22 @@ def test_a_machine_without_memory_is_no_fault_of_the_method_and_leaves_no_record
 
 
 def test_a_disk_that_is_full_for_a_while_costs_the_runs_of_that_while_alone(tmp_path, behave, monkeypatch):
-    sync = os.fsync
+    sync, full = os.fsync, [False]
 
-    def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "runs"))
+    def synced(handle: int) -> None:
+        if full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "runs"))
+        sync(handle)
 
     def fill(x: np.ndarray) -> Any:
-        monkeypatch.setattr(os, "fsync", full)
+        full[0] = True
         return good(x)
 
     def free(x: np.ndarray) -> Any:
-        monkeypatch.setattr(os, "fsync", sync)
+        full[0] = False
         return good(x)
+
+    monkeypatch.setattr(os, "fsync", synced)
 
     behave |= {1: fill, 2: free}
     found = ends(4, tmp_path)
