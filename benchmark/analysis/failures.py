@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark.analysis.kinds import cell_records
 from benchmark.errors import UserError
 from benchmark.plan.cells import PlannedCell
 from benchmark.record import RunRecord
@@ -14,10 +13,9 @@ from benchmark.store.store import Store
 
 
 def went_wrong(session: Session, cells: Sequence[PlannedCell]) -> list[RunRecord]:
-    """Return the records of the runs of `cells` whose status is not ok, each once."""
-    used = [cell_records(cell.specs, session.find) for cell in cells]
-    records = {run_id: record for held in reversed(used) for run_id, record in held.items()}
-    return [record for record in records.values() if record.status != "ok"]
+    """Return the records of the runs of `cells` whose status is not ok, whatever machine made them."""
+    specs = {spec.run_id: spec for cell in cells for spec in cell.specs}
+    return [record for spec in specs.values() for record in session.held(spec) if record.status != "ok"]
 
 
 def as_line(record: RunRecord) -> str:

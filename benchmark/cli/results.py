@@ -112,7 +112,8 @@ def results_verify(
         say(f"{len(aside)} damaged folders or files were set aside in {results / QUARANTINE}, with the reason.")
     for reason in again.left:
         say(f"not scored again: {reason}")
-    say(f"{records} records read, {again.runs} scored again from their assignments, {len(problems)} problems.")
+    scored = f"; {again.runs} runs scored again from their assignments." if again.runs else "."
+    say(f"{records} records read, {len(problems)} problems{scored}")
     raise typer.Exit(1 if problems else 0)
 
 

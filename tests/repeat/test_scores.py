@@ -45,7 +45,7 @@ def test_scores_that_the_assignments_do_not_give_are_found(tmp_path: Path, call,
     (said,) = scored_again(Session(tmp_path)).wrong
     assert f"{name} is 0.95, but its assignments give 0." in said and right.run_id in said
     code, out, error = call("results", "verify", "--results", tmp_path)
-    assert code == 1 and said in error and "1 scored again from their assignments, 1 problems" in out
+    assert code == 1 and said in error and "1 problems; 1 runs scored again from their assignments" in out
 
 
 def test_assignments_of_other_samples_are_found(tmp_path: Path) -> None:
