@@ -36,7 +36,7 @@ def benchmark(installed: Path, folder: Path, *words: str) -> str:
 
 def test_a_method_of_another_package_is_listed_beside_ours(installed, tmp_path):
     lines = json.loads(benchmark(installed, tmp_path, "ls", "methods", "--json"))
-    assert {"agglomerative", "ddc"} <= {line["name"] for line in lines}
+    assert {"ward-linkage", "ddc"} <= {line["name"] for line in lines}
 
 
 def test_a_data_set_of_another_package_is_listed_and_verified(installed, tmp_path):
@@ -48,8 +48,8 @@ def test_a_data_set_of_another_package_is_listed_and_verified(installed, tmp_pat
 
 def test_a_method_of_another_package_runs_in_a_table_and_is_compared(installed, tmp_path):
     drawn = benchmark(
-        installed, tmp_path, "run", "--table", "tkuco2024/table2", "--method", "agglomerative", "--runs", "2"
+        installed, tmp_path, "run", "--table", "tkuco2024/table2", "--method", "ward-linkage", "--runs", "2"
     )
-    assert "agglomerative" in drawn and "2/2" in drawn
-    compared = json.loads(benchmark(installed, tmp_path, "compare", "agglomerative", "k-means", "--json"))
+    assert "ward-linkage" in drawn and "2/2" in drawn
+    compared = json.loads(benchmark(installed, tmp_path, "compare", "ward-linkage", "k-means", "--json"))
     assert compared["pairs"][0]["dataset"] == "digits"

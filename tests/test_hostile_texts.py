@@ -23,7 +23,8 @@ from benchmark.cli.console import Screen
 from benchmark.cli.listing import print_list
 from benchmark.cli.progress import Clock, follow
 from benchmark.errors import UsageError
-from benchmark.figures.kit import canvas, line, png_bytes, rank_diagram, svg_bytes
+from benchmark.figures.comparisons import ranks
+from benchmark.figures.kit import canvas, line, png_bytes, svg_bytes
 from benchmark.printable import printable
 from benchmark.registry import (
     METHODS,
@@ -161,7 +162,7 @@ def test_latex_has_no_commands_of_the_text(text: str) -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_of_any_text_is_set(text: str, tmp_path: Path) -> None:
     body = render_table(table_of(text), "tex")
-    source = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}{body}\\end{{document}}"
+    source = f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx}}\\begin{{document}}{body}\\end{{document}}"
     (tmp_path / "a.tex").write_text(source, encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "a.tex"], cwd=tmp_path, capture_output=True, text=True, errors="replace"
@@ -223,7 +224,7 @@ def test_pictures_hold_any_text_as_text(text: str, tmp_path: Path) -> None:
     assert png_bytes(figure, text).startswith(b"\x89PNG")
     inline = inline_svg(data, "a", text)
     assert not {name for name, _ in tags_of(str(inline))} & {"script", "img"}
-    assert svg_bytes(rank_diagram({text: 1.0, "b": 2.0}, 0.5), "t")
+    assert svg_bytes(ranks({text: 1.0, "b": 2.0}, 0.5).canvas(), "t")
 
 
 def test_charts_of_pages_hold_any_text_as_text(text: str) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import DataDir, ReadingChoice, Results, request
+from benchmark.cli.screen import say
 from benchmark.errors import UsageError, UserError, did_you_mean
 
 
@@ -53,4 +54,4 @@ def picture(
     if not cell.specs:
         raise UserError(f"{cell.row} on {cell.column} has no runs: {cell.reason}.")
     for file in make_artefacts(session, cell, artefact, options, epoch or ()):
-        typer.echo(f"written: {file}")
+        say(f"written: {file}")

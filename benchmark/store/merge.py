@@ -63,7 +63,7 @@ class MergeReport:
 
     def values(self) -> dict[str, Any]:
         """Return what was done as plain values for programs."""
-        added, replaced = ([{"run_id": i, "device": d} for i, d in keys] for keys in (self.added, self.replaced))
+        added, replaced = ([{"run_id": i, **k._asdict()} for i, k in keys] for keys in (self.added, self.replaced))
         files, problems = [str(path) for path in self.written], list(self.problems)
         return {"total": self.total, "added": added, "replaced": replaced, "written": files, "problems": problems}
 

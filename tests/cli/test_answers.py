@@ -84,8 +84,8 @@ def test_keys_of_json_are_words_joined_by_underscores(call, words):
     for method in ("ddc", "ddc-uco-t"):
         keep(results, method, [0.5, 0.6, 0.7])
     code, out, _ = call(*words, "--json")
-    assert code == 0
     answer = json.loads(out)
+    assert code == 0, answer
     named = {key for key in keys(answer) if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", key)}
     allowed = {"ddc", "ddc-uco-t", *(f"r={r}" for r in range(3))}
     assert named <= allowed, named
@@ -125,7 +125,7 @@ def test_check_takes_the_cells_of_a_data_set_only(call, monkeypatch):
 def test_merge_verify_and_prune_answer_in_json(call):
     (run_id,) = keep(Path("mine"), "ddc", [0.5])
     answer = json.loads(call("results", "merge", "mine", "--json")[1])
-    assert answer["added"] == [{"run_id": run_id, "device": "cpu"}] and answer["total"] == 1
+    assert answer["added"] == [{"run_id": run_id, "device": "cpu", "machine": ""}] and answer["total"] == 1
     assert all(Path(name).is_file() for name in answer["written"]) and answer["problems"] == []
     assert json.loads(call("results", "verify", "--json")[1]) == {"records": 1, "problems": [], "quarantined": []}
     call("results", "merge", "mine", "--results", "mine")

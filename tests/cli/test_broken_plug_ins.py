@@ -47,7 +47,7 @@ def test_it_is_one_warning_each_time_and_json_stays_json(site):
         done = command(site, "ls", "methods", "--json")
         assert done.returncode == 0, done.stderr
         names = [line["name"] for line in json.loads(done.stdout)]
-        assert "agglomerative" in names and "k-means" in names
+        assert "ward-linkage" in names and "k-means" in names
         warnings = [line for line in done.stderr.splitlines() if line.startswith("warning")]
         assert warnings == ["warning: the plug-in 'thorn' is left out, as it cannot be imported: SystemExit: 0"]
 

@@ -236,7 +236,7 @@ def test_effects_in_the_code_reading_are_still_the_code_s_value_minus_the_paper_
     keep(tmp_path, "ddc", [0.55, 0.65, 0.75], sets=("K15=paper",), **code)
     words = (*EFFECTS[:5], "--dataset", "usps", "--runs", "3", "--profile", "cpu", "--reading", "code")
     found = {line["entry"]: line for line in json.loads(call(tmp_path, *words, "--json").output)}
-    assert found["K15"]["ACC code - paper"] == "-5.00" and found["K15"]["runs"] == "3 pairs"
+    assert found["K15"]["code_minus_paper"] == "-5.00" and found["K15"]["runs"] == "3 pairs"
     assert found["K15"]["loss"] == "+0.0500", "the loss function is the same"
     assert "put to the paper's value, all others as the code has it" in call(tmp_path, *words).output
     with pytest.raises(UserError, match="effects are measured in one reading"):
@@ -249,7 +249,7 @@ def test_an_arm_that_neither_reading_has_is_an_effect_of_its_own(tmp_path):
     keep(tmp_path, "dec-conv", [0.45, 0.55, 0.65], sets=("D6=arm",), **place)
     words = (*EFFECTS[:4], "dec-conv", *EFFECTS[5:], "--table", "table5", "--severity", "C")
     found = {line["entry"]: line for line in json.loads(call(tmp_path, *words, "--json").output)}
-    assert "D6" not in found and found["D6=arm"]["ACC code - paper"] == "-5.00"
+    assert "D6" not in found and found["D6=arm"]["code_minus_paper"] == "-5.00"
     assert found["D6=arm"]["loss"] == "+0.0500"
     assert "value or, where that is said, to its arm, all others as the paper reads" in call(tmp_path, *words).output
     assert "(--set D6=arm): phases.layer.drop_last = true" in call(tmp_path, "ledger", "D6").output

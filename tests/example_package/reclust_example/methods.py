@@ -9,7 +9,7 @@ from benchmark.registry import register_method
 from benchmark.training import Clusterer, ClusterParams, Outcome, RunContext
 
 
-@register_method("agglomerative")
+@register_method("ward-linkage")
 class Agglomerative(Clusterer):
     """Ward's criterion on the flattened samples; the loss is the variance that is left within the clusters."""
 
