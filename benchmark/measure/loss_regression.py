@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import linregress
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ def loss_regression(losses: npt.ArrayLike, values: npt.ArrayLike) -> LossRegress
     x, y = standardised(losses), np.asarray(values, dtype=np.float64)
     if len(x) < 3 or not np.ptp(x) > 0 or not np.isfinite(x).all():
         return None
+    from scipy.stats import linregress  # heavy: commands that only read start without it
+
     fit = linregress(x, y)
     return LossRegression(float(fit.slope), float(fit.stderr), float(fit.rvalue**2), float(fit.pvalue), len(x))
 
