@@ -38,12 +38,12 @@ def make_outputs(shown: Shown, options: Mapping[str, Any]) -> bytes:
 
     That is the distance of the output to the sample less that to the mean image of its cluster.
     """
-    if not (hasattr(shown.model, "encode") and hasattr(shown.model, "decode")):
+    model: Any = shown.model
+    if not (hasattr(model, "encode") and hasattr(model, "decode")):
         raise UserError("only an auto-encoder has outputs to show.")
     x = _samples(shown)
     chosen = np.random.default_rng(0).permutation(len(x))[: int(options["images"])]
     with torch.no_grad():
-        model: Any = shown.model
         decoded = model.decode(model.encode(x[torch.from_numpy(chosen).to(x.device)])[0]).cpu().numpy()
     whole, clusters = np.asarray(shown.data.x), shown.clusters
     means = {label: whole[clusters == label].mean(axis=0) for label in np.unique(clusters[chosen])}

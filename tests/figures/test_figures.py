@@ -15,6 +15,7 @@ from benchmark.cli import main as cli
 from benchmark.errors import UsageError
 from benchmark.figures import COLOURS, Drawing, Figure, NoNumbers, Numbers, canvas, curve
 from benchmark.figures.kit import svg_bytes
+from benchmark.papers.paper import load_paper
 from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
 from benchmark.record import Evaluation, RunRecord
@@ -103,10 +104,12 @@ def test_scores_without_runs_name_the_command_that_makes_them(tmp_path):
         numbers(tmp_path).scores("table4", ("ddc-uco-n",), "mnist")
 
 
-def test_parameters_and_layers_are_those_declared_and_need_no_run(tmp_path):
+def test_parameters_and_layers_are_those_declared_and_need_no_run(tmp_path, monkeypatch):
     found = numbers(tmp_path, "cpu").parameters("table2", "ddc", "rcv1-23405")
     assert found["network"] == "mlp-small"
     assert numbers(tmp_path).layers("mlp-small") == (("layer1", 1024), ("layer2", 1024), ("layer3", 1024))
+    rows = load_paper("tkuco2024").protocol.methods
+    monkeypatch.setitem(rows, "dynae", rows["dynae"].model_copy(update={"method": ""}))
     with pytest.raises(NoNumbers, match="dynae has no runs"):
         numbers(tmp_path).parameters("table2", "dynae", "mnist")
     with pytest.raises(UsageError, match="did you mean 'mlp-small'"):
@@ -179,7 +182,7 @@ def test_drawings_take_no_stored_numbers_and_all_else_is_data():
         if (root / "figures.py").is_file():
             source = (root / "figures.py").read_text(encoding="utf-8")
             assert not any(f"numbers.{verb}(" in source for verb in ("traces", "rows", "scores", "embeddings"))
-    assert len(declared) == 55
+    assert len(declared) == 87
 
 
 def test_figures_of_the_paper_come_first_in_their_order():
