@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from benchmark.cli.screen import say
 from benchmark.registry import ARTEFACTS, DATASETS, DERIVED, METHODS, NETWORKS, OBSERVERS
@@ -171,3 +173,10 @@ def print_list(lines: list[dict[str, Any]], as_json: bool) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     for row in rows:
         say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def cite(names: Annotated[list[str], typer.Argument(help="Papers, methods, data sets; see `ls`.")]) -> None:
+    """Print what to cite for papers, methods and data sets, as BibTeX."""
+    from benchmark.catalogue.references import references
+
+    say("\n".join(references(names)), nl=False)

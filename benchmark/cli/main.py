@@ -14,11 +14,10 @@ from benchmark import __version__
 from benchmark.catalogue.answers import keep
 from benchmark.catalogue.filling import fill_registries
 from benchmark.cli.checking import check
-from benchmark.cli.cite import cite
 from benchmark.cli.config import Config, PrintConfig, config_text
 from benchmark.cli.data import data_app
 from benchmark.cli.drawing import draw, embed, figures, report
-from benchmark.cli.listing import LISTS, cannot_run, print_json, print_list, status_line
+from benchmark.cli.listing import LISTS, cannot_run, cite, print_json, print_list, status_line
 from benchmark.cli.manual import InOrder, give_examples
 from benchmark.cli.options import (
     Address,
