@@ -39,12 +39,11 @@ class Catalogue:
     elsewhere: Stamps = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
     changed: bool = False
-    broken: dict[str, str] = field(default_factory=dict)
+    broken: bool = False
 
     def values(self) -> dict[str, Any]:
         """Return what a file holds."""
-        told = {"key": self.key, "modules": self.modules, "elsewhere": self.elsewhere, "broken": self.broken}
-        return {**told, "answers": self.answers}
+        return {"key": self.key, "modules": self.modules, "elsewhere": self.elsewhere, "answers": self.answers}
 
 
 _in_use: list[Catalogue] = []
@@ -86,9 +85,12 @@ def remembered(question: Sequence[str], answer: Callable[[], Any]) -> Any:
 
 
 def keep() -> None:
-    """Write what was learned to disk, unless sources changed since this process read them; then forget it."""
+    """Write what was learned to disk, unless sources changed since this process read them; then forget it.
+
+    Nothing is kept where a plug-in could not be imported: what it lacks may come without a change of any source.
+    """
     for catalogue in _in_use:
-        if catalogue.changed and sources_key() == catalogue.key:
+        if catalogue.changed and not catalogue.broken and sources_key() == catalogue.key:
             file = _file(catalogue.key)
             earlier = _read(file, catalogue.key)
             if earlier is not None:
@@ -102,7 +104,7 @@ def keep() -> None:
 def _read(file: Path, key: str) -> Catalogue | None:
     try:
         held = json.loads(file.read_bytes())
-        found = Catalogue(held["key"], held["modules"], held["elsewhere"], held["answers"], False, held["broken"])
+        found = Catalogue(held["key"], held["modules"], held["elsewhere"], held["answers"])
         usable = found.key == key and {registry.kind for registry in REGISTRIES} <= set(found.modules)
         return found if usable and stamps(found.elsewhere) == found.elsewhere else None
     except (OSError, ValueError, KeyError, TypeError):

@@ -12,7 +12,7 @@ from benchmark.catalogue.datasets import dataset_facts
 from benchmark.catalogue.methods import method_facts
 from benchmark.catalogue.networks import layers
 from benchmark.catalogue.sources import sources_key, stamps_elsewhere
-from benchmark.registry import BROKEN, DATASETS, METHODS, NETWORKS, REGISTRIES, Registry, load_plugins, tell_broken
+from benchmark.registry import BROKEN, DATASETS, METHODS, NETWORKS, REGISTRIES, Registry, load_plugins
 
 
 def fill_registries() -> None:
@@ -29,12 +29,11 @@ def fill_registries() -> None:
         for registry in REGISTRIES:
             registry.expect(found.modules[registry.kind])
         use(found)
-        tell_broken(found.broken)
         return
     sys.stderr.write("note: methods or data sets are new or changed; they are imported once, in some seconds.\n")
     load_plugins()
     modules = {registry.kind: _modules(registry) for registry in REGISTRIES}
-    use(Catalogue(key, modules, stamps_elsewhere(), {}, True, dict(BROKEN)))
+    use(Catalogue(key, modules, stamps_elsewhere(), {}, True, bool(BROKEN)))
     told: tuple[Callable[[str], object], ...] = (method_facts, dataset_facts, layers)  # what lists need
     for registry, declared in zip((METHODS, DATASETS, NETWORKS), told, strict=True):
         for name in registry:

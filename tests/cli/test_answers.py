@@ -35,6 +35,7 @@ def keep(results: Path, method: str, accs: list[float], **changes: Any) -> list[
     (cell,) = plan_cells(Request(tables=("tkuco2024/table2",), methods=(method,), runs=len(accs)))
     for spec, acc in zip(cell.specs, accs, strict=True):
         values: dict[str, Any] = {"status": "ok", "loss": 1 - acc, "metrics": {"acc": acc, "nmi_geometric": acc}}
+        values["n_samples"] = spec.data.samples
         environment = {"device": "cpu", "streams": ["init:a"]}
         Store(results).save(
             RunRecord(
@@ -127,7 +128,8 @@ def test_merge_verify_and_prune_answer_in_json(call):
     answer = json.loads(call("results", "merge", "mine", "--json")[1])
     assert answer["added"] == [{"run_id": run_id, "device": "cpu", "machine": ""}] and answer["total"] == 1
     assert all(Path(name).is_file() for name in answer["written"]) and answer["problems"] == []
-    assert json.loads(call("results", "verify", "--json")[1]) == {"records": 1, "problems": [], "quarantined": []}
+    verified = json.loads(call("results", "verify", "--json")[1])
+    assert verified == {"records": 1, "scored_again": 0, "not_scored_again": [], "problems": [], "quarantined": []}
     call("results", "merge", "mine", "--results", "mine")
     code, out, _ = call("results", "prune", "--merged", "--older-than", "0s", "--results", "mine", "--json")
     answer = json.loads(out)
