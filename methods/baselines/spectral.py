@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from scipy.sparse.linalg import LinearOperator, eigsh, lobpcg
+from scipy.linalg import eigh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lobpcg
 from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 
@@ -19,6 +20,9 @@ DENSE = 12_000
 """Below so many samples the affinities are held, above they are computed in blocks again and again."""
 
 ROWS = 1024
+ITERATIONS = 1000
+"""After so many restarts the few largest eigenvalues are no easier to tell than all of them."""
+
 GUARD = 5
 """So many more eigenvectors are iterated than are wanted, when affinities are computed in blocks."""
 
@@ -143,7 +147,10 @@ def spectral_embedding(
     operator = LinearOperator((n, n), matvec=times, matmat=times, dtype=np.float64)
     found: tuple[Any, Any]
     if isinstance(affinity, HeldAffinity):
-        found = eigsh(operator, k, which="LA", v0=generator.normal(size=n))
+        try:
+            found = eigsh(operator, k, which="LA", v0=generator.normal(size=n), maxiter=ITERATIONS)
+        except ArpackNoConvergence:  # a width so small that nearly all eigenvalues are one: the whole spectrum tells
+            found = eigh(roots[:, None] * affinity.matrix * roots, subset_by_index=(n - k, n - 1))
     else:
         start = generator.normal(size=(n, min(k + GUARD, n // 5 + 1)))
         found = lobpcg(operator, start, tol=1e-6, maxiter=200, largest=True)

@@ -128,6 +128,13 @@ def test_a_baseline_without_enough_memory_allocates_nothing(name, monkeypatch):
         METHODS[name](5).fit(X)
 
 
+def test_a_width_so_small_that_all_eigenvalues_are_nearly_one_gives_an_embedding_of_the_whole_spectrum():
+    x = np.random.default_rng(0).normal(size=(600, 20)).astype(np.float32)
+    embedding, values = spectral.spectral_embedding(spectral.HeldAffinity(x, 0.5), 5, np.random.default_rng(1))
+    assert embedding.shape == (600, 5) and np.isfinite(embedding).all()
+    np.testing.assert_allclose(values, 1.0, atol=1e-6)
+
+
 def test_wide_samples_and_blocks_count_in_what_spectral_clustering_needs():
     assert spectral.needed_bytes(7200, 49_152, 100, True) / 1e9 == pytest.approx(0.41 + 2 * 2.83, abs=0.02)
     assert spectral.needed_bytes(70_000, 784, 10, False) < spectral.needed_bytes(70_000, 784, 10, True) / 10
