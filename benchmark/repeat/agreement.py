@@ -46,6 +46,10 @@ STORED_SDS: Final = 3.0
 # processor's rounding moves between clusters.
 SD_FLOOR: Final = 0.005
 
+SD_FLOOR_TRAINED: Final = 0.02
+"""The same for runs that trained: three of them may lie together by chance, and tell their own sd poorly, while
+another processor's rounding moves each along a trajectory of its own."""
+
 
 def run_view(record: RunRecord) -> RunView:
     """Return what `check` compares of `record`."""
@@ -69,8 +73,8 @@ def compare_runs(stored: Sequence[RunView], today: Sequence[RunView], same_machi
 
     Elsewhere the losses of steps 1 and 2 must be equal to a relative 1e-3, but not those of runs that were pre-trained,
     which are at the end of a long trajectory. And the mean of each metric over the replicates must lie within 3 sd of
-    the stored mean: trajectories part, their distribution should not. The sd (ddof=1, at least 0.005) is that of all
-    `stored` runs, so give also those that were not made again.
+    the stored mean: trajectories part, their distribution should not. The sd (ddof=1, at least 0.005, 0.02 where runs
+    trained) is that of all `stored` runs, so give also those that were not made again.
 
     Raises
     ------
@@ -133,6 +137,7 @@ def _agree(was: float | None, found: float | None, tolerance: float) -> bool:
 def _means(stored: Sequence[RunView], pairs: Sequence[tuple[RunView, RunView]]) -> Iterator[str]:
     # The sd comes from all stored runs, also those that were not repeated today: it needs all it can get.
     counted = [run for run in stored if run.status in COUNTED]
+    floor = SD_FLOOR_TRAINED if any(run.first_losses for run in counted) else SD_FLOOR
     for name in sorted({name for old, _ in pairs for name in old.metrics}):
         if any(name not in run.metrics for pair in pairs for run in pair):
             yield f"{name} is not given by every run of both sides."
@@ -140,7 +145,7 @@ def _means(stored: Sequence[RunView], pairs: Sequence[tuple[RunView, RunView]]) 
         was = float(np.mean([old.metrics[name] for old, _ in pairs]))
         found = float(np.mean([new.metrics[name] for _, new in pairs]))
         spread = [run.metrics[name] for run in counted if name in run.metrics]
-        sd = max(float(np.std(spread, ddof=1)) if len(spread) > 1 else 0.0, SD_FLOOR)
+        sd = max(float(np.std(spread, ddof=1)) if len(spread) > 1 else 0.0, floor)
         if not (abs(found - was) <= STORED_SDS * sd or (math.isnan(found) and math.isnan(was))):
             yield (
                 f"the mean {name} over {len(pairs)} replicates is {found:.4f}, more than {STORED_SDS:g} sd "

@@ -272,3 +272,14 @@ def test_a_run_is_held_to_the_record_of_its_own_kind_of_machine(results):
         merge([first], both)
         assert len(merge([second], both).several) == 2
         assert checked(both, "ddc").disagreements == ()
+
+
+@pytest.mark.parametrize(("trained", "moved", "agrees"), [
+    (True, 0.05, True), (True, 0.07, False), (False, 0.01, True), (False, 0.02, False),
+])  # fmt: skip
+def test_three_trained_runs_that_lie_together_by_chance_may_move_by_two_points_times_three(trained, moved, agrees):
+    def seen(shift: float) -> list[RunView]:
+        losses = (1.0, 0.9) if trained else ()
+        return [RunView("id", r, "ok", losses, {"acc": 0.5 + shift}, 0.1) for r in range(3)]
+
+    assert (compare_runs(seen(0.0), seen(moved), same_machine=False) == []) is agrees
