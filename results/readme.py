@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,8 @@ def named(row: Row) -> str:
     axes = {axis.name for table in paper.tables.values() for axis in table.grid}
     parts = [part for part in row["setting"].split(";") if part]
     sets = tuple(part for part in parts if part.partition("=")[0] not in axes)
+    if sets and row["run_id"] in planned(row["paper"], row["profile"], row["reading"], ()):
+        return ";".join(part for part in parts if part not in sets)  # what was set then is the reading now
     for more in ((), *BEFORE):
         if row["run_id"] in planned(row["paper"], row["profile"], row["reading"], (*sets, *more)):
             return ";".join((*parts, *more))
@@ -87,15 +90,28 @@ def numbers(found: Sequence[Row]) -> Iterator[str]:
             cells[tuple(row[key] for key in keys)].append(row)
     yield "| profile, paper, data | reading | method | runs | ACC, lowest loss (boot. sd) | mean | lowest to highest |"
     yield "|---|---|---|---|---|---|---|"
-    for (profile, paper, dataset, reading, setting, method), of in sorted(cells.items()):
-        losses, acc = [float(row["loss"]) for row in of], [100 * float(row["acc"]) for row in of]
-        best, (_, sd) = acc[losses.index(min(losses))], bootstrap_best(losses, acc)
-        spread = f" ({sd:.1f})" if len(of) > 1 else ""
+    for (profile, paper, dataset, reading, setting, method), whole in sorted(cells.items()):
         name = " ".join(part for part in (method, setting) if part)
-        yield (
-            f"| {profile}, {paper}, {dataset} | {reading} | {name} | {len(of)} | {best:.1f}{spread} | "
-            f"{fmean(acc):.1f} | {min(acc):.1f} to {max(acc):.1f} |"
-        )
+        for where, of in _by_machine(whole):
+            losses, acc = [float(row["loss"]) for row in of], [100 * float(row["acc"]) for row in of]
+            best, (_, sd) = acc[losses.index(min(losses))], bootstrap_best(losses, acc)
+            spread = f" ({sd:.1f})" if len(of) > 1 else ""
+            yield (
+                f"| {profile}, {paper}, {dataset} | {reading} | {name}{where} | {len(of)} | {best:.1f}{spread} | "
+                f"{fmean(acc):.1f} | {min(acc):.1f} to {max(acc):.1f} |"
+            )
+
+
+def _by_machine(whole: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the rows of each kind of machine, with its name where several kinds made the same runs."""
+    if len({row.get("run_id", str(i)) for i, row in enumerate(whole)}) == len(whole):
+        yield "", list(whole)
+        return
+    kinds: dict[str, list[Row]] = defaultdict(list)
+    for row in whole:
+        kinds[json.loads(row["environment"]).get("machine", "")].append(row)
+    for machine, of in sorted(kinds.items()):
+        yield f", on {machine}", of
 
 
 def _runs(of: Sequence[Row]) -> str:
