@@ -43,7 +43,7 @@ def results_there(context: typer.Context, folder: Path) -> Path:
     names = {path.name for path in folder.iterdir()}
     if folder.name in ("runs", "stored") and not names & {"runs", "stored"}:
         raise UserError(f"{folder} is part of a results folder: name the folder above it with --results.")
-    if names and not names & {"runs", "stored", "quarantine"}:
+    if names and not names & {"runs", "stored", "quarantine", "checkpoints"}:
         say(f"note: {folder} holds no results yet: it has neither runs nor stored.", err=True)
     return folder
 

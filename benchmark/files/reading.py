@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import zlib
 from typing import Any
 
 DEEPEST = 64
 """So many levels may JSON be nested; what is written here has ten."""
+
+_SAFE_RECURSION = 3000
+"""Where a library has let Python recurse deeper, nested JSON may overflow the stack before Python says so."""
+
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 SMALL_BYTES = 64 * 2**20
 MOST_FOLD = 100
@@ -16,6 +23,8 @@ MOST_FOLD = 100
 
 def plain_json(text: str | bytes) -> Any:
     """Return what JSON text holds; ValueError where it is none, or is nested deeper than `DEEPEST` levels."""
+    if sys.getrecursionlimit() > _SAFE_RECURSION and _opens_deep(text):
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels")
     try:
         value = json.loads(text)
     except RecursionError:
@@ -24,6 +33,17 @@ def plain_json(text: str | bytes) -> Any:
     if brackets > DEEPEST and _deep(value):
         raise ValueError(f"it is nested deeper than {DEEPEST} levels")
     return value
+
+
+def _opens_deep(text: str | bytes) -> bool:
+    """Whether brackets outside of strings are nested too deep; tells without recursion."""
+    level = 0
+    shown = text if isinstance(text, str) else text.decode(json.detect_encoding(text), "surrogatepass")
+    for token in _TOKENS.finditer(shown):
+        level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if level > DEEPEST:
+            return True
+    return False
 
 
 def _deep(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -81,7 +82,13 @@ def inline_svg(data: bytes, prefix: str, label: str) -> Markup:
     text = data.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    seen: Counter[str] = Counter()
+
+    def own_id(found: re.Match[str]) -> str:
+        seen[found[1]] += 1  # equal images within one picture have equal ids
+        return f'id="{prefix}-{found[1]}"' if seen[found[1]] == 1 else f'id="{prefix}-{found[1]}-{seen[found[1]]}"'
+
+    text = re.sub(r'\bid="([^"]+)"', own_id, text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
     name = Markup('<svg role="img" aria-label="{}"').format(label)

@@ -57,6 +57,7 @@ register_observer(
         "kernel matrices of the blocks: their distance from that of the classes, and the contrast of classes in them",
         ("kernel_",),
         "benchmark.execution.kernel_observer:record_kernels",
+        labels=True,
     )
 )
 

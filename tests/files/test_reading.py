@@ -24,6 +24,14 @@ def test_json_that_is_nested_without_end_is_refused(levels: int, open_: str, clo
             plain_json(given)
 
 
+def test_nested_json_is_refused_where_a_library_lets_python_recurse_deeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.files.reading.sys.getrecursionlimit", lambda: 10**6)
+    monkeypatch.setattr("benchmark.files.reading.json.loads", lambda text: text)
+    with pytest.raises(ValueError, match="nested deeper"):
+        plain_json("[" * 100_000)
+    assert plain_json('["' + "[" * 100_000 + '\\""]')
+
+
 def test_json_with_many_brackets_that_is_not_deep_is_read() -> None:
     value = {"a": [[{"b": [n]}] for n in range(1000)]}
     assert plain_json(json.dumps(value)) == value

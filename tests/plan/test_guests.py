@@ -15,6 +15,8 @@ from benchmark.training import Clusterer, ClusterParams
 
 load_plugins()
 LR, PRETRAIN_LR = 3e-4, 7e-4
+DDC_ALONE = "uco2021/table3"
+"""A table whose rows are all of one family: none of them has a pre-training."""
 
 
 class VisitorParams(ClusterParams):
@@ -53,8 +55,8 @@ def spec_of(cell: PlannedCell):  # type: ignore[no-untyped-def]
 
 
 def test_rules_for_another_family_catch_no_phase_or_parameter_of_the_same_name():
-    ddc = spec_of(planned("tkuco2024/table2"))
-    assert ddc.protocol.phases["train"].optimiser.lr == 1e-3, "the protocol of the table's own rows"
+    ddc = spec_of(planned(DDC_ALONE))
+    assert ddc.protocol.phases["train"].optimiser.lr == 1e-4, "the protocol of the table's own rows"
     assert ddc.protocol.phases["pretrain"].optimiser.lr == PRETRAIN_LR, "DEC's rules are of another family"
     assert (ddc.params["width"], ddc.params["noise"]) == (0.15, 0.7)
     dec = spec_of(planned("tkuco2024/table5"))
@@ -63,13 +65,13 @@ def test_rules_for_another_family_catch_no_phase_or_parameter_of_the_same_name()
 
 
 def test_a_profile_of_another_family_spends_nothing_either():
-    phases = spec_of(planned("tkuco2024/table2", profile="quick", dataset="digits")).protocol.phases
-    assert (phases["train"].budget.amount, phases["pretrain"].budget.amount) == (8, 33)
+    phases = spec_of(planned(DDC_ALONE, profile="quick", dataset="digits")).protocol.phases
+    assert (phases["train"].budget.amount, phases["pretrain"].budget.amount) == (5, 33)
 
 
 def test_fields_that_the_table_replaces_are_told_with_both_values():
-    found = {item.path: (item.own, item.value) for item in replaced_fields(planned("tkuco2024/table2"))}
-    assert found["phases.train.optimiser.lr"] == (LR, 1e-3)
+    found = {item.path: (item.own, item.value) for item in replaced_fields(planned(DDC_ALONE))}
+    assert found["phases.train.optimiser.lr"] == (LR, 1e-4)
     assert found["phases.train.batch_size"] == (50, 120)
     assert found["params.width"] == (0.9, 0.15)
     assert not [path for path in found if path.startswith(("phases.pretrain", "params.noise", "params.n_clusters"))]

@@ -95,7 +95,7 @@ def test_a_shared_run_is_as_urgent_as_the_most_urgent_table_that_asks_for_it():
         ({"profile": "cpu", "readings": ("paper", "code")}, "reading", {"paper", "code"}),
         ({"profile": "paper"}, "profile", {"paper"}),
         ({}, "profile", {"quick"}),
-        ({}, "column", {"digits", "digits-vectors"}),
+        ({}, "column", {"digits", "digits-rows", "digits-vectors"}),
     ],
 )
 def test_filters_choose_cells(filters, field, expected):

@@ -60,7 +60,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     for method, accs in ACCS.items():
         (cell,) = plan_cells(Request(tables=("tkuco2024/table2",), methods=(method,)))
         for spec, acc in zip(cell.specs, accs, strict=True):
-            labels = np.arange(1797) % 10 if (method, spec.replicate) == ("ddc", 2) else None
+            labels = np.arange(1000) % 10 if (method, spec.replicate) == ("ddc", 2) else None
             Store(folder).save(record(spec, acc, cell.context), labels)
     keep_full_profile(folder)
     return build_report(Session(folder, shipped=folder / "nothing"), folder / "out")

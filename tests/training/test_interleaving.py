@@ -17,6 +17,7 @@ from benchmark.streams import Streams
 from benchmark.training import DeepClusterer, RunContext
 from methods.parts.recurrent_networks import SequenceNetwork
 from tests.support import wavering
+from tests.support.offered import offered
 
 load_plugins()
 
@@ -94,7 +95,7 @@ def take_turns(fits: list[Iterator[Any]]) -> dict[int, BaseException]:
     return errors
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", [offered(name) for name in DEEP])
 def test_fits_that_take_turns_give_the_bits_of_each_alone(name: str) -> None:
     method = METHODS[name]
     x = samples_for(method)

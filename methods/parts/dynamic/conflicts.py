@@ -15,6 +15,7 @@ def unconflicted(assignments: Tensor, thresholds: Tensor, edge: Literal["inclusi
     The largest assignment is at least the first threshold, and exceeds the second largest by at least the second;
     with the edge "exclusive", by more than each, as the code has it.
 
+    >>> import torch
     >>> q = torch.tensor([[0.5, 0.3, 0.2], [0.5, 0.4, 0.1], [0.4, 0.3, 0.3]], dtype=torch.float64)
     >>> unconflicted(q, torch.tensor([0.5, 0.15], dtype=torch.float64), "inclusive").tolist()
     [True, False, False]
