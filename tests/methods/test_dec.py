@@ -14,6 +14,7 @@ from benchmark.registry import METHODS, NETWORKS, load_plugins
 from benchmark.spec import Budget, Optimiser, Phase, Protocol
 from benchmark.streams import Streams
 from benchmark.training import Diverged, RunContext
+from benchmark.training.weights import Misfit
 from datasets.digits import DIGITS
 from methods import dec as module
 from methods.dec import DEC, IDEC
@@ -325,7 +326,7 @@ def test_children_of_one_parent_start_from_the_same_centres():
 def test_weights_of_another_network_are_refused():
     other = small(DEC, protocol(0), embedding=4).fit(samples()).model_.state_dict()
     weights = {name: value for name, value in other.items() if name != "centres"}
-    with pytest.raises(ValueError, match=r"embed\.weight of the shape \(2, 7\), the weights to start from \(4, 7\)"):
+    with pytest.raises(Misfit, match=r"embed\.weight of the shape \(2, 7\), the weights to start from \(4, 7\)"):
         small(DEC, protocol(1)).fit(samples(), run=RunContext(Streams("toy", 0), protocol(1), parent=weights))
 
 

@@ -288,11 +288,12 @@ class TiedHeir(Hostile):
 
     pretrained_by = "tied"
 
-    def cluster(self, x: np.ndarray, params: HostileParams, context: Any) -> tuple[np.ndarray, np.ndarray, Outcome]:
+    def steps(self, x: np.ndarray, params: HostileParams, context: Any) -> Any:
         """Take the weights over."""
         model = Tied(4)
         model.load_state_dict(dict(context.parent))
-        return super().cluster(x, params, context)
+        yield from ()
+        return self.cluster(x, params, context)
 
 
 NAMES = ("hostile", "weightless", "heir", "tied", "tied-heir")
