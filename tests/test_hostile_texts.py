@@ -291,7 +291,7 @@ def test_a_method_that_is_named_out_of_the_report_writes_nothing_anywhere(tmp_pa
         '@register_method("../../x")\nclass Out(KMeans):\n    """It would write outside."""\n'
     )
     place = tmp_path / "a" / "b"
-    place.mkdir(parents=True)
+    (place / "results").mkdir(parents=True)
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{package}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
         [

@@ -25,12 +25,13 @@ import json, sys
 import numpy as np
 from methods import {name}
 
-images = np.random.default_rng(0).random((30, 1, 20, 20), dtype=np.float32)
+images = np.random.default_rng(0).random((30, 1, 24, 24), dtype=np.float32)
 fitted = {name}(n_clusters=3, epochs=1, pretrain_epochs=1, batch_size=10)
 network = getattr(fitted, "network", None)
 if network == "mlp-dec":
     fitted.set_params(initialisation="glorot")
-fitted.fit(images if network == "cnn-small" else images.reshape(30, -1))
+sequences = str(network).startswith("gru")
+fitted.fit(images if network == "cnn-small" else images[:, 0] if sequences else images.reshape(30, -1))
 print(json.dumps(fitted.labels_.tolist()))
 """
 """Imports one name and nothing else of ours, and fits with a budget of nearly nothing."""
@@ -79,14 +80,16 @@ def fit_in_worker(estimator: methods.KMeans, x: np.ndarray) -> methods.KMeans:
 
 @pytest.mark.slow
 def test_every_estimator_fits_in_workers_that_joblib_spawns():
-    images = np.random.default_rng(0).random((30, 1, 20, 20), dtype=np.float32)
+    images = np.random.default_rng(0).random((30, 1, 24, 24), dtype=np.float32)
     jobs = []
     for name in NAMES:
         estimator = getattr(methods, name)(n_clusters=3, epochs=1, pretrain_epochs=1, batch_size=10, threads=1)
         network = getattr(estimator, "network", None)
         if network == "mlp-dec":
             estimator.set_params(initialisation="glorot")
-        jobs.append((estimator, images if network == "cnn-small" else images.reshape(30, -1)))
+        sequences = str(network).startswith("gru")
+        x = images if network == "cnn-small" else images[:, 0] if sequences else images.reshape(30, -1)
+        jobs.append((estimator, x))
     there = Parallel(n_jobs=2, backend="loky")(delayed(fit_in_worker)(*job) for job in jobs)
     for estimator, (own, x) in zip(there, jobs, strict=True):
         np.testing.assert_array_equal(estimator.labels_, own.fit(x).labels_)
