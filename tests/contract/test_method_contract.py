@@ -21,6 +21,7 @@ from benchmark.training.estimator import CommonArguments
 from datasets.arrays import Dataset
 from datasets.digits import DIGITS
 from methods.parts.vector_networks import Dense, VectorNetwork
+from tests.support.offered import offered
 
 load_plugins()
 DEEP = [
@@ -35,12 +36,6 @@ ON_SEQUENCES = [name for name, network in BUILT.items() if network == "gru-2x32-
 ON_VECTORS = [name for name, network in BUILT.items() if network and name not in (*ON_IMAGES, *ON_SEQUENCES)]
 SAMPLES, BATCH = 120, 30
 NARROW = "narrow"
-
-
-def offered(name: str) -> Any:
-    """Return the name as a parameter that is skipped, saying why, where a package that the method wraps is missing."""
-    missing = [package for package in getattr(METHODS[name], "requires", ()) if find_spec(package) is None]
-    return pytest.param(name, marks=pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}"))
 
 
 every_method = pytest.mark.parametrize("name", [offered(name) for name in METHODS])
