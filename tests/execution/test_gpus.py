@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_workers_are_spread_evenly_also_after_one_was_replaced() -> None:
     assert least_used(gpus, taken) == "1"
 
 
+def _environment(pid: int | None) -> bytes:
+    """Return what a process was started with; it reads as empty while the process is being replaced by its program."""
+    until = time.monotonic() + 30
+    while not (found := Path(f"/proc/{pid}/environ").read_bytes()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the environment of other processes from /proc")
 def test_each_worker_process_sees_one_gpu_and_the_command_keeps_its_own_view(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -52,7 +61,7 @@ def test_each_worker_process_sees_one_gpu_and_the_command_keeps_its_own_view(
     with Crew(Place(tmp_path / "results"), 3, ("4", "GPU-5f")) as crew:
         for job in jobs:
             crew.begin(job)
-        seen = [Path(f"/proc/{worker.process.pid}/environ").read_bytes().split(b"\0") for worker in crew._crew]
+        seen = [_environment(worker.process.pid).split(b"\0") for worker in crew._crew]
         views = [[v for v in variables if v.startswith(b"CUDA_VISIBLE_DEVICES=")] for variables in seen]
     assert views == [[b"CUDA_VISIBLE_DEVICES=4"], [b"CUDA_VISIBLE_DEVICES=GPU-5f"], [b"CUDA_VISIBLE_DEVICES=4"]]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,GPU-5f"
