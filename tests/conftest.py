@@ -30,6 +30,27 @@ collect_ignore = [
 ]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Write into the report of a test what it made of the attack."""
+    from tests.support import attack
+
+    attack.begin()
+    try:
+        return (yield)
+    finally:
+        if mark := item.get_closest_marker("attack"):
+            item.user_properties += attack.found(mark.args)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what an attack made, where one was asked for."""
+    if "attack" in str(config.option.markexpr):
+        from tests.support import attack
+
+        attack.told(terminalreporter)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A Chromium that Playwright drives: the system's, or Playwright's own; without either the test skips."""

@@ -41,7 +41,7 @@ from benchmark.tables.render import render_table
 from benchmark.tables.values import DataTable
 from tests.support.checkout import ROOT
 
-pytestmark = pytest.mark.attack
+pytestmark = pytest.mark.attack("texts")
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07"
 TEXTS = {

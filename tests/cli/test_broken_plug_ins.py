@@ -13,6 +13,8 @@ import pytest
 from benchmark.plugins import off_stdout
 from tests.support.checkout import ROOT
 
+pytestmark = pytest.mark.attack("methods")
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:

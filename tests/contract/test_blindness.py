@@ -16,6 +16,8 @@ from benchmark.store.observed import OBSERVERS
 
 load_plugins()
 torch.set_num_threads(1)
+
+pytestmark = pytest.mark.attack("labels")
 SAMPLES = 150
 LABELLED = ("acc", "nmi", "nmi_geometric", "ari", "randomness")
 """What metrics of labels are called."""

@@ -26,7 +26,7 @@ from datasets.formats.matfile import read_mat
 from datasets.obtaining.archives import opened, read_member, read_npz
 from datasets.obtaining.files import read_decompressed
 
-pytestmark = pytest.mark.attack
+pytestmark = pytest.mark.attack("files")
 
 
 def refused(call: Callable[..., Any], *arguments: Any) -> str:

@@ -39,7 +39,7 @@ from datasets.tenx_73k import read_labels
 from datasets.usps import read_libsvm
 from tests.support import data_files as made
 
-pytestmark = pytest.mark.attack
+pytestmark = pytest.mark.attack("files")
 
 MIB = 2**20
 

@@ -14,14 +14,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import DataError
+from tests.support.attack import made
 from tests.support.parsers import PARSERS, Parser, small_mat
 
-pytestmark = pytest.mark.attack
+pytestmark = pytest.mark.attack("files")
 
 MEMORY = 64 * 2**20
 
 
 def data_or_one_sentence(parser: Parser, path: Path, content: bytes) -> None:
+    made("files")
     path.write_bytes(content)
     tracemalloc.start()
     try:

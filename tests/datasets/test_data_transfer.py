@@ -22,7 +22,7 @@ from datasets.obtaining import transfer, watched
 from datasets.obtaining.download import download
 from datasets.obtaining.files import OfficialFile
 
-pytestmark = pytest.mark.attack
+pytestmark = pytest.mark.attack("downloads")
 
 CONTENT = gzip.compress(os.urandom(300_000))
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

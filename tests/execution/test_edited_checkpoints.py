@@ -26,6 +26,8 @@ from tests.support.wavering import Wavering
 
 load_plugins()
 
+pytestmark = pytest.mark.attack("files")
+
 Kept = dict[str, Any]
 Tensors = dict[str, torch.Tensor]
 Edit = Callable[[Kept, Tensors], None]

@@ -20,6 +20,7 @@ from benchmark.record import Context, RunRecord
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store
+from tests.support.attack import made
 
 TINY = ("phases.train.budget.amount=1", "data.samples=240")
 
@@ -131,6 +132,7 @@ def test_each_run_starts_then_reports_its_steps_then_ends_with_a_stored_record(t
     assert last.record.environment["threads"] == 1
 
 
+@pytest.mark.attack("methods")
 def test_a_method_that_raises_leaves_a_failed_record_and_the_plan_goes_on(tmp_path, trouble):
     jobs = [troubled(trouble, error="no such luck\nat all"), troubled(trouble, 1)]
     bad, good = (end.record for end in finished(serial(jobs, Place(tmp_path))))
@@ -153,6 +155,7 @@ def test_a_run_whose_data_are_missing_is_reported_in_one_sentence_without_a_reco
     assert Store(tmp_path / "results", use_stored=False).get(cell.specs[0].run_id) is None
 
 
+@pytest.mark.attack("kills")
 def test_a_run_whose_worker_is_killed_is_made_again_and_reported_after_the_third_death(tmp_path, trouble):
     once, always = troubled(trouble, deaths=1), troubled(trouble, 1, deaths=99)
     ends = {end.job.spec.replicate: end for end in finished(processes([once, always], Place(tmp_path), 1))}
@@ -161,14 +164,17 @@ def test_a_run_whose_worker_is_killed_is_made_again_and_reported_after_the_third
     assert ends[1].record is None
     assert always.spec.run_id in ends[1].error and "died 3 times" in ends[1].error and "memory" in ends[1].error
     assert [len(list((trouble / name).iterdir())) for name in ("0", "1")] == [2, 3]
+    made("kills", 1 + 3)
     assert Store(tmp_path, use_stored=False).ids() == [once.spec.run_id]
 
 
+@pytest.mark.attack("kills")
 @pytest.mark.slow
 def test_a_run_that_kills_every_worker_does_not_keep_the_others_from_being_made(tmp_path, trouble):
     jobs = [troubled(trouble, deaths=99), troubled(trouble, 1), troubled(trouble, 2)]
     ends = {end.job.spec.replicate: end for end in finished(processes(jobs, Place(tmp_path), 2))}
     assert {r: end.record and end.record.status for r, end in ends.items()} == {0: None, 1: "ok", 2: "ok"}
+    made("kills", len(list((trouble / "0").iterdir())))
 
 
 def test_no_run_starts_when_the_time_is_over_and_those_begun_are_finished(tmp_path, trouble, monkeypatch):

@@ -25,12 +25,15 @@ from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from benchmark.store.run_files import read_state
 from tests.support import hostile
+from tests.support.attack import made
 from tests.support.hostile import ERRORS, NAMES, OUTCOMES
 
 load_plugins()
 for name in NAMES:
     METHODS._entries.pop(name, None)
 torch.set_num_threads(1)
+
+pytestmark = pytest.mark.attack("methods")
 CLASSES = {
     "hostile": hostile.Hostile,
     "weightless": hostile.Weightless,
@@ -49,6 +52,8 @@ def only_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def spec(deed: str = "", method: str = "hostile", folder: Path | str = "", replicate: int = 0) -> RunSpec:
     data = DataSpec(name="digits", digest=DATASETS["digits"].digest, samples=60)
+    if deed or method != "hostile":
+        made("methods", name=deed or method)
     params = {"n_clusters": 3, "deed": deed, "folder": str(folder)}
     return RunSpec(method=method, params=params, data=data, protocol=Protocol(), replicate=replicate)
 

@@ -24,6 +24,8 @@ from benchmark.training import Clusterer, Outcome
 from tests.support.k_means_jobs import good, jobs
 
 load_plugins()
+
+pytestmark = pytest.mark.attack("disks")
 Behaviour = Callable[[np.ndarray], tuple[Any, Any, Outcome]]
 
 
@@ -50,6 +52,7 @@ def raises(error: BaseException) -> Behaviour:
     return behaviour
 
 
+@pytest.mark.attack("methods")
 @pytest.mark.parametrize(
     ("behaviour", "status", "reason"),
     [
@@ -72,6 +75,7 @@ def test_what_a_method_does_wrong_is_a_status_with_a_reason_and_the_plan_goes_on
     assert Store(tmp_path, use_stored=False).get(bad.run_id) == bad
 
 
+@pytest.mark.attack("methods")
 def test_a_plug_in_that_is_no_clusterer_costs_no_other_method_its_record(tmp_path, behave, monkeypatch):
     entries = {**{name: METHODS[name] for name in METHODS}, "no-clusterer": object()}
     monkeypatch.setattr(METHODS, "_entries", entries)
@@ -196,6 +200,7 @@ def test_status_lists_runs_that_went_wrong_and_the_traceback_is_one_command_away
     assert json.loads(out)[0]["not_ok"] == [{"run_id": run_id, "status": "failed", "error": "RuntimeError: a pity"}]
 
 
+@pytest.mark.attack("files")
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_damaged_record_is_set_aside_by_the_next_run_which_makes_it_again(tmp_path, behave, call):
     command = ("run", *SCOPE, "--executor", "serial", "--results", tmp_path)

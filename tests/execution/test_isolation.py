@@ -22,12 +22,15 @@ from benchmark.execution.fits.sealing import opened, sealed
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
+from tests.support.attack import made
 from tests.support.hostile import CHANGES, NAMES, PEEKS, Hostile
 
 load_plugins()
 for name in NAMES:
     METHODS._entries.pop(name, None)
 torch.set_num_threads(1)
+
+pytestmark = pytest.mark.attack("methods")
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +57,8 @@ def data(samples: int = 200, *steps: str) -> DataSpec:
 
 
 def hostile(deed: str, folder: Path | str = "") -> RunSpec:
+    if deed:
+        made("methods", name=deed)
     params = {"n_clusters": 3, "deed": deed, "folder": str(folder)}
     return RunSpec(method="hostile", params=params, data=data(), protocol=Protocol(), replicate=0)
 

@@ -162,6 +162,7 @@ def test_what_the_disk_does_not_let_go_is_named_and_the_others_go(tmp_path, call
     assert kept.exists() and not gone.exists()
 
 
+@pytest.mark.attack("leftovers")
 def test_a_removal_that_was_killed_is_finished_by_the_next(tmp_path, monkeypatch):
     folder = checkpoints(tmp_path)
 

@@ -63,6 +63,7 @@ def command(results: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "benchmark", "run", *fixed, *words, *options]
 
 
+@pytest.mark.attack("kills")
 @pytest.mark.slow
 def test_a_node_killed_in_the_middle_of_twenty_runs_costs_no_run_and_no_bit(tmp_path, cluster):
     load_plugins()
@@ -97,6 +98,7 @@ def test_a_node_killed_in_the_middle_of_twenty_runs_costs_no_run_and_no_bit(tmp_
     assert not list((results / "claims").iterdir())
 
 
+@pytest.mark.attack("methods")
 @pytest.mark.slow
 def test_children_of_a_diverged_run_are_recorded_as_diverged_from_a_cluster_too(tmp_path, cluster):
     words = ["--table", "idec2017/table2", "--method", "dec", "--method", "idec", "--runs", "1", "--fresh"]
@@ -118,6 +120,7 @@ def test_children_of_a_diverged_run_are_recorded_as_diverged_from_a_cluster_too(
     assert all(parent in r["error"] for r in records if r["run_id"] != parent)
 
 
+@pytest.mark.attack("leftovers")
 @pytest.mark.slow
 def test_a_cluster_that_does_not_answer_is_one_sentence(tmp_path):
     pytest.importorskip("ray", reason="needs the extra `cluster`")
@@ -173,6 +176,7 @@ def nothing_left(tmp_path: Path, temporary: Path) -> None:
     assert not list((tmp_path / "ray").glob(".cluster-*"))
 
 
+@pytest.mark.attack("leftovers")
 @pytest.mark.slow
 def test_without_an_address_a_cluster_lives_as_long_as_the_command(tmp_path):
     pytest.importorskip("ray", reason="needs the extra `cluster`")
@@ -190,7 +194,7 @@ def test_without_an_address_a_cluster_lives_as_long_as_the_command(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.attack
+@pytest.mark.attack("leftovers")
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
 def test_a_cluster_of_a_command_that_is_ended_leaves_nothing(tmp_path, blow):
     """An interrupt reaches the whole group, as from a terminal; a kill the command alone, and the next one sweeps."""
@@ -240,7 +244,7 @@ assert "RAY_AUTH_TOKEN" not in os.environ
 
 
 @pytest.mark.slow
-@pytest.mark.attack
+@pytest.mark.attack("leftovers")
 def test_a_stranger_without_the_token_is_not_let_into_the_cluster_of_a_command(tmp_path):
     ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
     if tuple(map(int, ray.__version__.split(".")[:2])) < (2, 52):
@@ -258,7 +262,7 @@ def owner_that_is_gone() -> str:
     return f"{machine()}-{2**22 + 1}-1"
 
 
-@pytest.mark.attack
+@pytest.mark.attack("leftovers")
 def test_marks_of_drivers_that_are_gone_are_removed_and_others_stay(tmp_path):
     mine, old = tmp_path / f".cluster-{this_process()}.1", tmp_path / ".cluster-elsewhere-1-1.2"
     gone, far = tmp_path / f".cluster-{owner_that_is_gone()}.3", tmp_path / ".cluster-elsewhere-1-1.4"
@@ -270,7 +274,7 @@ def test_marks_of_drivers_that_are_gone_are_removed_and_others_stay(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {mine.name, far.name}
 
 
-@pytest.mark.attack
+@pytest.mark.attack("leftovers")
 def test_prepared_data_whose_node_or_driver_is_gone_is_removed_and_other_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     here, gone, far = this_process(), owner_that_is_gone(), "elsewhere_x-1-1"
@@ -290,7 +294,7 @@ def test_prepared_data_whose_node_or_driver_is_gone_is_removed_and_other_stays(t
     assert {path.name for path in tmp_path.iterdir()} == {f"reclust-data-{name}" for name in kept}
 
 
-@pytest.mark.attack
+@pytest.mark.attack("leftovers")
 def test_folders_of_clusters_whose_command_is_gone_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(ray_cluster, "_temporary", lambda: tmp_path)
     for name, owner in (("a", this_process()), ("b", owner_that_is_gone()), ("c", None)):

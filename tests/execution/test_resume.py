@@ -161,6 +161,7 @@ def only_checkpoint(results: Path, run: RunSpec) -> Path:
     return path
 
 
+@pytest.mark.attack("files")
 @pytest.mark.parametrize("damage", ["truncated", "edited", "empty", "renamed"])
 def test_a_damaged_checkpoint_is_found_set_aside_with_the_reason_and_not_used(tmp_path, damage):
     run, notes = spec(), []
@@ -181,6 +182,7 @@ def test_a_damaged_checkpoint_is_found_set_aside_with_the_reason_and_not_used(tm
     assert len(notes) == 1 and "set aside" in notes[0]
 
 
+@pytest.mark.attack("disks")
 @pytest.mark.parametrize("call", ["glob", "read_bytes"])
 def test_checkpoints_that_the_disk_does_not_give_cost_a_sentence_and_stay(tmp_path, monkeypatch, call):
     run, notes = spec(), []
@@ -200,6 +202,7 @@ def test_checkpoints_that_the_disk_does_not_give_cost_a_sentence_and_stay(tmp_pa
     assert len(notes) == 1 and "Stale file handle" in notes[0] and "\n" not in notes[0]
 
 
+@pytest.mark.attack("files")
 @pytest.mark.parametrize("changed", ["code", "machine", "torch", "threads"])
 def test_a_checkpoint_of_other_code_or_another_machine_is_not_gone_on_from(tmp_path, changed):
     run, identities = spec(), []
@@ -244,6 +247,7 @@ def test_checkpoints_are_saved_by_time_and_by_epochs_and_at_the_end_of_a_phase(t
     assert saved_steps(tmp_path / "d", run, Frequency(3600.0)) == [15]
 
 
+@pytest.mark.attack("disks")
 def test_a_disk_that_takes_no_checkpoint_costs_a_sentence_and_no_result(tmp_path, monkeypatch):
     run, notes = spec(), []
 

@@ -21,13 +21,17 @@ from benchmark.plan.cells import plan_cells
 from benchmark.plan.request import Request
 from benchmark.registry import load_plugins
 from benchmark.store import Store
+from tests.support.attack import made
 from tests.support.checkout import ROOT
 from tests.support.stored_numbers import numbers
 
 METHODS, SETS, RUNS = ("ddc", "ddc-uco-n"), ("phases.train.budget.amount=1", "data.samples=240"), 3
 PLANNED = len(METHODS) * RUNS
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
+pytestmark = [
+    pytest.mark.attack("kills"),
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +180,7 @@ def stopped(tmp_path: Path, number: int, *options: str) -> tuple[Path, int, str]
 LONG = ("--set", "phases.train.budget.amount=4", "--checkpoint", "0.01s")
 
 
+@pytest.mark.attack("signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_stops_runs_at_a_checkpoint_and_the_same_command_goes_on_from_it(tmp_path, number):
     results, code, text = stopped(tmp_path, number, *LONG)
@@ -190,6 +195,7 @@ def test_a_signal_stops_runs_at_a_checkpoint_and_the_same_command_goes_on_from_i
     assert max(store.get(run_id).environment.get("resumed", 0) for run_id in store.ids()) == 1
 
 
+@pytest.mark.attack("signals")
 @pytest.mark.slow
 def test_the_second_signal_stops_at_once(tmp_path):
     results = tmp_path / "results"
@@ -214,6 +220,9 @@ def test_two_commands_on_one_folder_make_each_run_once_and_lose_none(tmp_path, u
     if kill:
         random_moment(commands[0], results, random.Random(11))
         os.kill(commands[0].process.pid, signal.SIGKILL)
+        made("kills")
+    else:
+        made("claims", PLANNED)
     ends = [command.end() for command in commands]
     assert ends[1][0] == 0 and "Traceback" not in ends[1][1], ends[1][1]
     assert numbers(results) == undisturbed
@@ -235,7 +244,9 @@ def kills(tmp_path: Path, number: int, seed: int) -> dict[str, object]:
         timeout=1800,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    said = json.loads(done.stdout)
+    made("kills", sum(said["kills"].values()))
+    return said
 
 
 @pytest.mark.parametrize("number", [8, pytest.param(100, marks=pytest.mark.slow)])

@@ -19,6 +19,8 @@ from benchmark.errors import UserError
 from benchmark.files.locks import Claims, alone
 from benchmark.files.owners import alive, machine, process, this_process
 
+pytestmark = pytest.mark.attack("claims")
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
@@ -215,7 +217,6 @@ def test_of_processes_at_once_exactly_one_takes_each_run(tmp_path, either):
 # Disks and folders that misbehave
 
 
-@pytest.mark.attack
 @pytest.mark.parametrize("number", [errno.EEXIST, errno.EIO, errno.ETIMEDOUT])
 def test_a_link_that_was_made_though_its_answer_was_lost_is_ours(tmp_path, monkeypatch, number):
     original = os.link
@@ -232,7 +233,6 @@ def test_a_link_that_was_made_though_its_answer_was_lost_is_ours(tmp_path, monke
     assert list((tmp_path / "claims").iterdir()) == []
 
 
-@pytest.mark.attack
 def test_a_link_that_failed_for_good_is_the_error_that_it_is(tmp_path, monkeypatch):
     def broken(source: Path, target: Path) -> None:
         raise OSError(errno.EIO, "Input/output error", str(target))
@@ -251,7 +251,6 @@ def lay(kind: str, path: Path) -> None:
         path.symlink_to({"dangling link": "nowhere", "link to itself": path.name, "link to a file": __file__}[kind])
 
 
-@pytest.mark.attack
 @pytest.mark.parametrize("kind", ["dangling link", "link to itself", "link to a file", "pipe"])
 def test_what_is_no_file_is_no_claim_and_holds_nobody_up(tmp_path, kind, either):
     path = tmp_path / "claims" / "run"
@@ -263,14 +262,12 @@ def test_what_is_no_file_is_no_claim_and_holds_nobody_up(tmp_path, kind, either)
     assert list(path.parent.iterdir()) == [] and Path(__file__).read_bytes() == before
 
 
-@pytest.mark.attack
 def test_a_folder_in_the_place_of_a_claim_is_an_error_that_names_it(tmp_path):
     (tmp_path / "claims" / "run").mkdir(parents=True)
     with pytest.raises(OSError, match="Is a directory"):
         Claims(tmp_path).take("run")
 
 
-@pytest.mark.attack
 def test_without_links_a_full_disk_leaves_no_half_claim(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", no_link)
 
@@ -283,7 +280,6 @@ def test_without_links_a_full_disk_leaves_no_half_claim(tmp_path, monkeypatch):
     assert list((tmp_path / "claims").iterdir()) == []
 
 
-@pytest.mark.attack
 def test_without_links_a_claim_taken_over_while_it_was_written_is_not_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", no_link)
     original = os.fsync

@@ -14,6 +14,8 @@ import pytest
 from benchmark.files.reading import DEEPEST, SMALL_BYTES, plain_json, unpacked
 from tests.support.checkout import ROOT
 
+pytestmark = pytest.mark.attack("files")
+
 
 @pytest.mark.parametrize("levels", [DEEPEST + 2, 900, 100_000])
 @pytest.mark.parametrize(("open_", "close"), [("[", "]"), ('{"a":', "}")])

@@ -13,7 +13,10 @@ import pytest
 from benchmark.errors import UserError
 from benchmark.files.owners import process
 from benchmark.files.together import DECIDED, change_together, read_together, settle
+from tests.support.attack import made
 from tests.support.checkout import ROOT
+
+pytestmark = pytest.mark.attack("leftovers")
 
 OLD = {"a.csv": b"old a", "deep/b.csv": b"old b", "deep/c.csv": b"same"}
 NEW = {"a.csv": b"new a", "deep/b.csv": b"new b", "deep/c.csv": b"same", "new/d.csv": b"new d"}
@@ -78,6 +81,7 @@ def test_a_process_killed_at_any_step_leaves_all_old_or_all_new(tmp_path: Path) 
         assert contents(root) == {**held, "later.csv": b""}, "drafts are swept by the next change"
         if code == 0:
             break
+        made("kills")
     else:
         pytest.fail("the change never came to its end")
     assert found == sorted(found) and 5 < found.index(True) < len(found) - 5, "killed on both sides of the decision"

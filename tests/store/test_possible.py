@@ -21,6 +21,8 @@ from benchmark.store.run_files import SEAL, sealed
 from benchmark.store.sums import accept
 from tests.support.records import make_record, opened
 
+pytestmark = pytest.mark.attack("files")
+
 IMPOSSIBLE = {
     "acc": "7.5",
     "nmi": "nan",

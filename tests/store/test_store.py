@@ -29,6 +29,7 @@ from benchmark.store.merge import merge
 from benchmark.store.run_files import write_run
 from benchmark.store.run_folders import RunFolders
 from benchmark.store.tracked import stored_files
+from tests.support.attack import made
 from tests.support.checkout import ROOT
 from tests.support.records import make_record, opened
 
@@ -139,6 +140,7 @@ def test_the_union_prefers_run_folders_to_tracked_to_shipped_records(results: Pa
     assert fresh.ids() == [records[2].run_id] and fresh.get(records[0].run_id) is None
 
 
+@pytest.mark.attack("files")
 @pytest.mark.parametrize("file", ["record.json", "history.csv"])
 @pytest.mark.parametrize("damage", ["absent", "truncated", "binary"])
 def test_a_damaged_run_folder_counts_as_absent_and_is_reported(results: Path, file: str, damage: str) -> None:
@@ -163,6 +165,7 @@ def test_a_damaged_run_folder_counts_as_absent_and_is_reported(results: Path, fi
     assert opened(results).problems() == []
 
 
+@pytest.mark.attack("files")
 def test_a_folder_whose_record_is_of_another_run_is_refused(results: Path) -> None:
     first, other = make_record(0), make_record(1)
     opened(results).save(first)
@@ -184,6 +187,7 @@ def test_labels_that_are_no_assignments_are_not_saved(results: Path, labels: np.
     assert opened(results).ids() == [] and list((results / "runs").iterdir()) == []
 
 
+@pytest.mark.attack("files")
 @pytest.mark.parametrize("name", ["record.json", "history.csv", "labels.npz", "model.safetensors", "seal.json"])
 def test_a_file_that_is_shorter_or_gone_is_seen_without_reading_it(results: Path, name: str) -> None:
     record = make_record()
@@ -197,6 +201,7 @@ def test_a_file_that_is_shorter_or_gone_is_seen_without_reading_it(results: Path
         assert store.problems() == [] and store.verify() == [] and store.ids() == []
 
 
+@pytest.mark.attack("files")
 @pytest.mark.parametrize("name", ["record.json", "history.csv", "labels.npz", "model.safetensors"])
 def test_a_file_that_was_edited_is_found_by_its_digest(results: Path, name: str) -> None:
     record = make_record()
@@ -229,6 +234,7 @@ def test_a_folder_from_before_there_were_seals_is_read(results: Path) -> None:
     assert opened(results).get(record.run_id) == record and opened(results).verify() == []
 
 
+@pytest.mark.attack("leftovers")
 def test_drafts_go_when_their_writers_are_gone_whatever_the_clock_says(results: Path) -> None:
     runs = results / "runs"
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -255,6 +261,7 @@ def test_a_store_reads_again_what_another_has_replaced(results: Path) -> None:
     assert reading.get(new.run_id) == new
 
 
+@pytest.mark.attack("disks")
 @pytest.mark.parametrize("call", ["rename", "rmtree"])
 def test_a_disk_that_fails_while_a_record_is_replaced_loses_neither(
     results: Path, monkeypatch: pytest.MonkeyPatch, call: str
@@ -284,6 +291,7 @@ def test_a_disk_that_fails_while_a_record_is_replaced_loses_neither(
     assert folder.is_dir()
 
 
+@pytest.mark.attack("leftovers")
 def test_a_record_whose_writer_died_between_two_renames_is_put_in_place(results: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     gone = process(dead.pid)
@@ -300,6 +308,7 @@ def test_a_record_whose_writer_died_between_two_renames_is_put_in_place(results:
     assert len(list((results / "runs").iterdir())) == 2
 
 
+@pytest.mark.attack("disks")
 def test_a_folder_that_the_disk_does_not_give_now_is_told_and_stays(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +395,7 @@ def check_whole(results: Path, records: list[RunRecord]) -> int:
 
 
 # A save syncs record, history, labels, seal, the draft folder and, after the rename, the folder of all runs.
+@pytest.mark.attack("kills")
 @pytest.mark.parametrize(("dies_at", "whole"), [(7, 1), (9, 1), (11, 1), (12, 2)])
 def test_a_writer_killed_within_a_save_leaves_whole_records_only(results: Path, dies_at: int, whole: int) -> None:
     records = [make_record(replicate, seconds=0.0) for replicate in range(3)]
@@ -398,6 +408,7 @@ def test_a_writer_killed_within_a_save_leaves_whole_records_only(results: Path, 
     assert check_whole(results, records) == 3
 
 
+@pytest.mark.attack("kills")
 def test_writers_killed_again_and_again_are_gone_on_from(results: Path) -> None:
     records = [make_record(replicate) for replicate in range(400)]
     for _ in range(3):
@@ -409,6 +420,7 @@ def test_writers_killed_again_and_again_are_gone_on_from(results: Path) -> None:
         time.sleep(0.05)
         writer.kill()
         writer.communicate()
+        made("kills")
         assert before < check_whole(results, records) < len(records)
 
 
@@ -517,6 +529,7 @@ def test_runs_csv_begins_with_the_promised_columns(tracked: Path) -> None:
     assert history[0].startswith("run_id,") and len(history) == 1 + 2 * 2
 
 
+@pytest.mark.attack("files")
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -540,6 +553,7 @@ def test_damage_of_tracked_files_is_an_error_with_file_and_line(
     assert len(opened(results).problems()) == 1
 
 
+@pytest.mark.attack("files")
 @pytest.mark.parametrize("length", [0, 25, -30])
 def test_a_truncated_history_is_an_error_with_its_name(tracked: Path, length: int) -> None:
     data = (tracked / "history.csv.gz").read_bytes()
@@ -582,6 +596,7 @@ def test_a_tracked_history_is_read_when_it_is_asked_for_and_equals_what_was_stor
     assert changed != first and first != changed
 
 
+@pytest.mark.attack("files")
 def test_a_damaged_evaluation_is_an_error_when_it_is_read_and_named_by_verify(tracked: Path) -> None:
     text = gzip.decompress((tracked / "history.csv.gz").read_bytes()).decode()
     (tracked / "history.csv.gz").write_bytes(gzip.compress(text.replace("train,8,2", "train,eight,2", 1).encode()))
@@ -601,6 +616,7 @@ def test_replicates_read_from_one_file_share_what_they_have_in_common(tracked: P
     assert [spec.run_id for spec in specs] == [make_record(spec.replicate).run_id for spec in specs]
 
 
+@pytest.mark.attack("files")
 @pytest.mark.parametrize("number", ["01", "1.0", "-1", "true", '"1"', "1e0", ""])
 def test_a_replicate_that_is_no_number_is_damage_beside_good_ones_too(tracked: Path, number: str) -> None:
     file = tracked / "specs.jsonl"

@@ -19,6 +19,7 @@ from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from benchmark.store.merge import merge
 from benchmark.store.rows import Kind, kind_of
+from tests.support.attack import made
 from tests.support.checkout import ROOT
 
 CPU = Kind("cpu")
@@ -315,6 +316,7 @@ def test_a_run_tracked_under_two_papers_ends_up_under_one(tmp_path: Path) -> Non
     assert len(opened(tmp_path / "into").ids()) == 1
 
 
+@pytest.mark.attack("files")
 def test_damaged_run_folders_are_left_out_and_reported(tmp_path: Path) -> None:
     source = saved(tmp_path / "a", make_record(0), make_record(1))
     (source / "runs" / make_record(1).run_id / "record.json").write_text("{")
@@ -325,6 +327,7 @@ def test_damaged_run_folders_are_left_out_and_reported(tmp_path: Path) -> None:
     assert f"written: {tmp_path / 'into' / 'stored' / 'cpu' / 'wood2020' / 'runs.csv'}" in lines
 
 
+@pytest.mark.attack("files")
 def test_damaged_tracked_files_stop_a_merge(tmp_path: Path) -> None:
     merge([saved(tmp_path / "a", make_record(0))], tmp_path / "into")
     (tmp_path / "into" / "stored" / "cpu" / "wood2020" / "specs.jsonl").write_text("")
@@ -334,6 +337,7 @@ def test_damaged_tracked_files_stop_a_merge(tmp_path: Path) -> None:
     assert tracked_bytes(tmp_path / "into") == before
 
 
+@pytest.mark.attack("disks")
 def test_a_merge_whose_disk_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     merge([saved(tmp_path / "a", make_record(0))], tmp_path / "into")
     before = tracked_bytes(tmp_path / "into")
@@ -357,6 +361,7 @@ def test_of_two_merges_at_once_the_second_is_refused(tmp_path: Path) -> None:
     assert merge([source], tmp_path / "all").total == 1
 
 
+@pytest.mark.attack("texts")
 def test_a_paper_name_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     source = saved(tmp_path / "a", make_record(context=Context(paper="../../out", profile="cpu")))
     with pytest.raises(UserError, match="cannot be the name of a folder"):
@@ -392,6 +397,7 @@ merge([source], target)
 """
 
 
+@pytest.mark.attack("kills")
 @pytest.mark.slow
 def test_a_merge_killed_at_any_step_has_merged_all_or_nothing(tmp_path: Path) -> None:
     """The merge changes rows, specs, histories of two folders and the digests."""
@@ -411,4 +417,5 @@ def test_a_merge_killed_at_any_step_has_merged_all_or_nothing(tmp_path: Path) ->
         assert not any(path.name.startswith(".") for path in (into / "stored").rglob("*")), "no drafts are left"
         if done.returncode == 0:
             break
+        made("kills")
     assert found == sorted(found) and set(found) == {2, 4}

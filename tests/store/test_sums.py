@@ -16,6 +16,8 @@ from benchmark.store.renewals import Renewal, keep
 from benchmark.store.sums import SUMS, accept, change_tracked, changes, read_sums
 from tests.support.records import make_record, opened
 
+pytestmark = pytest.mark.attack("files")
+
 FOLDER = Path("cpu", "wood2020")
 FILES = [FOLDER / name for name in ("runs.csv", "history.csv.gz", "specs.jsonl")] + [
     Path("renewals.jsonl"),
