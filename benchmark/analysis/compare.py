@@ -263,10 +263,16 @@ def _ids(runs: RunsByReplicate) -> set[str]:
 
 def compare_measured(a: RunsByReplicate, b: RunsByReplicate) -> Comparison:
     """Compare runs by replicate: paired where those that both have used the same random streams."""
+    first, second, paired = matched(a, b)
+    return (compare_paired if paired else compare_unpaired)(first, second)
+
+
+def matched(a: RunsByReplicate, b: RunsByReplicate) -> tuple[list[float], list[float], bool]:
+    """Return the values of two sides that are compared, and whether they are pairs of runs with the same streams."""
     both = sorted(a.keys() & b.keys())
     if both and all(_share(a[r][1], b[r][1]) for r in both):
-        return compare_paired([a[r][0] for r in both], [b[r][0] for r in both])
-    return compare_unpaired([value for value, _ in a.values()], [value for value, _ in b.values()])
+        return [a[r][0] for r in both], [b[r][0] for r in both], True
+    return [value for value, _ in a.values()], [value for value, _ in b.values()], False
 
 
 def machines(*parts: RunsByReplicate) -> list[str]:

@@ -14,6 +14,7 @@ from benchmark import __version__
 from benchmark.catalogue.answers import keep
 from benchmark.catalogue.filling import fill_registries
 from benchmark.cli.checking import check
+from benchmark.cli.claims import claims
 from benchmark.cli.config import Config, PrintConfig, config_text
 from benchmark.cli.data import data_app
 from benchmark.cli.drawing import draw, embed, figures, report
@@ -68,7 +69,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, picture, report, compare, ledger, check, cite):
+for command in (figures, embed, picture, report, claims, compare, ledger, check, cite):
     app.command()(command)
 app.command("new-method")(create)
 

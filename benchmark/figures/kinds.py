@@ -23,7 +23,7 @@ from benchmark.figures.declared import (
 )
 from benchmark.figures.file_curves import draw_file_curves
 from benchmark.figures.histories import draw_curves, draw_matrix, draw_scatter
-from benchmark.figures.kit import canvas, classes, legend, line
+from benchmark.figures.kit import canvas, classes, legend, line, own_defaults
 from benchmark.figures.rules import Curves, Embeddings, FileCurves, Matrix, Scatter, Sweep
 from benchmark.figures.run_kinds import draw_images, draw_loss_scatter, draw_settings, draw_sheets
 from benchmark.figures.run_rules import Images, LossScatter, Settings, Sheets
@@ -38,6 +38,13 @@ def draw_declared(rule: FigureRule, numbers: Numbers) -> Drawing:
     finding = ". ".join(part for part in (drawing.finding, rule.note) if part)
     answers = tuple((stated.says, answered(stated, measured)) for stated in rule.statement)
     return replace(drawing, finding=f"{finding}." if finding else "", answers=answers)
+
+
+def measured_by(rule: FigureRule, numbers: Numbers) -> Measured:
+    """Return the series that the statements of a figure are about; NoNumbers where nothing is stored."""
+    with own_defaults():
+        _, measured = DRAWN[type(rule)](rule, numbers)
+    return measured
 
 
 def _embeddings(rule: Embeddings, numbers: Numbers) -> tuple[Drawing, Measured]:

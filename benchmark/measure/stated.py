@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmark.measure import statements
-from benchmark.measure.statements import Answer, At, Series
+from benchmark.measure.statements import LEVEL, Answer, At, Series
 
 Names = str | Annotated[tuple[str, ...], Field(min_length=1)]
 Measured = Mapping[str, Mapping[str, Series]]
@@ -36,7 +36,7 @@ class _Statement(BaseModel, ABC):
         """The names of all series that it is about."""
 
     @abstractmethod
-    def judged(self, series: Mapping[str, Series]) -> Answer:
+    def judged(self, series: Mapping[str, Series], level: float = LEVEL) -> Answer:
         """Return the answer of its rule."""
 
 
@@ -62,7 +62,7 @@ class Comparison(_Statement):
         """The names of all series that it is about."""
         return (*_listed(self.a), *(() if isinstance(self.b, float) else _listed(self.b)))
 
-    def judged(self, series: Mapping[str, Series]) -> Answer:
+    def judged(self, series: Mapping[str, Series], level: float = LEVEL) -> Answer:
         """Return whether `a` is the higher, or the lower."""
         sign = 1.0 if self.rule == "higher" else -1.0
         firsts = [_times(_found(series, name), sign) for name in _listed(self.a)]
@@ -72,7 +72,7 @@ class Comparison(_Statement):
             else [_times(_found(series, name), sign) for name in _listed(self.b)]
         )
         pairs = [(a, b) for a in firsts for b in seconds]
-        return statements.higher(pairs, self.at, self.between, self.at_least)
+        return statements.higher(pairs, self.at, self.between, self.at_least, level)
 
 
 class Order(_Statement):
@@ -87,9 +87,9 @@ class Order(_Statement):
         """The names of all series that it is about."""
         return self.a
 
-    def judged(self, series: Mapping[str, Series]) -> Answer:
+    def judged(self, series: Mapping[str, Series], level: float = LEVEL) -> Answer:
         """Return whether each lies above the next."""
-        return statements.order([_found(series, name) for name in self.a], self.at)
+        return statements.order([_found(series, name) for name in self.a], self.at, level)
 
 
 class _Single(_Statement):
@@ -106,10 +106,10 @@ class Change(_Single):
 
     rule: Literal["rises", "falls"]
 
-    def judged(self, series: Mapping[str, Series]) -> Answer:
+    def judged(self, series: Mapping[str, Series], level: float = LEVEL) -> Answer:
         """Return whether it does."""
         rule = statements.rises if self.rule == "rises" else statements.falls
-        return rule(_found(series, self.a))
+        return rule(_found(series, self.a), level)
 
 
 class _Bounded(_Single):
@@ -128,9 +128,9 @@ class Slope(_Bounded):
 
     rule: Literal["slope"]
 
-    def judged(self, series: Mapping[str, Series]) -> Answer:
+    def judged(self, series: Mapping[str, Series], level: float = LEVEL) -> Answer:
         """Return whether it does."""
-        return statements.slope(_found(series, self.a), above=self.above, below=self.below)
+        return statements.slope(_found(series, self.a), above=self.above, below=self.below, level=level)
 
 
 class Share(_Bounded):
@@ -146,10 +146,10 @@ class Share(_Bounded):
             raise ValueError("a share says either counts_above or counts_below")
         return self
 
-    def judged(self, series: Mapping[str, Series]) -> Answer:
+    def judged(self, series: Mapping[str, Series], level: float = LEVEL) -> Answer:
         """Return whether it does."""
         counts = {"counts_above": self.counts_above, "counts_below": self.counts_below}
-        return statements.share(_found(series, self.a), above=self.above, below=self.below, **counts)
+        return statements.share(_found(series, self.a), above=self.above, below=self.below, level=level, **counts)
 
 
 class Within(_Single):
@@ -165,24 +165,24 @@ class Within(_Single):
         """The names of all series that it is about."""
         return (self.a,) if isinstance(self.b, float) else (self.a, self.b)
 
-    def judged(self, series: Mapping[str, Series]) -> Answer:
+    def judged(self, series: Mapping[str, Series], level: float = LEVEL) -> Answer:
         """Return whether they do."""
         other = self.b if isinstance(self.b, float) else _found(series, self.b)
-        return statements.within(_found(series, self.a), other, self.d, self.at)
+        return statements.within(_found(series, self.a), other, self.d, self.at, level)
 
 
 Stated = Annotated[Comparison | Order | Change | Slope | Share | Within, Field(discriminator="rule")]
 """A statement as it is declared."""
 
 
-def answered(statement: Stated, measured: Measured) -> Answer:
+def answered(statement: Stated, measured: Measured, level: float = LEVEL) -> Answer:
     """Return what the numbers say of a statement; undecided, with the reason, where they are not all stored.
 
     Without `of`, a statement is about the first quantity that was measured.
     """
     quantity = statement.of or next(iter(measured), "")
     try:
-        return statement.judged(measured.get(quantity, {}))
+        return statement.judged(measured.get(quantity, {}), level)
     except NotStored as error:
         return Answer("undecided", why=f"nothing is stored of {error}")
 

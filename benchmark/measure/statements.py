@@ -122,11 +122,13 @@ def share_interval(count: int, n: int, level: float = LEVEL) -> Interval:
     return low, high
 
 
-def above_zero(gaps: Sequence[npt.ArrayLike], at_least: int | None = None, counted: str = "runs") -> Answer:
+def above_zero(
+    gaps: Sequence[npt.ArrayLike], at_least: int | None = None, counted: str = "runs", level: float = LEVEL
+) -> Answer:
     """Say whether the means of at least so many of `gaps`, each (n,), lie above zero; without `at_least`, of all.
 
-    It agrees where that many intervals at 1 - LEVEL / (t - k + 1) lie above zero, for k of t; it contradicts where
-    t - k + 1 intervals at 1 - LEVEL / k lie below. For one of one, both are the 95 % interval.
+    It agrees where that many intervals at 1 - level / (t - k + 1) lie above zero, for k of t; it contradicts where
+    t - k + 1 intervals at 1 - level / k lie below. For one of one, both are the interval at 1 - level.
     """
     arrays = [row[np.isfinite(row)] for row in (np.asarray(gap, dtype=np.float64) for gap in gaps)]
     if not arrays or min(map(len, arrays)) == 0:
@@ -135,8 +137,8 @@ def above_zero(gaps: Sequence[npt.ArrayLike], at_least: int | None = None, count
     k = of if at_least is None else at_least
     if not 1 <= k <= of:
         raise ValueError(f"at least {k} of {of} cannot hold.")
-    holds = [mean_interval(array, LEVEL / (of - k + 1)) or (-math.inf, math.inf) for array in arrays]
-    fails = [mean_interval(array, LEVEL / k) or (-math.inf, math.inf) for array in arrays]
+    holds = [mean_interval(array, level / (of - k + 1)) or (-math.inf, math.inf) for array in arrays]
+    fails = [mean_interval(array, level / k) or (-math.inf, math.inf) for array in arrays]
     agrees = sum(low > 0 for low, _ in holds) >= k
     contradicts = sum(high < 0 for _, high in fails) >= of - k + 1
     bounds = fails if contradicts else holds
@@ -153,6 +155,7 @@ def higher(
     at: At = "mean",
     between: Interval | None = None,
     at_least: int | None = None,
+    level: float = LEVEL,
 ) -> Answer:
     """Say whether the first of each pair lies above the second, or of so many pairs at least.
 
@@ -160,33 +163,34 @@ def higher(
     the points beyond.
     """
     gaps = [part for a, b in pairs for part in differences(a, b, at, between)]
-    return above_zero(gaps, at_least, pairs[0][0].counted if pairs else "runs")
+    return above_zero(gaps, at_least, pairs[0][0].counted if pairs else "runs", level)
 
 
-def order(series: Sequence[Series], at: At = "mean") -> Answer:
+def order(series: Sequence[Series], at: At = "mean", level: float = LEVEL) -> Answer:
     """Say whether the series lie in this order, the highest first: each above the next."""
-    return higher(list(pairwise(series)), at)
+    return higher(list(pairwise(series)), at, level=level)
 
 
-def rises(a: Series) -> Answer:
+def rises(a: Series, level: float = LEVEL) -> Answer:
     """Say whether a series rises from its first to its last point."""
-    return above_zero([a.last - a.first], counted=a.counted)
+    return above_zero([a.last - a.first], counted=a.counted, level=level)
 
 
-def falls(a: Series) -> Answer:
+def falls(a: Series, level: float = LEVEL) -> Answer:
     """Say whether a series falls from its first to its last point; the estimate is how far."""
-    return above_zero([a.first - a.last], counted=a.counted)
+    return above_zero([a.first - a.last], counted=a.counted, level=level)
 
 
-def slope(a: Series, *, above: float | None = None, below: float | None = None) -> Answer:
+def slope(a: Series, *, above: float | None = None, below: float | None = None, level: float = LEVEL) -> Answer:
     """Say whether the least-squares slopes over x, one for each row, lie `above` or `below` a number in the mean."""
     _one_bound(above, below)
     if len(a.x) < 2 or float(np.ptp(a.x)) == 0:
         return Answer("undecided", why="one point has no slope", counted=a.counted)
     centred = a.x - a.x.mean()
     slopes = a.values @ centred / float(centred @ centred)
-    found = above_zero([slopes - above if above is not None else (below or 0.0) - slopes], counted=a.counted)
-    bounds = mean_interval(slopes[np.isfinite(slopes)])
+    gaps = slopes - above if above is not None else (below or 0.0) - slopes
+    found = above_zero([gaps], counted=a.counted, level=level)
+    bounds = mean_interval(slopes[np.isfinite(slopes)], level)
     return replace(found, estimate=float(np.nanmean(slopes)) if found.n else None, interval=bounds)
 
 
@@ -197,6 +201,7 @@ def share(
     counts_below: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    level: float = LEVEL,
 ) -> Answer:
     """Say whether the share of the rows whose last value counts (beyond a number) is `above` or `below` a share."""
     _one_bound(counts_above, counts_below)
@@ -205,14 +210,14 @@ def share(
     if not len(last):
         return Answer("undecided", why="no number is stored", counted=a.counted)
     seen = int((last > counts_above).sum() if counts_above is not None else (last < (counts_below or 0.0)).sum())
-    low, high = share_interval(seen, len(last))
+    low, high = share_interval(seen, len(last), level)
     holds = low > above if above is not None else high < (below or 0.0)
     fails = high < above if above is not None else low > (below or 0.0)
     word: Word = "agrees" if holds else "contradicts" if fails else "undecided"
     return Answer(word, seen / len(last), (low, high), len(last), seen, 1, a.counted)
 
 
-def within(a: Series, b: Series | float, d: float, at: At = "mean") -> Answer:
+def within(a: Series, b: Series | float, d: float, at: At = "mean", level: float = LEVEL) -> Answer:
     """Say whether `a` and `b` differ by less than `d` in the mean.
 
     It agrees where the 90 % interval of the difference lies inside -d and d (two one-sided tests at 5 %), and
@@ -221,7 +226,7 @@ def within(a: Series, b: Series | float, d: float, at: At = "mean") -> Answer:
     (gaps,) = differences(a, b, at) if at != "every" else ((),)
     array = np.asarray(gaps, dtype=np.float64)
     array = array[np.isfinite(array)]
-    narrow, wide = mean_interval(array, 2 * LEVEL), mean_interval(array)
+    narrow, wide = mean_interval(array, 2 * level), mean_interval(array, level)
     estimate = float(array.mean()) if len(array) else None
     if narrow is None or wide is None:
         return Answer("undecided", estimate, None, len(array), 0, 1, a.counted, "too few pairs of numbers are stored")

@@ -1,0 +1,140 @@
+"""When is a claim about many comparisons borne out? Tests of single differences, and of `at least k of t` of them.
+
+A comparison is the difference of two means over runs, with its standard error (`Gap`). Each is tested in both
+directions: that it lies beyond what the claim says, and that it does not. A claim over t comparisons needs k of them.
+Both answers are tests of a partial conjunction (Benjamini and Heller 2008), so that a claim is wrongly called
+supported, or wrongly called contradicted, at most as often as a single comparison, however many it is made of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from benchmark.measure.statements import LEVEL, Interval, Word
+
+Floats = npt.NDArray[np.float64]
+
+SIDE = LEVEL / 2
+"""A claim is wrongly called supported in 2.5 % of all cases at most, and wrongly called contradicted in as many."""
+
+_SLACK = 1e-9
+"""Means of decimal numbers miss a bound by a few units in the last place."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A difference of two means: its estimate, the standard error of that, and the degrees of freedom of the error.
+
+    An error of 0 is that of numbers that do not vary, such as those of two methods without chance.
+    """
+
+    estimate: float
+    error: float = 0.0
+    df: float = math.inf
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Return Student's interval of the difference at 1 - `level`."""
+        quantile = (
+            float(special.stdtrit(self.df, 1 - level / 2)) if self.df < math.inf else special.ndtri(1 - level / 2)
+        )
+        half = float(quantile) * self.error
+        return self.estimate - half, self.estimate + half
+
+    def above(self, bound: float) -> float:
+        """Return the one-sided p of the hypothesis that the difference is `bound` at most; small: it lies above."""
+        distance = self.estimate - bound
+        if self.error <= 0:
+            return 0.0 if distance > _SLACK else 1.0
+        t = -distance / self.error
+        return float(special.stdtr(self.df, t) if self.df < math.inf else special.ndtr(t))
+
+    def below(self, bound: float) -> float:
+        """Return the one-sided p of the hypothesis that the difference is `bound` at least; small: it lies below."""
+        return Gap(-self.estimate, self.error, self.df).above(-bound)
+
+
+def paired_gap(a: npt.ArrayLike, b: npt.ArrayLike | float = 0.0) -> Gap | None:
+    """Return the mean difference of (n,) values that belong together, or of `a` and a number; None for n below 2.
+
+    >>> paired_gap([3.0, 5.0], [1.0, 3.0])
+    Gap(estimate=2.0, error=0.0, df=1)
+    """
+    gaps = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    n = len(gaps)
+    return None if n < 2 else Gap(float(gaps.mean()), float(gaps.std(ddof=1)) / math.sqrt(n), n - 1)
+
+
+def unpaired_gap(a: npt.ArrayLike, b: npt.ArrayLike) -> Gap | None:
+    """Return the difference of the means of (n,) and (m,) values with Welch's error; None where a side is one value."""
+    sides = [np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)]
+    if min(map(len, sides)) < 2:
+        return None
+    parts = [float(side.var(ddof=1)) / len(side) for side in sides]
+    uncertainty = sum(part**2 / (len(side) - 1) for part, side in zip(parts, sides, strict=True))
+    df = sum(parts) ** 2 / uncertainty if uncertainty > 0 else math.inf
+    return Gap(float(sides[0].mean() - sides[1].mean()), math.sqrt(sum(parts)), df)
+
+
+def spread_gap(a: npt.ArrayLike, b: npt.ArrayLike) -> Gap | None:
+    """Return the difference of the mean absolute deviations from the median, which compares spreads.
+
+    Levene's idea with the median (Brown and Forsythe 1974): it holds its level where values are far from normal, as
+    those of runs that now and then collapse.
+    """
+    first, second = (np.asarray(side, dtype=np.float64) for side in (a, b))
+    return unpaired_gap(np.abs(first - np.median(first)), np.abs(second - np.median(second)))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Two one-sided p: small `holds` where something is borne out, small `fails` where it is not.
+
+    Without numbers both are 1.
+    """
+
+    holds: float = 1.0
+    fails: float = 1.0
+
+    @property
+    def word(self) -> Word:
+        """What follows at the level of the suite."""
+        return "agrees" if self.holds <= SIDE else "contradicts" if self.fails <= SIDE else "undecided"
+
+
+def beyond(gap: Gap | None, by: float = 0.0) -> Evidence:
+    """Test whether a difference lies above `by`."""
+    return Evidence() if gap is None else Evidence(gap.above(by), gap.below(by))
+
+
+def inside(gap: Gap | None, by: float) -> Evidence:
+    """Test whether a difference lies between -`by` and `by`.
+
+    As everywhere in the suite, equivalence is two one-sided tests at 5 %, so that its p counts half; that it lies
+    outside may come true on two sides, so that its p counts twice.
+    """
+    if gap is None:
+        return Evidence()
+    within = max(gap.above(-by), gap.below(by))
+    return Evidence(within / 2, min(1.0, 2 * min(gap.above(by), gap.below(-by))))
+
+
+def at_least(tested: Sequence[Evidence], k: int) -> Evidence:
+    """Test whether at least `k` of several things hold.
+
+    That k of t hold is rejected by (t - k + 1) times the k-th smallest p: Bonferroni's over those that may fail. That
+    they do not is the same of the t - k + 1 that then must fail.
+
+    >>> at_least([Evidence(0.01, 0.99), Evidence(0.02, 0.98)], 2)
+    Evidence(holds=0.02, fails=1.0)
+    """
+    t = len(tested)
+    if not 1 <= k <= t:
+        raise ValueError(f"at least {k} of {t} cannot hold.")
+    holds, fails = sorted(one.holds for one in tested), sorted(one.fails for one in tested)
+    return Evidence(min(1.0, (t - k + 1) * holds[k - 1]), min(1.0, k * fails[t - k]))
