@@ -23,6 +23,10 @@ COUNTED: tuple[Status, ...] = ("ok", "collapsed")
 """The statuses whose runs enter n; `failed` and `diverged` runs are counted beside it."""
 
 
+NUMERIC_MODE = "numeric_mode"
+"""The entry of a record's environment that says how a CUDA device computed: see `benchmark.training.numeric`."""
+
+
 class Evaluation(BaseModel):
     """One row of a history: where training was, each unweighted loss term, their weighted total, and the metrics.
 
@@ -105,7 +109,8 @@ class RunRecord(BaseModel):
     `loss` is the total of the kept weights, by which runs are selected; `final_loss` that of the last evaluation.
     `losses` are the unweighted terms at the kept weights, `first_losses` the totals of the first training steps.
     `metrics` holds acc, nmi, nmi_geometric and ari as fractions. `seconds` is wall time; `peak_mib` the peak resident
-    memory of the process. `error` is one line and `traceback` the whole text, both empty where nothing went wrong.
+    memory of the process, on a GPU the most that the fit allocated there. `error` is one line and `traceback` the whole
+    text, both empty where nothing went wrong.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

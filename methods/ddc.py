@@ -28,8 +28,8 @@ class DDCParams(KernelParams, ClusterParams):
     `network` is a registered network and `initialisation` its scheme [C4]; "he-glorot" is He's, with Glorot's in the
     layers before a softmax. For a network of one's own see `methods.parts.own_networks.NetworkChoice`. `orthogonality`
     [K9] is how that loss is taken; `batch_norm_momentum` and `batch_norm_epsilon` are Keras' defaults [D1]. `precision`
-    is that of the convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, all else stays
-    float32.
+    is that of the convolutions [D10]: with "bf16" their inputs and weights are rounded to bfloat16, with "tf32" to
+    TF32, which CUDA devices alone have; all else stays float32.
     """
 
     network: NetworkChoice = "cnn-small"
@@ -37,7 +37,7 @@ class DDCParams(KernelParams, ClusterParams):
     batch_norm_momentum: float = Field(0.99, ge=0, lt=1)
     batch_norm_epsilon: float = Field(1e-3, gt=0)
     orthogonality: Literal["mean", "sum"] = "mean"
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
     introduced: ClassVar[Mapping[str, Any]] = {"precision": "float32"}
 
 

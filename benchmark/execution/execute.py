@@ -25,7 +25,7 @@ from benchmark.execution.fits.scoring import Scorer, Scores, labelled_measure
 from benchmark.execution.fits.trainer import Task
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import environment, machine_kind
-from benchmark.record import COUNTED, Context, RunRecord
+from benchmark.record import COUNTED, NUMERIC_MODE, Context, RunRecord
 from benchmark.registry import OBSERVERS, LoadedData
 from benchmark.spec import RunSpec
 from benchmark.training.resume import Checkpoints
@@ -94,6 +94,7 @@ def execute(
             **environment(device, torch.get_num_threads()),
             "streams": list(made.ending.streams),
             **({"resumed": made.ending.resumed} if made.ending.resumed else {}),
+            **({NUMERIC_MODE: dict(made.ending.numeric)} if made.ending.numeric else {}),
         },
         "history": made.scores.history,
         "metrics": dict(made.scores.metrics),

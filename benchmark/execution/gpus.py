@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from benchmark.training.numeric import WORKSPACE, WORKSPACE_VARIABLE
+
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -36,13 +38,19 @@ def least_used(gpus: Sequence[str], taken: Sequence[str]) -> str:
 
 @contextmanager
 def sees(gpu: str | None) -> Iterator[None]:
-    """Let a process that is started here see `gpu` only: it inherits the environment of this moment."""
-    before = os.environ.get(VARIABLE)
-    if gpu is not None:
-        os.environ[VARIABLE] = gpu
+    """Let a process that is started here see `gpu` only: it inherits the environment of this moment.
+
+    It finds the workspace of cuBLAS there, too, before anything can start CUDA in it.
+    """
+    if gpu is None:
+        yield
+        return
+    given = {VARIABLE: gpu, WORKSPACE_VARIABLE: os.environ.get(WORKSPACE_VARIABLE, WORKSPACE)}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
     try:
         yield
     finally:
-        if gpu is not None:
-            os.environ.pop(VARIABLE, None)
-            os.environ.update({} if before is None else {VARIABLE: before})
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})

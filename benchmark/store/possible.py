@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from benchmark.record import COUNTED, Evaluation, RunRecord
+from benchmark.record import COUNTED, NUMERIC_MODE, Evaluation, RunRecord
 
 _RANGES = {"acc": (0.0, 1.0), "nmi": (0.0, 1.0), "nmi_geometric": (0.0, 1.0), "ari": (-1.0, 1.0)}
 _ROUNDING = 1e-9
+_IN_ONE_WAY = ("", "cpu", "mps")
+"""Devices that compute in one way only, as far as the suite uses them; all others are CUDA's."""
+_MODE = {"matmul", "convolutions", "recurrent", "deterministic_algorithms", "cublas_workspace", "nondeterministic"}
 
 
 def refuse_impossible(record: RunRecord) -> None:
@@ -25,6 +28,27 @@ def _impossible(record: RunRecord) -> Iterator[str]:
     yield from (f"{name} is {v}, not a number from 0" for name, v in costs.items() if not 0 <= v < math.inf)
     if record.status in COUNTED and not (record.loss is not None and math.isfinite(record.loss)):
         yield f"loss is {record.loss}, and its status {record.status}"
+    if unstated := unstated_mode(record):
+        yield unstated
+
+
+def unstated_mode(record: RunRecord) -> str:
+    """Return what a record of a CUDA device lacks that says how the device computed, "" where it lacks nothing.
+
+    Its numbers could be of TF32, or differ at every repetition, and nobody could tell.
+    """
+    device = record.environment.get("device")
+    if not isinstance(device, str) or device in _IN_ONE_WAY or record.status == "failed":
+        return ""
+    mode = record.environment.get(NUMERIC_MODE)
+    if not isinstance(mode, Mapping) or not mode.keys() >= _MODE:
+        return f"it was made on {device}, but does not say in which numeric mode"
+    tf32 = record.spec.params.get("precision") == "tf32"
+    expected = {"matmul": "ieee", "convolutions": "tf32" if tf32 else "ieee", "deterministic_algorithms": True}
+    for name, value in expected.items():
+        if mode[name] != value:
+            return f"its numeric mode has {name} {mode[name]}, not {value} as its spec asks for"
+    return ""
 
 
 def _metrics(metrics: Mapping[str, float]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from benchmark.files.faults import sentence
 from benchmark.files.reading import plain_json
 from benchmark.files.writing import sync_folder, write_synced
 from benchmark.record import RunRecord
-from benchmark.store.possible import refuse_impossible
+from benchmark.store.possible import refuse_impossible, unstated_mode
 from benchmark.store.rows import EVALUATION_COLUMNS, csv_bytes, evaluation_cells, evaluation_of, strict
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def write_run(
     """Create `folder` with the files of a run, synced to disk."""
     if record.run_id != record.spec.run_id:
         raise ValueError(f"the record is named {record.run_id}, but its spec has the run id {record.spec.run_id}")
+    if unstated := unstated_mode(record):
+        raise UserError(f"the record of run {record.run_id} was not stored: {unstated}.")
     files: dict[str, bytes] = {}
     plain = record.model_dump(exclude={"history", "spec"})
     plain |= {"spec": record.spec.canonical(), "evaluations": len(record.history), "sealed": True}

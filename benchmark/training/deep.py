@@ -15,6 +15,7 @@ from benchmark.registry import METHODS
 from benchmark.training.arguments import computing_with
 from benchmark.training.estimator import Clusterer, Found, P
 from benchmark.training.loop import phase_steps
+from benchmark.training.numeric import numeric_mode
 from benchmark.training.phases import Outcome, PhaseResult, RunContext, TrainingPhase
 from benchmark.training.stepping import Step
 from benchmark.training.weights import take_over
@@ -115,7 +116,8 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer
 
     def _seen(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         samples = self._samples(self._new_samples(X), self.device_)
-        with computing_with(self._common().threads):
+        precision = self._precision if self.device_.type == "cuda" else "float32"
+        with computing_with(self._common().threads), numeric_mode(self.device_, precision):
             return self._embed(samples)
 
     @property

@@ -7,7 +7,8 @@ first and the rest by keyword. It builds no optimiser, loop, seed or file.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
@@ -34,6 +35,7 @@ from benchmark.training.arguments import (
 from benchmark.training.following import Follower
 from benchmark.training.generators import taking_turns
 from benchmark.training.keeping import load_estimator, save_estimator
+from benchmark.training.numeric import numeric_mode
 from benchmark.training.phases import Degenerate, Diverged, Outcome, RunContext, with_named_phases
 from benchmark.training.samples import as_lengths, as_samples, check_scale, far_outside, other_shape
 from benchmark.training.stepping import Step
@@ -77,7 +79,8 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
     random_state : int, None, numpy RandomState or Generator, or benchmark.streams.Streams
         An integer is the replicate index. The others are drawn from, at each fit.
     device : str or torch.device
-        "cpu", "cuda", "cuda:1", "mps".
+        "cpu", "cuda", "cuda:1", "mps". On CUDA a fit computes in IEEE float32 with deterministic algorithms, as runs of
+        the suite do; what the process has set for others is put back.
     threads : int, optional
         Threads on the CPU while fitting and predicting, put back afterwards; by default as many as torch has now. The
         number belongs to the seed: sums of other parts round differently, so that one and two threads give other labels
@@ -150,7 +153,7 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
             Where the loss becomes NaN or infinite.
         """
         try:
-            with computing_with(self._common().threads if run is None else None):
+            with self._computing() if run is None else nullcontext():
                 for step in self.fitting(X, lengths=lengths, run=run):
                     step.take()
         except (UsageError, Misfit) as error:
@@ -277,6 +280,18 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
             far = far_outside(x) if self.scaled else ""
             mend = far or "try another random_state, a lower learning_rate or more epochs."
             warnings.warn(f"{text}; {mend}", CollapseWarning, stacklevel=4)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Compute with the threads and in the numeric mode that were asked for; a run of the suite has its own."""
+        common = self._common()
+        with computing_with(common.threads), numeric_mode(device_named(common.device), self._precision):
+            yield
+
+    @property
+    def _precision(self) -> str:
+        """What the parameters declare of how floats are computed with."""
+        return str(getattr(self, "precision", "float32"))
 
     def _common(self) -> CommonArguments:
         values = {name: getattr(self, name) for name in arguments_of(self.Params)}

@@ -185,6 +185,13 @@ def test_a_cell_takes_all_its_runs_from_the_device_with_most_of_them(on_gpu, exp
     assert (found.n_ok, found.counts["missing"], found.verdict) == (3, 2, "incomplete")
 
 
+def test_two_models_of_gpus_never_mix_in_a_cell():
+    halves = [(specs()[:3], "NVIDIA H100", 0.5), (specs()[3:], "NVIDIA H200", 0.7)]
+    found = usps(Shelf(*(record(spec, 1.0, acc, device=device) for half, device, acc in halves for spec in half)))
+    assert (found.devices, found.value) == (("NVIDIA H100",), pytest.approx(50.0))
+    assert (found.n_ok, found.counts["missing"], found.verdict) == (3, 2, "incomplete")
+
+
 def test_of_two_devices_with_all_runs_the_cpu_is_shown():
     both = [record(spec, 1.0, acc, device=d) for spec in specs() for d, acc in (("NVIDIA H100", 0.7), ("cpu", 0.5))]
     found = usps(Shelf(*both))

@@ -25,6 +25,7 @@ from benchmark.session import Session
 from benchmark.spec import RunSpec
 from benchmark.store import Store
 from benchmark.store.merge import merge
+from tests.support.records import made_on
 
 load_plugins()
 pytestmark = pytest.mark.usefixtures("nothing_shipped")
@@ -44,7 +45,7 @@ def record(spec: RunSpec, loss: float, acc: float, device: str = "cpu", **more: 
         "loss": loss,
         "metrics": {"acc": acc, "nmi_geometric": acc, "nmi": acc, "ari": acc},
         "code_digest": run_code_digest(spec),
-        "environment": {"device": device, "torch": "2.9.0", "streams": STREAMS, "date": f"2026-01-0{1 + int(loss)}"},
+        "environment": {**made_on(device), "torch": "2.9.0", "streams": STREAMS, "date": f"2026-01-0{1 + int(loss)}"},
     }
     return RunRecord(run_id=spec.run_id, spec=spec, **(values | more))
 

@@ -23,6 +23,7 @@ from benchmark.spec import RunSpec
 from benchmark.store import Store
 from benchmark.store.store import shipped_rows
 from benchmark.store.tracked import stored_folders
+from tests.support.records import made_on
 
 TABLE2, TABLE4 = "tkuco2024/table2", "tkuco2024/table4"
 OURS = {"ddc", "ddc-ae", "ddc-uco-n", "ddc-uco-t", "dynae", "k-means", "pssc"}
@@ -347,10 +348,16 @@ def test_a_table_may_have_its_own_number_of_runs_in_a_profile():
     assert {cell.runs for cell in plan_cells(replace(asked, tables=(TABLE2,)))} == {5}
 
 
-def test_a_session_estimates_from_runs_on_its_own_device_only(tmp_path):
+def test_a_session_estimates_from_runs_on_its_own_device_only(tmp_path, monkeypatch):
     specs = plan_cells(Request(tables=(TABLE2,), methods=("ddc",), runs=2))[0].specs
     store = Store(tmp_path)
-    for spec, device, seconds in ((specs[0], "cpu", 3.0), (specs[1], "NVIDIA H100", 0.1)):
-        store.save(took(spec, seconds).model_copy(update={"environment": {"device": device}}))
+    for spec, device, seconds in ((specs[0], "cpu", 3.0), (specs[1], "NVIDIA H100", 0.1), (specs[1], "NVIDIA T4", 0.7)):
+        store.save(took(spec, seconds).model_copy(update={"environment": made_on(device)}))
     session = Session(tmp_path, shipped=tmp_path / "nothing")
     assert session.times.seconds(specs[0]) == 3.0 and session.times is session.times
+
+    def on(name):
+        monkeypatch.setattr("benchmark.session.device_name", lambda device: "cpu" if device == "cpu" else name)
+        return Session(tmp_path, shipped=tmp_path / "nothing", device="cuda").times.seconds(specs[0])
+
+    assert (on("NVIDIA H100"), on("NVIDIA T4"), on("NVIDIA A100")) == (0.1, 0.7, None)

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.record import RunRecord
+from benchmark.record import NUMERIC_MODE, RunRecord
 from benchmark.store.merge import merge
 from benchmark.store.possible import contradictions
-from benchmark.store.run_files import SEAL, sealed
+from benchmark.store.run_files import RECORD, SEAL, sealed
 from benchmark.store.sums import accept
-from tests.support.records import make_record, opened
+from tests.support.records import IEEE, made_on, make_record, opened
 
 pytestmark = pytest.mark.attack("files")
 
@@ -198,3 +198,62 @@ def test_assignments_that_unpack_to_much_more_than_they_are_are_one_sentence(
     opened(results).save(record, np.zeros(1000, dtype=np.int64))
     with pytest.raises(UserError, match="unpacks to 8128 bytes"):
         opened(results).labels(record.run_id)
+
+
+def on_gpu(mode: object, *, status: str = "ok", precision: str = "float32") -> RunRecord:
+    """Return a record of a GPU with a numeric mode, None for none."""
+    record = make_record(environment=made_on("Apex A1") | {NUMERIC_MODE: mode}, status=status)
+    spec = record.spec.model_copy(update={"params": {**record.spec.params, "precision": precision}})
+    environment = {k: v for k, v in record.environment.items() if v is not None}
+    return record.model_copy(update={"spec": spec, "run_id": spec.run_id, "environment": environment})
+
+
+@pytest.mark.parametrize(("mode", "precision", "said"), [
+    (None, "float32", "it was made on Apex A1, but does not say in which numeric mode"),
+    ({"matmul": "ieee"}, "float32", "does not say in which numeric mode"),
+    (IEEE | {"convolutions": "tf32"}, "float32", "has convolutions tf32, not ieee as its spec asks for"),
+    (IEEE, "tf32", "has convolutions ieee, not tf32 as its spec asks for"),
+    (IEEE | {"matmul": "tf32"}, "tf32", "has matmul tf32, not ieee"),
+    (IEEE | {"deterministic_algorithms": False}, "float32", "has deterministic_algorithms False, not True"),
+])  # fmt: skip
+def test_a_record_of_a_gpu_is_stored_only_with_the_numeric_mode_of_its_spec(
+    tmp_path: Path, mode: object, precision: str, said: str
+) -> None:
+    record = on_gpu(mode, precision=precision)
+    with pytest.raises(UserError, match=f"the record of run {record.run_id} was not stored: .*{said}"):
+        opened(tmp_path).save(record)
+    assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize("record", [
+    on_gpu(IEEE),
+    on_gpu(IEEE | {"nondeterministic": ["histc_cuda"]}),
+    on_gpu(IEEE | {"convolutions": "tf32", "recurrent": "tf32"}, precision="tf32"),
+    on_gpu(None, status="failed"),
+])  # fmt: skip
+def test_a_record_of_a_gpu_that_says_its_numeric_mode_comes_back_from_store_and_merge(
+    tmp_path: Path, record: RunRecord
+) -> None:
+    assert opened(tmp_path / "a").save(record)
+    assert opened(tmp_path / "a").get(record.run_id) == record
+    merge([tmp_path / "a"], tmp_path / "b")
+    assert opened(tmp_path / "b").get(record.run_id) == record and not opened(tmp_path / "b").problems()
+
+
+def test_a_record_of_a_gpu_whose_mode_was_taken_out_is_refused_by_merge_and_told_by_verify(tmp_path: Path) -> None:
+    record = on_gpu(IEEE)
+    opened(tmp_path / "a").save(record)
+    merge([tmp_path / "a"], tmp_path / "b")
+    folder = tmp_path / "a" / "runs" / record.run_id
+    plain = json.loads((folder / RECORD).read_text())
+    del plain["environment"][NUMERIC_MODE]
+    files = {name: (folder / name).read_bytes() for name in json.loads((folder / SEAL).read_text())}
+    files[RECORD] = json.dumps(plain).encode()
+    (folder / RECORD).write_bytes(files[RECORD])
+    (folder / SEAL).write_bytes(sealed(files))
+    assert any("does not say in which numeric mode" in problem for problem in opened(tmp_path / "a").problems())
+    merged = merge([tmp_path / "a"], tmp_path / "c")
+    assert opened(tmp_path / "c").get(record.run_id) is None, merged
+    stored = tmp_path / "b" / "stored"
+    edited(stored, "environment", "{}")
+    assert any("does not say in which numeric mode" in problem for problem in opened(tmp_path / "b").verify())

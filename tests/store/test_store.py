@@ -24,14 +24,14 @@ from hypothesis import strategies as st
 from benchmark.errors import UserError
 from benchmark.files.owners import process, this_process
 from benchmark.files.writing import write_changed
-from benchmark.record import Context, Deferred, Evaluation, RunRecord
+from benchmark.record import NUMERIC_MODE, Context, Deferred, Evaluation, RunRecord
 from benchmark.store.merge import merge
 from benchmark.store.run_files import write_run
 from benchmark.store.run_folders import RunFolders
 from benchmark.store.tracked import stored_files
 from tests.support.attack import made
 from tests.support.checkout import ROOT
-from tests.support.records import make_record, opened
+from tests.support.records import IEEE, made_on, make_record, opened
 
 REQUIRED_COLUMNS = [
     *("run_id", "paper", "method", "dataset", "setting", "reading", "profile", "replicate", "status", "loss", "acc"),
@@ -41,7 +41,7 @@ REQUIRED_COLUMNS = [
 
 
 def on(device: str, replicate: int = 0, **changes: object) -> RunRecord:
-    return make_record(replicate, environment={"device": device}, **changes)
+    return make_record(replicate, environment=made_on(device), **changes)
 
 
 @pytest.fixture
@@ -473,7 +473,9 @@ changes = st.fixed_dictionaries(
         "seconds": positive,
         "peak_mib": positive,
         "code_digest": words,
-        "environment": st.dictionaries(st.sampled_from(["device", "torch", "git_commit", "cpu", "x"]), plain),
+        "environment": st.dictionaries(st.sampled_from(["device", "torch", "git_commit", "cpu", "x"]), plain).map(
+            lambda environment: environment | {NUMERIC_MODE: IEEE}
+        ),
     }
 )
 

@@ -21,6 +21,7 @@ from benchmark.store.merge import merge
 from benchmark.store.rows import Kind, kind_of
 from tests.support.attack import made
 from tests.support.checkout import ROOT
+from tests.support.records import made_on
 
 CPU = Kind("cpu")
 EVALUATION = Evaluation(
@@ -50,7 +51,7 @@ def make_record(
         "epochs": 2,
         "steps": 8,
         "code_digest": "c0de",
-        "environment": {"device": device, "date": date} | ({"machine": machine} if machine else {}),
+        "environment": made_on(device) | {"date": date} | ({"machine": machine} if machine else {}),
     }
     values |= changes
     loss = {"final_loss": values["loss"], "history": (EVALUATION.model_copy(update={"total": values["loss"]}),)}

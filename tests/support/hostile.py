@@ -38,6 +38,7 @@ CHANGES: dict[str, Callable[[np.ndarray], object]] = {
     "mkldnn": lambda x: setattr(torch.backends.mkldnn, "enabled", False),
     "denormal": lambda x: torch.set_flush_denormal(True),
     "matmul precision": lambda x: torch.set_float32_matmul_precision("medium"),
+    "numeric mode of cuDNN": lambda x: setattr(torch.backends.cudnn, "benchmark", True),
     "deterministic mode": lambda x: torch.use_deterministic_algorithms(True),
     "threads": lambda x: torch.set_num_threads(2),
     "default device": lambda x: torch.set_default_device("meta"),

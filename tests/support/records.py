@@ -5,9 +5,26 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from benchmark.record import Context, Evaluation, RunRecord
+from benchmark.record import NUMERIC_MODE, Context, Evaluation, RunRecord
 from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store
+
+IEEE = {
+    "matmul": "ieee",
+    "convolutions": "ieee",
+    "recurrent": "ieee",
+    "deterministic_algorithms": True,
+    "cudnn_deterministic": True,
+    "cudnn_benchmark": False,
+    "cublas_workspace": ":4096:8",
+    "nondeterministic": [],
+}
+"""How runs on a CUDA device compute unless they declare otherwise."""
+
+
+def made_on(device: str) -> dict[str, object]:
+    """Return what the environment of a record says that was made on a device: of a GPU its numeric mode, too."""
+    return {"device": device} | ({} if device == "cpu" else {NUMERIC_MODE: IEEE})
 
 
 def make_record(replicate: int = 0, **changes: object) -> RunRecord:

@@ -121,6 +121,16 @@ def _set_handlers(values: list[Any]) -> None:
                 signal.signal(number, handler)
 
 
+def _cudnn() -> tuple[str, str, bool, bool]:
+    backend: Any = torch.backends.cudnn
+    return backend.conv.fp32_precision, backend.rnn.fp32_precision, backend.deterministic, backend.benchmark
+
+
+def _set_cudnn(value: tuple[str, str, bool, bool]) -> None:
+    backend: Any = torch.backends.cudnn
+    backend.conv.fp32_precision, backend.rnn.fp32_precision, backend.deterministic, backend.benchmark = value
+
+
 def _set_mkldnn(enabled: bool) -> None:
     torch._C._set_mkldnn_enabled(enabled)
 
@@ -135,6 +145,7 @@ SETTINGS: tuple[Setting, ...] = (
         torch.set_float32_matmul_precision,
         "highest",
     ),
+    Setting("the numeric mode of cuDNN", _cudnn, _set_cudnn),
     Setting("torch's mkldnn", lambda: torch._C._get_mkldnn_enabled(), _set_mkldnn, True),
     Setting("flushing of denormal numbers", _flushes, torch.set_flush_denormal, False),
     Setting("torch's deterministic mode", _deterministic, _set_deterministic),

@@ -28,6 +28,7 @@ from benchmark.spec import RunSpec
 from benchmark.streams import Streams
 from benchmark.training.arguments import device_named
 from benchmark.training.memory import NeedsMemory
+from benchmark.training.numeric import numeric_mode
 from benchmark.training.phases import Diverged, Outcome, RunContext, Snapshot
 from benchmark.training.resume import Checkpoints, Stopped
 
@@ -40,8 +41,8 @@ class Ending:
     """How a fit ended: the fields of the record that it decides, and the final assignments (n,) where there are any.
 
     `weights` by name are those of a run from which others start. `seconds` are those of the fit, also in earlier
-    processes. `spoilt` says that it changed what other runs of its process share, `written` that its samples are among
-    that.
+    processes. `numeric` is how a CUDA device computed, None of any other. `spoilt` says that it changed what other runs
+    of its process share, `written` that its samples are among that.
     """
 
     values: Mapping[str, Any]
@@ -51,6 +52,7 @@ class Ending:
     peak_mib: float = 0.0
     seconds: float = 0.0
     resumed: int = 0
+    numeric: Mapping[str, Any] | None = None
     spoilt: bool = False
     written: bool = False
 
@@ -161,7 +163,7 @@ def fitted(
     Raises
     ------
     UsageError
-        Where the protocol does not fit the method.
+        Where the protocol does not fit the method, or the precision the device.
     UserError
         Where the machine's memory is too small: that says nothing about the method.
     Stopped, KeyboardInterrupt
@@ -170,7 +172,9 @@ def fitted(
     streams = Streams(spec.data.name, spec.replicate)
     seed = Streams(spec.data.name, spec.replicate).seed("global")  # not noted among the streams that the fit used
     before, started = _digest(samples.x) if shared else 0, time.perf_counter()
-    with interrupts() as interrupted, kept_condition(seed) as changed:
+    computed = numeric_mode(device, str(spec.params.get("precision", "float32")))
+    with interrupts() as interrupted, computed as mode, kept_condition(seed) as changed:
+        _forget_peak(device)
         try:
             with fit_under_way():
                 estimator = METHODS[spec.method](**spec.params)
@@ -195,6 +199,7 @@ def fitted(
         peak_mib=_peak_mib(device),
         seconds=seconds + (kept.seconds if kept else 0.0),
         resumed=kept.resumed if kept else 0,
+        numeric=mode.plain() if mode else None,
     )
 
 
@@ -308,9 +313,15 @@ def _digest(x: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(x).reshape(-1).view(np.uint8).data)
 
 
+def _forget_peak(device: str) -> None:
+    """Let the peak of a GPU's memory be that of the fit that begins."""
+    if device.startswith("cuda") and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def _peak_mib(device: str) -> float:
-    """Return the peak memory in MiB: of the process on the CPU, of the allocator on a GPU."""
-    if device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
+    """Return the peak memory in MiB: of the process on the CPU, of the fit alone on a GPU."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

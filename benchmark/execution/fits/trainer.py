@@ -226,7 +226,7 @@ def _lies_in(path: str, folders: tuple[str, ...]) -> bool:
 
 def _message(ending: Ending) -> Message:
     plain = {"streams": list(ending.streams), "peak_mib": ending.peak_mib}
-    plain |= {"seconds": ending.seconds, "resumed": ending.resumed}
+    plain |= {"seconds": ending.seconds, "resumed": ending.resumed, "numeric": ending.numeric}
     parts = packed(ending.labels) + ([] if ending.weights is None else [save(dict(ending.weights))])
     values = {**plain, "values": dict(ending.values), "weights": ending.weights is not None}
     return Message("ended", values, parts)
