@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from benchmark.registry import register_method
-from benchmark.spec import Budget, Clip, Frozen, Phase, Protocol, batches_per_epoch
+from benchmark.spec import Frozen, Protocol, batches_per_epoch
 from benchmark.training import (
     Batch,
     Carry,
@@ -27,12 +27,11 @@ from benchmark.training import (
     TrainingPhase,
     outcome_of,
 )
+from methods.ddc import THESIS_PHASE
 from methods.parts.context_networks import ContextNetwork, TellsPositions
 from methods.parts.networks import BatchNorm, initialise
 from methods.parts.patches import Grid, cut, position_loss, widest_gap
 from methods.parts.refinement import kmeans_start
-
-PRETEXT = Phase(clip=Clip(kind="tensor"), budget=Budget(amount=100), evaluate_every=1, patience=30)
 
 
 class PatchParams(Frozen):
@@ -69,7 +68,7 @@ class ContextPrediction(DeepClusterer[ContextParams, TellsPositions]):
     """
 
     Params = ContextParams
-    default_protocol = Protocol(phases={"pretext": PRETEXT})
+    default_protocol = Protocol(phases={"pretext": THESIS_PHASE})
 
     def build(self, params: ContextParams, shape: tuple[int, ...], context: RunContext) -> TellsPositions:
         """Return the initialised network."""

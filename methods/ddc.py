@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.registry import register_method
-from benchmark.spec import Clip, Phase, Protocol
+from benchmark.spec import Budget, Clip, Optimiser, Phase, Protocol
 from benchmark.training import Batch, ClusterParams, DeepClusterer, Objective, RunContext, Terms, TrainingPhase
 from methods.parts.companions import KernelParams, TensorCompanions, TensorParams, width_kernel
 from methods.parts.divergence import cauchy_schwarz, corner_weights, orthogonality
@@ -88,6 +88,16 @@ class DDCNetwork(nn.Module):
 
 
 P = TypeVar("P", bound=DDCParams)
+
+THESIS_PHASE = Phase(
+    optimiser=Optimiser(lr=1e-4),
+    drop_last=False,
+    clip=Clip(kind="tensor"),
+    budget=Budget(amount=100),
+    evaluate_every=1,
+    patience=30,
+)
+"""How dtkc2019 trains its own models (section 15.3), pre-training included: the paper reading."""
 
 
 @register_method("ddc")

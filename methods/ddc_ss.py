@@ -9,15 +9,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.registry import register_method
-from benchmark.spec import Clip, Phase, Protocol
+from benchmark.spec import Protocol
 from benchmark.training import RunContext
-from methods.context_prediction import PRETEXT, PatchParams
-from methods.ddc import DDC, DDCNetwork, DDCParams, Output
+from methods.context_prediction import PatchParams
+from methods.ddc import DDC, THESIS_PHASE, DDCNetwork, DDCParams, Output
 from methods.ddc_uco import DDCUCOT, TensorKernelParams
 from methods.parts.context_networks import SoftmaxLayer, TellsPositions
 from methods.parts.networks import BatchNorm, ClusteringHead, check_taps, initialise, network_named
 
-PROTOCOL = Protocol(phases={"pretext": PRETEXT, "train": Phase(clip=Clip(kind="tensor"))})
+PROTOCOL = Protocol(phases={"pretext": THESIS_PHASE, "train": THESIS_PHASE})
 
 
 class TransferParams(PatchParams):
@@ -95,6 +95,7 @@ class DDCSS(Transferred, DDC[DDCSSParams]):
     """DDC-SS: DDC that starts from context prediction, and trains all of it on (dtkc2019 section 15.3.1)."""
 
     Params = DDCSSParams
+    home = ("dtkc2019/table4", "mnist")
 
 
 @register_method("dtkc-ss")
@@ -102,3 +103,4 @@ class DTKCSS(Transferred, DDCUCOT):
     """DTKC-SS: DDC with tensor kernel companions that starts from context prediction (dtkc2019 section 15.3.1)."""
 
     Params = DTKCSSParams
+    home = ("dtkc2019/table4", "mnist")

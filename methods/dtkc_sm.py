@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from benchmark.registry import register_method
+from benchmark.spec import Protocol
 from benchmark.training import Batch, RunContext, Terms
-from methods.ddc import DDC, DDCNetwork, DDCParams, Output
+from methods.ddc import DDC, THESIS_PHASE, DDCNetwork, DDCParams, Output
 from methods.parts.companion_classifiers import bernoulli_divergence, classifiers
 from methods.parts.networks import check_taps, initialise
 
@@ -51,6 +52,8 @@ class DTKCSM(DDC[DTKCSMParams]):
     """
 
     Params = DTKCSMParams
+    default_protocol = Protocol(phases={"train": THESIS_PHASE})
+    home = ("dtkc2019/table8", "mnist")
 
     def build(self, params: DTKCSMParams, shape: tuple[int, ...], context: RunContext) -> DTKCSMNetwork:
         """Return the initialised network."""

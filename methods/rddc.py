@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from benchmark.registry import register_method
-from benchmark.spec import Frozen
+from benchmark.spec import Frozen, Protocol
 from benchmark.training import Batch, Outcome, PhaseResult, RunContext, as_lengths, outcome_of
-from methods.ddc import DDC, DDCNetwork, DDCParams, Output
+from methods.ddc import DDC, THESIS_PHASE, DDCNetwork, DDCParams, Output
 from methods.ddc_uco import DDCUCOT, TensorKernelParams
 from methods.parts.networks import check_taps, initialise
 
@@ -56,6 +56,8 @@ class OnSequences(DDC[Any]):
     `fit`, `predict` and `transform` take `lengths` (n,), the steps of each sequence before its padding; without them,
     every step counts.
     """
+
+    default_protocol = Protocol(phases={"train": THESIS_PHASE})
 
     def build(self, params: Any, shape: tuple[int, ...], context: RunContext) -> DDCNetwork:
         """Return the initialised network."""
@@ -110,6 +112,7 @@ class RDDC(OnSequences):
     """RDDC: DDC on the last states of a recurrent network (Trosten et al., 2019; dtkc2019 section 17.9)."""
 
     Params = RDDCParams
+    home = ("dtkc2019/table10", "arabic-digits")
 
 
 @register_method("rdtkc")
@@ -117,3 +120,4 @@ class RDTKC(OnSequences, DDCUCOT):
     """RDTKC: RDDC with a companion on the last states of each recurrent layer (dtkc2019 section 17.9)."""
 
     Params = RDTKCParams
+    home = ("dtkc2019/table10", "arabic-digits")

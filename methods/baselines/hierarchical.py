@@ -30,6 +30,8 @@ class Hierarchical(Clusterer[ClusterParams]):
     [np.int64(10), np.int64(10)]
     """
 
+    home = ("dtkc2019/table4", "mnist")
+
     def cluster(
         self, x: np.ndarray, params: ClusterParams, context: RunContext
     ) -> tuple[np.ndarray, np.ndarray, Outcome]:

@@ -57,6 +57,7 @@ class Spectral(Clusterer[SpectralParams]):
     """
 
     Params = SpectralParams
+    home = ("dtkc2019/table4", "mnist")
 
     def cluster(
         self, x: np.ndarray, params: SpectralParams, context: RunContext
