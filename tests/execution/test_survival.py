@@ -234,9 +234,9 @@ def test_two_commands_on_one_folder_make_each_run_once_and_lose_none(tmp_path, u
         assert all(f"Runs made: {PLANNED} ok" in text for _, text in ends)
 
 
-def kills(tmp_path: Path, number: int, seed: int) -> dict[str, object]:
+def kills(tmp_path: Path, number: int, seed: int, *more: str) -> dict[str, object]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.killed_runs", str(tmp_path), str(number), str(seed)],
+        [sys.executable, "-m", "tests.support.killed_runs", str(tmp_path), str(number), str(seed), *more],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -261,3 +261,11 @@ def test_runs_killed_at_random_moments_end_with_the_bits_of_undisturbed_ones(tmp
             "runs",
             "claims",
         }
+
+
+@pytest.mark.slow
+def test_fits_apart_and_their_drivers_killed_at_random_moments_end_with_the_bits_of_undisturbed_ones(tmp_path):
+    said = kills(tmp_path, 40, 40, "apart")
+    assert sum(said["kills"].values()) == 40 and said["wrong"] == []
+    assert said["kills"].keys() == {"driver", "fit", "driver and fit"} and said["resumed"] >= 5
+    assert said["left"] == 0, "a fit whose driver is gone ends"

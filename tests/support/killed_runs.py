@@ -3,6 +3,9 @@
 ``killed_runs.py FOLDER KILLS SEED`` prints as JSON how many kills struck where, and the runs that did not end with the
 bits of an undisturbed one. Children are forked, so that no attempt waits for an import. Half of the moments are
 moments in time, the other half file operations (opening, renaming, removing, syncing) of checkpoints and records.
+
+With a fourth word, ``apart``, each fit is in a process of its own, beside the driver which stores its run: at moments
+in time the driver is killed, or the fit, or both.
 """
 
 from __future__ import annotations
@@ -14,7 +17,11 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import forkserver
 from pathlib import Path
 
 from benchmark.execution import jobs as making
@@ -45,9 +52,9 @@ def jobs() -> list[Job]:
     return [Job(spec, Context()) for spec in (*wavering, ddc)]
 
 
-def make(job: Job, results: Path) -> None:
-    """Make one run, with a checkpoint after every step."""
-    place = Place(results, checkpoints=Frequency(0.0))
+def make(job: Job, results: Path, apart: bool = False) -> None:
+    """Make one run, with a checkpoint after every step; `apart` in a process of its own, as whatever has a limit."""
+    place = Place(results, checkpoints=Frequency(0.0), seconds=600.0 if apart else None)
     (end,) = [event for event in serial([job], place) if isinstance(event, Finished)]
     assert end.record is not None and end.record.status in ("ok", "collapsed"), end
 
@@ -85,21 +92,35 @@ def die_at_operation(results: Path, number: int) -> None:
     os.fsync = synced  # type: ignore[assignment]
 
 
+def forked(work: Callable[[], None]) -> int:
+    """Do something in a child, and return its process id."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            # The server of processes was started by the parent: it is not the child's to wait for, but serves it too.
+            forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
 def attempt(job: Job, results: Path, chance: random.Random, longest: float) -> str:
     """Work at a run in a child that is killed; return where, "" where it came to its end before."""
     struck = results.parent / "struck"
     struck.unlink(missing_ok=True)
     operation = chance.randint(1, 60) if chance.random() < 0.5 else 0
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            if operation:
-                die_at_operation(results, operation)
-            make(job, results)
-            code = 0
-        finally:
-            os._exit(code)
+
+    def work() -> None:
+        if operation:
+            die_at_operation(results, operation)
+        make(job, results)
+
+    child = forked(work)
     if not operation:
         time.sleep(chance.uniform(0, longest))
         os.kill(child, signal.SIGKILL)
@@ -110,31 +131,72 @@ def attempt(job: Job, results: Path, chance: random.Random, longest: float) -> s
     return ""
 
 
-def main(folder: Path, kills: int, seed: int) -> None:
+def fits() -> list[int]:
+    """Return the process ids of the fits that live: children of the server of processes."""
+    server = str(forkserver._forkserver._forkserver_pid)  # type: ignore[attr-defined]
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                found += [int(entry.name)] if parent == server and state != "Z" else []
+    return found
+
+
+def attempt_apart(job: Job, results: Path, chance: random.Random, longest: float) -> str:
+    """Work at a run in a driver and a fit, of which one or both are killed; return which, "" where they had ended."""
+    driver = forked(lambda: make(job, results, apart=True))
+    time.sleep(chance.uniform(0, longest))
+    whom = chance.choice(("driver", "fit", "both"))
+    struck = fits() if whom != "driver" else []
+    if whom != "fit":
+        os.kill(driver, signal.SIGKILL)
+    for pid in struck:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(driver, 0)
+    died = os.WIFSIGNALED(status)
+    assert died or os.WEXITSTATUS(status) == 0, "the driver failed"
+    return " and ".join(["driver"] * died + ["fit"] * bool(struck))
+
+
+def left() -> int:
+    """Return how many fits live on though the drivers are gone, after a while."""
+    deadline = time.monotonic() + 20
+    while fits() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return len(fits())
+
+
+def main(folder: Path, kills: int, seed: int, apart: bool) -> None:
     """Kill runs until there were so many kills, and print what came of it."""
-    making.is_foreign = lambda spec: False  # fits in the process that is killed, which writes their checkpoints
+    if not apart:
+        making.is_foreign = lambda spec: False  # fits in the process that is killed, which writes their checkpoints
     chance, planned = random.Random(seed), jobs()
     truth, times = {}, {}
+    if apart:
+        make(planned[0], folder / "warm", apart)  # which starts the server of processes
     for job in planned:
         started = time.monotonic()
-        make(job, folder / "undisturbed")
+        make(job, folder / "undisturbed", apart)
         times[job.spec.run_id] = time.monotonic() - started
         truth[job.spec.run_id] = numbers(job, folder / "undisturbed")
     struck: Counter[str] = Counter()
-    wrong, resumed, made = [], 0, 0
+    wrong, resumed, made, strike = [], 0, 0, attempt_apart if apart else attempt
     while struck.total() < kills:
         job = planned[made % len(planned)]
         results = folder / f"results-{made}"
-        while (where := attempt(job, results, chance, times[job.spec.run_id])) and struck.total() < kills:
+        while struck.total() < kills and (where := strike(job, results, chance, times[job.spec.run_id])):
             struck[where] += 1
-        make(job, results)
+        make(job, results, apart)
         record = Store(results, use_stored=False).get(job.spec.run_id)
         resumed += bool(record and record.environment.get("resumed"))
         wrong += [job.spec.method] * (numbers(job, results) != truth[job.spec.run_id])
         made += 1
         shutil.rmtree(results)
-    print(json.dumps({"kills": struck, "made": made, "resumed": resumed, "wrong": wrong}))
+    found = {"kills": struck, "made": made, "resumed": resumed, "wrong": wrong, "left": left() if apart else 0}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] == ["apart"])

@@ -9,6 +9,7 @@ import queue
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -67,11 +68,13 @@ def train_apart(pipe: Pipe, task: Task, variables: Mapping[str, str]) -> None:
     try:
         ending = _fit(pipe, task, asked)
     except Stopped:
-        send(pipe, Message("stopped"))
+        last = Message("stopped")
     except UserError as error:
-        send(pipe, Message("refused", {"text": error_line(str(error)), "usage": isinstance(error, UsageError)}))
+        last = Message("refused", {"text": error_line(str(error)), "usage": isinstance(error, UsageError)})
     else:
-        send(pipe, _message(ending))
+        last = _message(ending)
+    with suppress(ConnectionError):  # the other side is gone: nobody is to be told, and nothing to be printed
+        send(pipe, last)
 
 
 def measure_apart(pipe: Pipe, task: Task, labels: bytes, variables: Mapping[str, str]) -> None:
