@@ -137,7 +137,7 @@ class _Made:
 
 def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
     with ExitStack() as stack:
-        beside = stack.enter_context(MeasuredApart()) if how.apart and how.labelled else None
+        beside = stack.enter_context(MeasuredApart(how.apart.seconds)) if how.apart and how.labelled else None
         measure = beside or (labelled_measure(spec, how.labelled) if how.labelled else None)
         try:
             scorer = stack.enter_context(Scorer(load, measure))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmark.execution.execute import Apart, execute
-from benchmark.execution.fits.channel import Message, packed, receive, send
+from benchmark.execution.fits.channel import Incoming, Message, packed, send
 from benchmark.execution.fits.scoring import Scorer, Shown
 from benchmark.measure.metrics import evaluate_clustering
 from benchmark.registry import DATASETS, METHODS, load_plugins
@@ -41,10 +41,11 @@ def main(names: list[str]) -> None:
         with Scorer(lambda: data) as scorer:  # noqa: B023
             print("  here, shown to the thread:", _median(lambda: scorer.show(shown)), "ms")  # noqa: B023
             ours, theirs = multiprocessing.Pipe()
+            incoming = Incoming(ours)
 
             def passed() -> None:
                 send(theirs, Message("show", {"phase": "train"}, packed(guess)))  # noqa: B023
-                receive(ours)  # noqa: B023
+                incoming.next()  # noqa: B023
 
             print("  apart, through the pipe:", _median(passed), "ms, and scored meanwhile on the other side")
         run = _k_means(name, data.n_clusters)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from benchmark.errors import ERROR_BYTES, TRACEBACK_BYTES, error_line, error_tex
 from benchmark.execution.events import Finished, Job, Place
 from benchmark.execution.execute import execute
 from benchmark.execution.executors import processes, serial
+from benchmark.execution.fits.channel import Incoming, Message, send
 from benchmark.execution.fits.interrupts import interrupts
 from benchmark.execution.jobs import with_parents
 from benchmark.record import Context, RunRecord
@@ -175,6 +179,75 @@ def test_a_method_of_the_suite_gives_the_same_bits_where_time_is_limited(tmp_pat
 def test_a_process_that_leaves_without_a_word_is_tried_again_and_given_up(tmp_path):
     (end,) = ends(serial([Job(spec("leave"), Context())], Place(tmp_path))).values()
     assert end.record is None and "died 3 times" in end.error and "exit code 0" in end.error
+
+
+def test_half_a_message_is_waited_for_no_longer_than_a_run_may_take(tmp_path):
+    (end,) = ends(serial([Job(spec("half", folder=tmp_path), Context())], Place(tmp_path, seconds=3.0))).values()
+    assert_whole(end.record, "time: the run took longer than the 3 s of --run-timeout")
+
+
+def test_a_process_killed_in_the_middle_of_a_message_is_lost_and_its_run_made_again(tmp_path):
+    def kill() -> None:
+        while not (tmp_path / "pids").exists() or not (tmp_path / "pids").read_text():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(int((tmp_path / "pids").read_text()), signal.SIGKILL)
+
+    killing = threading.Thread(target=kill, daemon=True)
+    killing.start()
+    (end,) = ends(serial([Job(spec("half", folder=tmp_path), Context())], Place(tmp_path))).values()
+    killing.join(10)
+    assert not killing.is_alive() and end.record.status == "ok"
+    made("kills")
+    made("methods", name="half")
+
+
+def test_a_process_that_ends_and_leaves_its_pipe_to_another_is_lost(tmp_path):
+    try:
+        (end,) = ends(serial([Job(spec("heirs", folder=tmp_path), Context())], Place(tmp_path))).values()
+    finally:
+        for pid in (tmp_path / "pids").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    assert end.record is None and "died 3 times" in end.error and "exit code 0" in end.error
+
+
+def test_messages_arrive_whole_in_whatever_pieces_they_come_and_others_are_refused():
+    ours, theirs = multiprocessing.Pipe()
+    incoming, sent = Incoming(ours), Message("show", {"step": 1, "total": float("inf")}, [b"", b"x" * 100_000, b"yz"])
+    holder = threading.Thread(target=send, args=(theirs, sent))
+    holder.start()
+    assert incoming.next(5.0) == sent
+    holder.join()
+    data = (38).to_bytes(8, "big") + b'{"kind": "a", "values": {}, "parts": [2]}'[:38]
+    for byte in data:
+        assert incoming.next(0.0) is None
+        os.write(theirs.fileno(), bytes([byte]))
+    with pytest.raises(ValueError, match="no message"):
+        incoming.next(1.0)
+    for head in (b"[]", b'{"kind": 1}', b'{"kind": "a", "values": {}, "parts": [-1]}', b"[" * 50_000, b"\xff"):
+        ours, theirs = multiprocessing.Pipe()
+        os.write(theirs.fileno(), len(head).to_bytes(8, "big") + head)
+        with pytest.raises(ValueError, match="no message"):
+            Incoming(ours).next(1.0)
+    os.write(theirs.fileno(), b"\xff" * 8)
+    with pytest.raises(ValueError, match="no message"):
+        Incoming(ours).next(1.0)
+    ours, theirs = multiprocessing.Pipe()
+    os.write(theirs.fileno(), b"\0" * 7)
+    theirs.close()
+    with pytest.raises(EOFError):
+        Incoming(ours).next(1.0)
+
+
+def test_a_side_that_reads_nothing_holds_nobody_up():
+    ours, theirs = multiprocessing.Pipe()
+    os.set_blocking(ours.fileno(), False)
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        send(ours, Message("sealed", {"text": "x" * 10**7}), seconds=0.3)
+    assert time.monotonic() - started < 5
+    theirs.close()
 
 
 def test_texts_of_errors_are_bounded_and_encodable():

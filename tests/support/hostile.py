@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,11 @@ def _by_oracle(run: Any) -> Iterator[np.ndarray]:
     yield from ()
 
 
+def _pipe() -> Any:
+    """Return the pipe of the process in which a fit is apart."""
+    return next(frame.frame.f_locals["pipe"] for frame in inspect.stack() if "pipe" in frame.frame.f_locals)
+
+
 PEEKS: dict[str, Callable[[Any], Iterator[np.ndarray]]] = {
     "attributes": lambda run: arrays(run, 7),
     "frames": _by_frames,
@@ -246,6 +252,23 @@ class Hostile(Clusterer[HostileParams]):
 
     def leave(self, params: HostileParams) -> None:
         os._exit(0)
+
+    def half(self, params: HostileParams) -> None:
+        """Say half a message and no more, the first time."""
+        if not Path(params.folder, "pids").exists():
+            os.write(_pipe().fileno(), (1000).to_bytes(8, "big") + b'{"kind": "show"')
+            Path(params.folder, "pids").write_text(str(os.getpid()))
+            time.sleep(600)
+
+    def heirs(self, params: HostileParams) -> None:
+        """Leave the pipe to a process of its own, and end."""
+        if os.fork():
+            os._exit(0)
+        with suppress(OSError):
+            os.setsid()
+        with Path(params.folder, "pids").open("a") as file:
+            file.write(f"{os.getpid()} ")
+        time.sleep(600)
 
     def chatter(self, params: HostileParams) -> None:
         print("a word from the method")

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmark.errors import UsageError, UserError, error_text
 from benchmark.execution.events import Frequency
-from benchmark.execution.fits.channel import Message, packed, receive, send, unpacked
+from benchmark.execution.fits.channel import Incoming, Message, packed, send, unpacked
 from benchmark.execution.fits.fitting import Ending, failed
 from benchmark.execution.fits.scoring import Scorer, Shown
 from benchmark.execution.fits.signals import signals_wait
@@ -35,6 +35,9 @@ from benchmark.training.resume import Stopped
 POLL_SECONDS = 0.2
 START_SECONDS = 300.0
 """How long the process of a run may take to import what it needs, where its time is limited."""
+
+LISTEN_SECONDS = 60.0
+"""How long the process of a run may leave what it is told unread."""
 
 SUITE = ("methods", "benchmark")
 """The packages whose methods and networks train in the process of the harness."""
@@ -134,7 +137,7 @@ class _Fit:
                 if message is not None and message.kind == "begun" and limit is not None:
                     until = time.monotonic() + limit
                 ending = None if message is None else self._take(message)
-            except (EOFError, ConnectionError, BrokenPipeError):
+            except (EOFError, ConnectionError):
                 raise Lost(run_id, self.child.how_it_ended()) from None
             except (ValueError, OSError, KeyError, TypeError) as error:
                 return failed(f"what the run says of itself cannot be recorded: {error_text(error)}")
@@ -184,12 +187,13 @@ class MeasuredApart:
     """Calls observers with the labels in yet another process, which no fit reaches; a context that ends it.
 
     `task`, which is to be set, gives the observers and the file of the samples. The process is started when it is first
-    needed.
+    needed. It may take `seconds` for each call, None for any time.
     """
 
     task: Task
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None = None) -> None:
+        self.seconds = seconds
         self._stack = ExitStack()
         self._child: _Child | None = None
 
@@ -207,8 +211,11 @@ class MeasuredApart:
             self._child = self._stack.enter_context(_process(measure_apart, self.task, packed(data.y)[0]))
         values = {name: value for name, value in vars(shown).items() if name not in ("assignments", "model")}
         self._child.say(Message("measure", values, [*packed(shown.assignments), *shown.model]))
+        until = math.inf if self.seconds is None else time.monotonic() + self.seconds + START_SECONDS
         try:
-            answer = receive(self._child.pipe)
+            while (answer := self._child.heard(POLL_SECONDS)) is None:
+                if time.monotonic() > until:
+                    raise UserError(f"the observers took longer than the {self.seconds:g} s of --run-timeout.")
         except (EOFError, OSError):
             raise UserError(f"the process of the observers ended, {self._child.how_it_ended()}.") from None
         if answer.kind != "measured":
@@ -216,19 +223,25 @@ class MeasuredApart:
         return {str(name): float(value) for name, value in answer.values["found"].items()}
 
 
-@dataclass(frozen=True)
 class _Child:
-    """A process, and the pipe to it."""
+    """A process, and the pipe to it; neither what it says nor what it leaves unread holds this side up."""
 
-    process: Any
-    pipe: Any
+    def __init__(self, process: Any, pipe: Any) -> None:
+        self.process, self.pipe = process, pipe
+        self._incoming = Incoming(pipe)
+        os.set_blocking(pipe.fileno(), False)
 
     def say(self, message: Message) -> None:
         with suppress(OSError):
-            send(self.pipe, message)
+            send(self.pipe, message, LISTEN_SECONDS)
 
     def heard(self, seconds: float) -> Message | None:
-        return receive(self.pipe) if self.pipe.poll(seconds) else None
+        """Return the next message that is whole within `seconds`; EOFError where there is none, and none to come."""
+        alive = self.process.is_alive()
+        message = self._incoming.next(seconds)
+        if message is None and not alive:  # others that it started may hold its end of the pipe
+            raise EOFError
+        return message
 
     def how_it_ended(self) -> str:
         self.process.join(5)

@@ -22,7 +22,7 @@ from safetensors.torch import load, save
 from benchmark.errors import UsageError, UserError, error_line, error_text
 from benchmark.execution.checkpoints import RunCheckpoints
 from benchmark.execution.events import Frequency
-from benchmark.execution.fits.channel import Message, packed, receive, send, unpacked
+from benchmark.execution.fits.channel import Incoming, Message, packed, send, unpacked
 from benchmark.execution.fits.fitting import Ending, Samples, failed, fitted
 from benchmark.execution.fits.scoring import Shown, labelled_measure
 from benchmark.execution.fits.signals import leave_to_the_driver, say_nothing_on_stdout
@@ -128,11 +128,14 @@ class _Asked:
         return message
 
     def _listen(self) -> None:
+        incoming = Incoming(self._pipe)
         while True:
             try:
-                message = receive(self._pipe)
+                message = incoming.next()
             except (EOFError, OSError, ValueError):
                 os._exit(1)
+            if message is None:
+                continue
             if message.kind == "stop":
                 self.stop.set()
             else:
