@@ -59,7 +59,7 @@ def draw_panel(sheet: Axes, panel: Panel, cells: Sequence[CellTraces], rule: Cur
     """Draw a line for each cell: with its band, or of the best run alone."""
     start = 0 if panel.first else 1
     if rule.runs == "best":
-        shown = [one for cell in cells for one in _lines_of_best(cell, panel.y)]
+        shown = [one for cell in cells for one in _lines_of_panel(cell, panel)]
         for place, (label, trace, values) in enumerate(shown):
             x = trace.epochs if rule.x == "epoch" else trace.steps
             line(sheet, x[start:], panel.scale * values[start:], label, place)
@@ -78,6 +78,15 @@ def draw_panel(sheet: Axes, panel: Panel, cells: Sequence[CellTraces], rule: Cur
         legend(sheet)
 
 
+def _lines_of_panel(cell: CellTraces, panel: Panel) -> list[tuple[str, Trace, Any]]:
+    """Return label, run and values of the lines of a panel for a cell; several quantities go by their names."""
+    if not panel.also:
+        return _lines_of_best(cell, panel.y)
+    named = {panel.y: panel.told or panel.label, **panel.also}
+    best = cell.best
+    return [(name, best, best.values[y]) for y, name in named.items() if y in best.values]
+
+
 def _lines_of_best(cell: CellTraces, y: str) -> list[tuple[str, Trace, Any]]:
     """Return label, run and values of what a panel shows of a cell: of "losses" with several terms, the total too."""
     best = cell.best
@@ -94,15 +103,21 @@ def _told(panel: Panel, cells: Sequence[CellTraces], runs: str) -> str:
     parts = []
     for cell in cells:
         traces = cell.traces if runs == "all" else (cell.best,)
-        first, last = (panel.scale * float(np.mean([t.values[panel.y][at] for t in traces])) for at in (0, -1))
+        first, last = (panel.scale * float(np.mean([_held(t, panel.y)[at] for t in traces])) for at in (0, -1))
         parts.append(f"{cell.label} {first:.{panel.decimals}f} to {last:.{panel.decimals}f}")
     unit = f" {panel.unit}" if panel.unit else ""
     mean = "mean " if runs == "all" else ""
     return f"{mean}{panel.told} from first to last evaluation: {', '.join(parts)}{unit}"
 
 
+def _held(trace: Trace, name: str) -> Any:
+    """Return the values of a quantity where there is one: a part of the data without samples has no score."""
+    values = trace.values[name]
+    return values[np.isfinite(values)] if np.isfinite(values).any() else values
+
+
 def _series_of_curves(cells: Sequence[CellTraces], rule: Curves) -> Measured:
-    scales = {panel.y: panel.scale for panel in reversed(rule.panel)}
+    scales = {name: panel.scale for panel in reversed(rule.panel) for name in (*panel.also, panel.y)}
     wanted = list(dict.fromkeys([*(p.y for p in rule.panel), *(stated.of for stated in rule.statement)]))
     held = [name for name in wanted if name and name != "losses"]
     return {name: _series_of_cells(cells, name, scales.get(name, 1.0)) for name in held}
@@ -115,7 +130,7 @@ def _series_of_cells(cells: Sequence[CellTraces], name: str, scale: float) -> di
         traces = tuple(trace for trace in cell.traces if name in trace.values)
         if traces:
             epochs, values = replace(cell, traces=traces).stacked(name)
-            first, last = ([scale * t.values[name][at] for t in traces] for at in (0, -1))
+            first, last = ([scale * _held(t, name)[at] for t in traces] for at in (0, -1))
             pairs = [trace.replicate for trace in traces]
             found[cell.method] = Series.of(scale * values, pairs, epochs, (first, last))
     return found

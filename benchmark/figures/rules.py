@@ -20,9 +20,11 @@ class Panel(Frozen):
     `y` is what a history has ("total", "acc", "term:NAME"), "ofm" or "auxiliary" of the figure's auxiliary terms, or
     "losses": of each run all terms, and their total where there are several. `first` false leaves out the evaluation
     before the first step. `told` is what the caption calls it, with its first and last value in so many `decimals`.
+    `also` has further quantities of the best run, each with its name, by the same scale on the same axis.
     """
 
     y: str
+    also: Mapping[str, str] = Field(default_factory=dict)
     label: str
     unit: str = ""
     scale: float = 1.0
@@ -59,13 +61,16 @@ class Curves(OfTable):
             raise ValueError('all runs share epochs, not steps: write x = "epoch", or runs = "best"')
         if self.runs == "all" and any(panel.y == "losses" for panel in self.panel):
             raise ValueError('the losses are those of one run: write runs = "best"')
+        if self.runs == "all" and any(panel.also for panel in self.panel):
+            raise ValueError('further quantities of a panel are those of one run: write runs = "best"')
         if not self.auxiliary and any(panel.y in ("ofm", "auxiliary") for panel in self.panel):
             raise ValueError("ofm and auxiliary need the patterns of the auxiliary terms")
         return self
 
     def has(self, quantity: str) -> bool:
         """Whether a statement can be `of` this quantity: one of its panels, or a loss term."""
-        return quantity.startswith("term:") or quantity in {panel.y for panel in self.panel} - {"losses"}
+        shown = {name for panel in self.panel for name in (panel.y, *panel.also)}
+        return quantity.startswith("term:") or quantity in shown - {"losses"}
 
 
 class Column(Panel):

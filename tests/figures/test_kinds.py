@@ -102,6 +102,22 @@ def test_ends_are_those_of_each_run_where_runs_stop_at_different_epochs():
     assert answer.estimate == pytest.approx(100 * (0.4 + 0.2 + 0.4) / 3)
 
 
+def test_a_panel_has_several_quantities_of_the_best_run_and_ends_are_where_a_quantity_has_a_value():
+    whole = cell("a", 0.9)
+    part = np.array([0.8, 0.7, 0.6, 0.5, np.nan])  # a part of the data that has no samples left at the end
+    traces = tuple(replace(each, values={**each.values, "acc:part": part}) for each in whole.traces)
+    panel = {"y": "acc:part", "label": "scores", "scale": 100, "told": "ACC of the part", "also": {"acc": "ACC of all"}}
+    stated = {"says": "s", "rule": "falls", "of": "acc:part", "a": "a"}
+    rises = {"says": "s", "rule": "rises", "of": "acc", "a": "a"}
+    held = Held(traces=[replace(whole, traces=traces)])
+    found = drawn(held, **CURVES, runs="best", panel=[panel], statement=[stated, rises])
+    (axes,) = found.figure.axes
+    assert [each.get_label() for each in axes.lines] == ["ACC of the part", "ACC of all"]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), 100 * part)
+    assert "80.0 to 50.0" in found.finding
+    assert [answer.estimate for _, answer in found.answers] == pytest.approx([30.0, 40.0])
+
+
 def test_ofm_is_that_of_the_recorded_gradients():
     grams = {
         "gram:main,main": 1.0,
@@ -213,6 +229,7 @@ def test_curves_of_a_file_have_panels_across_and_tell_of_each_group():
         ({**CURVES, "panel": [ACC], "x": "step"}, "all runs share epochs, not steps"),
         ({**CURVES, "panel": [{"y": "ofm", "label": "OFM"}]}, "need the patterns of the auxiliary terms"),
         ({**CURVES, "panel": [{"y": "losses", "label": "loss"}]}, 'write runs = "best"'),
+        ({**CURVES, "panel": [{**ACC, "also": {"nmi": "NMI"}}]}, "further quantities of a panel are those of one run"),
         ({**CURVES, "panel": [ACC], "title": "A figure."}, "without a full stop"),
         ({**CURVES, "panel": [ACC], "published": "Figure 1"}, "says the message"),
         ({**CURVES, "panel": [ACC], "statement": [{"says": "s", "rule": "rises", "a": "c"}]}, "about c, which"),
