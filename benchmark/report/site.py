@@ -16,7 +16,7 @@ from markupsafe import Markup
 from benchmark.errors import UsageError
 from benchmark.printable import printable
 
-ASSETS = ("style.css", "report.js")
+ASSETS = ("style.css", "report.js", "find.js")
 
 
 class Site:
@@ -38,6 +38,10 @@ class Site:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(printable(text), encoding="utf-8")
         self.pages += 1
+
+    def write_text(self, path: str, text: str) -> None:
+        """Write a file that is no page, such as an index, at `path` below the folder."""
+        (self.out / path).write_text(text, encoding="utf-8")
 
     def write_assets(self) -> None:
         """Write style sheet and script."""

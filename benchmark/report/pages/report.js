@@ -40,7 +40,51 @@ function sort(header) {
   }
 }
 
+// What a square of a picture says is shown beside it on hovering and on focus.
+function explain() {
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.hidden = true;
+  tip.setAttribute("aria-hidden", "true"); // the square itself has these words as its name
+  document.body.append(tip);
+  let at = null;
+  const place = () => {
+    if (tip.hidden) return;
+    const box = at.getBoundingClientRect();
+    tip.style.left = Math.max(8, Math.min(box.left, innerWidth - tip.offsetWidth - 8)) + "px";
+    const below = box.bottom + 6;
+    tip.style.top = (below + tip.offsetHeight < innerHeight ? below : box.top - tip.offsetHeight - 6) + "px";
+  };
+  const show = (event) => {
+    at = event.target.closest?.("[data-said]");
+    tip.hidden = !at;
+    if (at) tip.textContent = at.dataset.said;
+    place();
+  };
+  for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, show);
+  document.addEventListener("focusout", () => { tip.hidden = true; });
+  document.addEventListener("scroll", place, true);
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
+}
+
+// A box that is wider than the window says so above, and fades out where there is more.
+function hint(box) {
+  const note = document.createElement("p");
+  note.className = "hint";
+  note.textContent = "Wider than the window: scroll sideways \u2192";
+  note.setAttribute("aria-hidden", "true");
+  box.before(note);
+  const look = () => {
+    note.hidden = box.scrollWidth <= box.clientWidth + 1;
+    box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  };
+  box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box);
+}
+
 document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".scroll").forEach(hint);
+  if (document.querySelector("[data-said]")) explain();
   for (const box of document.querySelectorAll(".views")) {
     for (const select of box.querySelectorAll("select")) select.addEventListener("change", () => choose(box));
     for (const button of box.querySelectorAll("button[data-part]")) button.addEventListener("click", () => toggle(button));
