@@ -31,7 +31,7 @@ class _Seen:
     @cached_property
     def budget(self) -> int:
         """The steps that it might have taken; UsageError where its method has other parameters now."""
-        return _steps(self.spec, self.before)
+        return budget_steps(self.spec, self.before)
 
 
 class RunTimes:
@@ -77,7 +77,7 @@ class RunTimes:
     def _scaled(self, spec: RunSpec, near: Sequence[_Seen]) -> float:
         """Return the median of the seconds that `spec` takes if each of its steps takes as long as one of them."""
         now = _samples(spec, self._whole[_kind(spec)])
-        wanted = _steps(spec, now)
+        wanted = budget_steps(spec, now)
         return median(_seconds(seen, now, wanted) for seen in near)
 
     def _learn(self, seen: _Seen) -> None:
@@ -111,7 +111,7 @@ def _samples(spec: RunSpec, whole: int) -> int:
     return min(spec.data.samples or whole, whole or spec.data.samples or 0)
 
 
-def _steps(spec: RunSpec, samples: int) -> int:
+def budget_steps(spec: RunSpec, samples: int) -> int:
     """Return the optimiser steps of a run's budget, without those of the run that it starts from."""
     parent = parent_of(spec) if spec.method in METHODS else None
     elsewhere = parent.protocol.phases if parent is not None else {}
