@@ -41,6 +41,7 @@ from benchmark.cli.options import (
     RunTimeout,
     Sets,
     SomeProfile,
+    Stack,
     Stale,
     Tables,
     Workers,
@@ -50,6 +51,7 @@ from benchmark.cli.options import (
     frequency,
     gpus_for,
     request,
+    stack_size,
     time_span,
     until,
 )
@@ -91,6 +93,7 @@ def run(
     runs: Runs = None,
     device: Device = None,
     workers: Workers = None,
+    stack: Stack = "auto",
     budget: Annotated[
         str | None, typer.Option("--budget", help="Start no new run after this time: 90s, 20m, 2h.")
     ] = None,
@@ -138,9 +141,9 @@ def run(
         say(f"warning: {text}", err=True)
     plan = session.plan(cells)
     refuse_impossible(plan, cells)
-    gpus = gpus_for(session.device)
+    gpus, size = gpus_for(session.device), stack_size(stack, session.device)
     crew = 1 if executor == "serial" else workers or len(gpus) or (1 if session.device != "cpu" else cores())
-    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run, gpus, limit)
+    how = How(executor, crew, end, every, stale == "rerun", address, gpus_per_run, gpus, limit, size)
     with running.told_aside(as_json):
         announce(plan, crew)
         if plan.runs:

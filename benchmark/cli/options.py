@@ -89,6 +89,10 @@ Executor = Annotated[str, typer.Option("--executor", help="Who makes the runs: s
 Address = Annotated[
     str, typer.Option("--address", help="The cluster for --executor ray: auto or HOST:PORT; by default one of its own.")
 ]
+Stack = Annotated[
+    str,
+    typer.Option("--stack", help="Replicates that a worker makes side by side: a number, or auto (1 on the CPU)."),
+]
 GpuShare = Annotated[
     float, typer.Option("--gpus-per-run", min=0.01, max=1, help="With --executor ray --device cuda: share of a GPU.")
 ]
@@ -174,6 +178,19 @@ def check_executor(name: str) -> None:
     """Raise UsageError for an executor that there is not."""
     if name not in EXECUTORS:
         raise UsageError(did_you_mean("executor", name, EXECUTORS))
+
+
+MOST = 20
+"""How many runs a stack has at most that is made as large as a GPU's memory allows: the replicates of the papers."""
+
+
+def stack_size(text: str, device: str) -> int:
+    """Return how many runs a worker makes side by side, for a text such as 4 or auto; UsageError for any other."""
+    if text == "auto":
+        return 1 if device == "cpu" else MOST
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise UsageError(f"--stack {text!r} is no number of runs: write auto, or a number from 1 to 9999.")
+    return int(text)
 
 
 def gpus_for(device: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ that others claim are looked at again until they are stored, or their claims are
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmark.execution.events import Finished, Job, Noted, Place, never
@@ -47,7 +47,9 @@ class Agenda:
         self.alone, self.attempts = alone, attempts
         self.lone: Job | None = None
         self._kind = kind_here(place.device)
-        self._ready = deque(jobs)
+        self._ready = OrderedDict((job.run_id, job) for job in jobs)
+        self._stacks: dict[str, list[Job]] | None = None
+        self._jobs = tuple(jobs)
         self._blocked: dict[str, list[Job]] = {}
         self._suspects: deque[Job] = deque()
         self._elsewhere: list[Job] = []
@@ -78,16 +80,14 @@ class Agenda:
         """
         if self.over or self.lone:
             return None
-        while self._ready:
-            if self._begins(job := self._ready.popleft()):
-                return job
+        if job := self._next():
+            return job
         if self._elsewhere and time.monotonic() - self._looked >= LOOK_AGAIN_SECONDS:
             self._looked = time.monotonic()
             again, self._elsewhere = self._elsewhere, []
-            self._ready.extend(again)
-            while self._ready:
-                if self._begins(job := self._ready.popleft()):
-                    return job
+            self._ready.update((job.run_id, job) for job in again)
+            if job := self._next():
+                return job
         while idle and self._suspects:
             job = self._suspects.popleft()
             if self._begins(job):
@@ -96,6 +96,48 @@ class Agenda:
         if idle and not self._suspects:
             self._note_waiting()
         return None
+
+    def take_stack(self, size: int, stackable: Callable[[Job], bool], *, idle: bool = True) -> tuple[Job, ...]:
+        """Return the next runs to make, each claimed: one, or up to `size` that differ in the replicate only.
+
+        The first is that of `take`; others join it in the order of the plan where they are ready, too, and `stackable`.
+        None is a run whose worker died before. Nothing is returned where none can be begun now.
+        """
+        first = self.take(idle=idle)
+        if first is None:
+            return ()
+        if size < 2 or first == self.lone or self._deaths[first.run_id] or not stackable(first):
+            return (first,)
+        stack = [first]
+        for job in self._alike(first):
+            if len(stack) == size:
+                break
+            if job.run_id in self._ready and not self._deaths[job.run_id]:
+                job = self._ready.pop(job.run_id)
+                stack += [job] * self._begins(job)
+        return tuple(stack)
+
+    def _alike(self, job: Job) -> Sequence[Job]:
+        """Return all runs of the plan that differ from one in nothing but the replicate, in order."""
+        if self._stacks is None:
+            self._stacks = {}
+            for each in self._jobs:
+                self._stacks.setdefault(each.stack, []).append(each)
+        return self._stacks.get(job.stack, ())
+
+    def _next(self) -> Job | None:
+        """Return the first of the runs that are ready and can be begun, claimed."""
+        while self._ready:
+            _, job = self._ready.popitem(last=False)
+            if self._begins(job):
+                return job
+        return None
+
+    def _come_next(self, jobs: Sequence[Job]) -> None:
+        """Put runs before those that are ready."""
+        for job in reversed(jobs):
+            self._ready[job.run_id] = job
+            self._ready.move_to_end(job.run_id, last=False)
 
     def settled(self) -> Iterator[Finished | Noted]:
         """Yield the runs that ended without being made here, and for whom this command waits, each once."""
@@ -111,12 +153,12 @@ class Agenda:
         self._open.discard(run_id)
         if end.record is None:
             self._unmade.add(run_id)
-        self._ready.extendleft(reversed(self._blocked.pop(run_id, [])))
+        self._come_next(self._blocked.pop(run_id, []))
 
     def again(self, job: Job) -> None:
         """Note that a run was broken off through no fault of its own: it comes next."""
         self._release(job)
-        self._ready.appendleft(job)
+        self._come_next([job])
 
     def died(self, job: Job, how: str) -> None:
         """Note that the worker of a run died: it is tried again later, and given up after `attempts` of these."""
@@ -124,7 +166,10 @@ class Agenda:
         self._release(job)
         self._deaths[run_id] += 1
         if self._deaths[run_id] <= self.attempts:
-            (self._suspects if self.alone else self._ready).append(job)
+            if self.alone:
+                self._suspects.append(job)
+            else:
+                self._ready[run_id] = job
             return
         text = f"the worker process of run {run_id} died {self._deaths[run_id]} times, {how}."
         self._settle(Finished(job, None, text))

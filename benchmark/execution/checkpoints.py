@@ -50,7 +50,8 @@ class RunCheckpoints:
 
     `identity` is what must be equal for a checkpoint to be used; with `every` None there are none. `asked` says whether
     the run is to stop; `note` is called with one sentence where a checkpoint cannot be written or read, which costs
-    time and nothing else.
+    time and nothing else. `clock` counts the seconds that the run takes, fewer than have gone by where it takes turns
+    with others.
     """
 
     def __init__(
@@ -61,12 +62,13 @@ class RunCheckpoints:
         every: Frequency | None,
         asked: Callable[[], bool] = lambda: False,
         note: Callable[[str], None] = lambda text: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.results, self.folder = results, checkpoint_folder(results, run)
         self.identity, self.every, self.asked, self.note = dict(identity), every, asked, note
         self.seconds, self.resumed = 0.0, 0
         self._phase, self._name, self._epoch = -1, "", 0
-        self._opened = self._saved = time.monotonic()
+        self._clock, self._opened, self._saved = clock, clock(), time.monotonic()
 
     def begin(self, phase: str) -> SavedState | None:
         """Enter the next phase; return its last state, or None where it has none that can be used."""
@@ -95,7 +97,7 @@ class RunCheckpoints:
         if self.every is None:
             return
         kept = {"identity": self.identity, "phase": self._name, "resumed": self.resumed, "epoch": self._epoch}
-        kept |= {"seconds": self.seconds + time.monotonic() - self._opened, "state": state.values}
+        kept |= {"seconds": self.seconds + self._clock() - self._opened, "state": state.values}
         tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.tensors.items()}
         kept["content"] = _content(kept, tensors)
         data = save(tensors, metadata={"reclust": json.dumps(kept)})

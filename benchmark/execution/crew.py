@@ -18,7 +18,7 @@ from typing import Any
 from benchmark.execution.events import Died, Event, Finished, Job, Paused, Place
 from benchmark.execution.fits.signals import say_nothing_on_stdout, signals_come, signals_wait
 from benchmark.execution.gpus import least_used, sees
-from benchmark.execution.jobs import make_run
+from benchmark.execution.stacks import make_stack
 from benchmark.registry import load_plugins
 
 _STOP = "stop"
@@ -35,9 +35,10 @@ class _Worker:
         with signals_wait(), sees(gpu):
             self.process.start()
         theirs.close()
-        self.job: Job | None = None
+        self.jobs: dict[str, Job] = {}
+        self.spoilt = False
 
-    def send(self, message: Job | str) -> None:
+    def send(self, message: tuple[Job, ...] | str) -> None:
         try:
             self.pipe.send(message)
         except OSError:  # it is dead, which is seen when its end of the pipe is read
@@ -76,23 +77,23 @@ class Crew:
 
     @property
     def busy(self) -> int:
-        """How many workers are at a run."""
-        return sum(worker.job is not None for worker in self._crew)
+        """How many workers are at a run or a stack of runs."""
+        return sum(bool(worker.jobs) for worker in self._crew)
 
     @property
     def free(self) -> int:
-        """How many more runs can be begun."""
+        """How many more runs, or stacks of them, can be begun."""
         return self.workers - self.busy
 
-    def begin(self, job: Job) -> None:
-        """Give a run to a worker that has none."""
-        idle = [worker for worker in self._crew if worker.job is None]
+    def begin(self, *jobs: Job) -> None:
+        """Give a run, or a stack of runs, to a worker that has none."""
+        idle = [worker for worker in self._crew if not worker.jobs]
         if not idle:
             gpu = least_used(self.gpus, [worker.gpu or "" for worker in self._crew]) if self.gpus else None
             idle.append(_Worker(self.place, gpu))
             self._crew += idle
-        idle[0].job = job
-        idle[0].send(job)
+        idle[0].jobs = {job.run_id: job for job in jobs}
+        idle[0].send(jobs)
 
     def stop(self) -> None:
         """Ask all workers to stop at a checkpoint."""
@@ -108,12 +109,13 @@ class Crew:
             except (EOFError, OSError):
                 self._crew.remove(worker)
                 worker.pipe.close()
-                if worker.job is not None:
-                    yield Died(worker.job, worker.how_it_died())
+                how = worker.how_it_died() if worker.jobs else ""
+                yield from [Died(job, how) for job in worker.jobs.values()]
                 continue
             if isinstance(event, Finished | Paused | Died):
-                worker.job = None
-            if isinstance(event, Finished) and event.spoilt:
+                worker.jobs.pop(event.job.run_id, None)
+                worker.spoilt |= isinstance(event, Finished) and event.spoilt
+            if worker.spoilt and not worker.jobs:
                 self._replace(worker)
             yield event
 
@@ -132,18 +134,19 @@ def _serve(pipe: Connection[Any, Any], place: Place) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signals_come()
     say_nothing_on_stdout()
-    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[tuple[Job, ...]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
     load_plugins(quiet=True)
     while not stop.is_set():
         try:
-            job = jobs.get(timeout=0.5)
+            stack = jobs.get(timeout=0.5)
         except queue.Empty:
             continue
-        pipe.send(make_run(job, place, pipe.send, stop.is_set))
+        for end in make_stack(stack, place, pipe.send, stop.is_set):
+            pipe.send(end)
 
 
-def _listen(pipe: Connection[Any, Any], jobs: queue.SimpleQueue[Job], stop: threading.Event) -> None:
+def _listen(pipe: Connection[Any, Any], jobs: queue.SimpleQueue[tuple[Job, ...]], stop: threading.Event) -> None:
     while True:
         try:
             message = pipe.recv()

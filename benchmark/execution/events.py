@@ -39,6 +39,12 @@ class Job:
         """The id of the run; a hash, which is asked for again and again."""
         return self.spec.run_id
 
+    @cached_property
+    def stack(self) -> str:
+        """What runs have in common that can be made side by side: all but the replicate and those needed before."""
+        alike = self.spec.model_copy(update={"replicate": 0}).run_id
+        return f"{alike} {','.join(self.record)} {self.replace} {len(self.parents)}"
+
 
 @dataclass(frozen=True)
 class Place:

@@ -23,14 +23,16 @@ from benchmark.execution.fits.apart import Apart, MeasuredApart, fitted_apart, m
 from benchmark.execution.fits.fitting import Ending, Measure, Samples, failed, fitted, needs_labels
 from benchmark.execution.fits.scoring import Scorer, Scores, labelled_measure
 from benchmark.execution.fits.trainer import Task
+from benchmark.execution.fits.turns import Turn, fitted_in_turns
 from benchmark.provenance.code import run_code_digest
 from benchmark.provenance.environment import environment, machine_kind
 from benchmark.record import COUNTED, NUMERIC_MODE, Context, RunRecord
 from benchmark.registry import OBSERVERS, LoadedData
 from benchmark.spec import RunSpec
+from benchmark.training.lanes import Turns, alone
 from benchmark.training.resume import Checkpoints
 
-__all__ = ["Apart", "Measure", "RunResult", "execute"]
+__all__ = ["Apart", "Measure", "RunResult", "execute", "executing"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,12 @@ class RunResult:
     spoilt: bool = False
 
 
-def execute(
+def execute(spec: RunSpec, **options: Any) -> RunResult:
+    """Train and evaluate one run by itself; arguments and errors are those of `executing`, without `turn`."""
+    return alone(executing(spec, **options))
+
+
+def executing(
     spec: RunSpec,
     *,
     context: Context | None = None,
@@ -59,13 +66,17 @@ def execute(
     checkpoints: Callable[[Mapping[str, str]], Checkpoints] | None = None,
     parent: Mapping[str, torch.Tensor] | None = None,
     apart: Apart | None = None,
-) -> RunResult:
+    turn: Turn | None = None,
+) -> Turns[RunResult]:
     """Train and evaluate one run; what `measures` return of each snapshot goes into the history.
 
     `load` gives the prepared data, where somebody else holds them already: it is called by the scorer, which keeps the
     labels to itself. `checkpoints` opens the checkpoints of a run by what must be equal for it to be resumed to the
     last bit. `parent` are the weights of the run that this one starts from; without them it makes its pre-training
     itself, and gives the same numbers. `apart` has the fit made in a process of its own, which opens its checkpoints.
+
+    With a `turn` the run is one of several in this process, and stops before each of its steps; without, it stops
+    nowhere.
 
     Raises
     ------
@@ -76,10 +87,12 @@ def execute(
     UserError
         When the machine's memory is too small: that says nothing about the method. It is a `Lost` of
         `benchmark.execution.fits.apart` where the process of a fit ends without a word.
+    Spoilt
+        When a fit changed what those share that take turns.
     """
     digest = run_code_digest(spec)  # now: later the files may no longer be those that Python has read
-    how = _How(device, measures, progress, checkpoints, parent, apart, _identity(spec, digest, device, measures))
-    made = _made(spec, load or partial(prepared_data, spec, data_dir), how)
+    how = _How(device, measures, progress, checkpoints, parent, apart, _identity(spec, digest, device, measures), turn)
+    made = yield from _made(spec, load or partial(prepared_data, spec, data_dir), how)
     if made.ending.written:
         forget_prepared()
     known = {
@@ -95,6 +108,7 @@ def execute(
             "streams": list(made.ending.streams),
             **({"resumed": made.ending.resumed} if made.ending.resumed else {}),
             **({NUMERIC_MODE: dict(made.ending.numeric)} if made.ending.numeric else {}),
+            **({"stack": turn.company.size} if turn else {}),
         },
         "history": made.scores.history,
         "metrics": dict(made.scores.metrics),
@@ -119,6 +133,7 @@ class _How:
     parent: Mapping[str, torch.Tensor] | None
     apart: Apart | None
     identity: Mapping[str, str]
+    turn: Turn | None = None
 
     @property
     def labelled(self) -> list[Any]:
@@ -135,7 +150,7 @@ class _Made:
     n_samples: int = 0
 
 
-def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
+def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> Turns[_Made]:
     with ExitStack() as stack:
         beside = stack.enter_context(MeasuredApart(how.apart.seconds)) if how.apart and how.labelled else None
         measure = beside or (labelled_measure(spec, how.labelled) if how.labelled else None)
@@ -147,7 +162,7 @@ def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
             text = f"the data set {spec.data.name} could not be loaded: {error_text(error)}"
             return _Made(failed(text, traceback_text(error)))
         if how.apart is None:
-            ending = _fitted_here(spec, scorer, how)
+            ending = yield from _fitted_here(spec, scorer, how)
         else:
             task = _task(spec, scorer, how, how.apart, stack.enter_context(samples_file(scorer.x)))
             if beside is not None:
@@ -157,17 +172,13 @@ def _made(spec: RunSpec, load: Callable[[], LoadedData], how: _How) -> _Made:
         return _Made(ending, scores, len(scorer.x))
 
 
-def _fitted_here(spec: RunSpec, scorer: Scorer, how: _How) -> Ending:
-    return fitted(
-        spec,
-        Samples(scorer.x, scorer.name, scorer.n_clusters, scorer.digest, scorer.lengths),
-        scorer,
-        device=how.device,
-        measures=how.measures,
-        progress=how.progress,
-        checkpoints=how.checkpoints(how.identity) if how.checkpoints else None,
-        parent=how.parent,
-    )
+def _fitted_here(spec: RunSpec, scorer: Scorer, how: _How) -> Turns[Ending]:
+    samples = Samples(scorer.x, scorer.name, scorer.n_clusters, scorer.digest, scorer.lengths)
+    options: Any = {"device": how.device, "measures": how.measures, "progress": how.progress, "parent": how.parent}
+    options["checkpoints"] = how.checkpoints(how.identity) if how.checkpoints else None
+    if how.turn is not None:
+        return (yield from fitted_in_turns(spec, samples, scorer, how.turn, **options))
+    return fitted(spec, samples, scorer, **options)
 
 
 def _task(spec: RunSpec, scorer: Scorer, how: _How, apart: Apart, samples: Path) -> Task:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from benchmark.execution.agenda import LOOK_AGAIN_SECONDS, Agenda
 from benchmark.execution.crew import Crew
 from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place, never
-from benchmark.execution.jobs import make_run
 from benchmark.execution.shared_data import shared_folder
+from benchmark.execution.stacks import make_stack, stackable
 from benchmark.files.locks import Claims
 
 POLL_SECONDS = 0.25
@@ -23,9 +24,13 @@ GRACE_SECONDS = 30.0
 
 
 def serial(
-    jobs: Sequence[Job], place: Place, until: float | None = None, asked: Callable[[], bool] = never
+    jobs: Sequence[Job],
+    place: Place,
+    until: float | None = None,
+    asked: Callable[[], bool] = never,
+    stack: int = 1,
 ) -> Iterator[Event]:
-    """Make the runs one after another in this process; start none after the monotonic time `until`.
+    """Make the runs in this process, up to `stack` side by side; start none after the monotonic time `until`.
 
     Plug-ins train in a process beside it, which is thrown away after each run. When it is `asked` to stop, the run
     under way stops at a checkpoint.
@@ -33,22 +38,27 @@ def serial(
     with Claims(place.results) as claims:
         agenda = Agenda(jobs, place, claims, until, asked)
         while agenda.open:
-            job = agenda.take()
+            taken = agenda.take_stack(stack, partial(stackable, place=place))
             yield from agenda.settled()
-            if job is not None:
-                events: list[Event] = []
-                end = make_run(job, place, events.append, asked)
-                yield from events
-                if isinstance(end, Died):
-                    agenda.died(end.job, end.how)
-                    continue
-                if isinstance(end, Finished):
-                    agenda.ended(end)
-                yield end
+            if taken:
+                yield from _made_here(taken, agenda, place, asked)
             elif agenda.over:
                 return
             elif agenda.open:
                 time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _made_here(jobs: Sequence[Job], agenda: Agenda, place: Place, asked: Callable[[], bool]) -> Iterator[Event]:
+    events: list[Event] = []
+    for end in make_stack(jobs, place, events.append, asked):
+        yield from events
+        events.clear()
+        if isinstance(end, Died):
+            agenda.died(end.job, end.how)
+            continue
+        if isinstance(end, Finished):
+            agenda.ended(end)
+        yield end
 
 
 def processes(
@@ -58,8 +68,11 @@ def processes(
     until: float | None = None,
     asked: Callable[[], bool] = never,
     gpus: Sequence[str] = (),
+    stack: int = 1,
 ) -> Iterator[Event]:
     """Make the runs in `workers` processes, spread over `gpus`; start none after the monotonic time `until`.
+
+    Each process makes up to `stack` runs side by side that differ in the replicate only.
 
     When a worker dies (as when the system kills it for memory), its run is made again, alone, from its last checkpoint;
     after `ATTEMPTS` more deaths it is given up with an error. When it is `asked` to stop, the workers stop at a
@@ -71,10 +84,11 @@ def processes(
         Crew(replace(place, shared=shared), workers, gpus) as crew,
     ):
         agenda = Agenda(jobs, place, claims, until, asked)
+        can = partial(stackable, place=place)
         grace: float | None = None
         while agenda.open:
-            while crew.free and (job := agenda.take(idle=not crew.busy)):
-                crew.begin(job)
+            while crew.free and (taken := agenda.take_stack(stack, can, idle=not crew.busy)):
+                crew.begin(*taken)
             yield from agenda.settled()
             if grace is None and asked():
                 grace = time.monotonic() + GRACE_SECONDS

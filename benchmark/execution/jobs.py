@@ -15,9 +15,10 @@ from pooch import os_cache
 from benchmark.errors import UserError, error_line, error_text
 from benchmark.execution.checkpoints import RunCheckpoints, discard, distrust
 from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place, Progress, Started, never
-from benchmark.execution.execute import RunResult, execute
+from benchmark.execution.execute import RunResult, executing
 from benchmark.execution.fits.apart import Apart, Lost, is_foreign
 from benchmark.execution.fits.threads import one_thread
+from benchmark.execution.fits.turns import Spoilt, Turn
 from benchmark.execution.shared_data import shared_data
 from benchmark.files.faults import sentence
 from benchmark.plan.lineage import parent_of
@@ -28,6 +29,7 @@ from benchmark.store.rows import Key, kind_here
 from benchmark.store.run_files import read_state
 from benchmark.store.run_folders import RunFolders
 from benchmark.store.store import Store
+from benchmark.training.lanes import Turns, alone
 from benchmark.training.resume import Stopped
 
 
@@ -43,16 +45,32 @@ def with_parents(jobs: Sequence[Job]) -> list[Job]:
     return list(found.values())
 
 
-def make_run(
-    job: Job, place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never
-) -> Finished | Paused | Died:
+End = Finished | Paused | Died
+
+
+def make_run(job: Job, place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never) -> End:
     """Execute one job with one thread, store its record, and return how it ended."""
+    with one_thread():
+        return alone(making(job, place, report, asked))
+
+
+def making(
+    job: Job,
+    place: Place,
+    report: Callable[[Event], None],
+    asked: Callable[[], bool] = never,
+    turn: Turn | None = None,
+) -> Turns[End]:
+    """Execute one job, store its record, and return how it ended; with a `turn`, stop before each of its steps."""
     try:
         fallen = inherited(job, place)
-        result = RunResult(fallen) if fallen else train(job, place, report, asked, starting_weights(job, place))
+        if fallen:
+            result = RunResult(fallen)
+        else:
+            result = yield from training(job, place, report, asked, starting_weights(job, place), turn)
         if spoilt := _distrusted(result.record, job, place):
             report(Noted(spoilt))
-            result = train(job, place, report, asked, starting_weights(job, place))
+            result = yield from training(job, place, report, asked, starting_weights(job, place), turn)
         save(result, job, place)
     except Stopped:
         return Paused(job)
@@ -62,6 +80,8 @@ def make_run(
         return Finished(job, None, error_line(str(error)))
     except OSError as error:
         return Finished(job, None, error_line(sentence(error)))
+    except Spoilt:
+        raise
     except Exception as error:  # the harness's own fault, which costs this run and no other
         return Finished(job, None, f"run {job.run_id} was not made: {error_text(error)}")
     return Finished(job, result.record, spoilt=result.spoilt)
@@ -139,6 +159,19 @@ def train(
 
     Raises UserError, OSError, or Stopped where it was `asked` to stop.
     """
+    with one_thread():
+        return alone(training(job, place, report, asked, weights))
+
+
+def training(
+    job: Job,
+    place: Place,
+    report: Callable[[Event], None],
+    asked: Callable[[], bool] = never,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    turn: Turn | None = None,
+) -> Turns[RunResult]:
+    """Execute one job as `train` does, but with the threads that there are; with a `turn`, stop before each step."""
     run_id = job.run_id
     report(Started(run_id))
 
@@ -151,10 +184,10 @@ def train(
     every, name = place.checkpoints, place.run_name(job.run_id)
     opened = partial(RunCheckpoints, place.results, name, every=every, asked=asked, note=note)
     apart = None
-    if place.seconds is not None or is_foreign(job.spec):
+    if trains_apart(job, place):
         apart = Apart(place.results, name, every, place.seconds, _closed(place), asked, note)
-    with one_thread():
-        return execute(
+    return (
+        yield from executing(
             job.spec,
             context=job.context,
             data_dir=place.data_dir,
@@ -162,10 +195,17 @@ def train(
             progress=progress,
             measures=[OBSERVERS[name] for name in job.record],
             load=partial(shared_data, job.spec, place.data_dir, place.shared) if place.shared else None,
-            checkpoints=opened,
+            checkpoints=partial(opened, clock=turn.read) if turn else opened,
             parent=weights,
             apart=apart,
+            turn=turn,
         )
+    )
+
+
+def trains_apart(job: Job, place: Place) -> bool:
+    """Whether a run trains in a process of its own: a plug-in, or any where the time of a run is limited."""
+    return place.seconds is not None or is_foreign(job.spec)
 
 
 def _closed(place: Place) -> tuple[str, ...]:

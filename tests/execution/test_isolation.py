@@ -215,7 +215,7 @@ def test_a_worker_that_a_run_spoilt_is_replaced():
     ours, theirs = multiprocessing.Pipe()
     job = Job(hostile(""), Context())
     crew = Crew(Place(Path()), 1)
-    crew._crew = [SimpleNamespace(process=process, pipe=ours, job=job)]  # type: ignore[list-item]
+    crew._crew = [SimpleNamespace(process=process, pipe=ours, jobs={job.run_id: job}, spoilt=False)]  # type: ignore[list-item]
     theirs.send(Finished(job, None, spoilt=True))
     (event,) = crew.events(1.0)
     assert event.spoilt and ended == ["killed", "joined"] and crew._crew == [] and crew.free == 1

@@ -171,36 +171,53 @@ def fitted(
     """
     streams = Streams(spec.data.name, spec.replicate)
     seed = Streams(spec.data.name, spec.replicate).seed("global")  # not noted among the streams that the fit used
-    before, started = _digest(samples.x) if shared else 0, time.perf_counter()
+    before, started = check_sum(samples.x) if shared else 0, time.perf_counter()
     computed = numeric_mode(device, str(spec.params.get("precision", "float32")))
     with interrupts() as interrupted, computed as mode, kept_condition(seed) as changed:
-        _forget_peak(device)
+        forget_peak(device)
         try:
             with fit_under_way():
-                estimator = METHODS[spec.method](**spec.params)
-                watcher = Watcher(scoring, samples, estimator, measures)
-                where = device_named(device)
-                run = RunContext(streams, spec.protocol, where, (watcher,), progress, checkpoints, parent)
-                estimator.fit(samples.x, run=run, **({} if samples.lengths is None else {"lengths": samples.lengths}))
-                ending = _success(estimator, len(samples.x))
+                estimator, options = begun(
+                    spec, samples, scoring, streams, device, measures, progress, checkpoints, parent
+                )
+                estimator.fit(samples.x, **options)
+                ending = ended_well(estimator, len(samples.x))
         except BaseException as error:
-            if _is_ours(error, interrupted, checkpoints):
+            if is_ours(error, interrupted, checkpoints):
                 raise
-            ending = _failure(error)
+            ending = ended_by(error)
         touched = changed()
     seconds = time.perf_counter() - started
-    written = shared and _digest(samples.x) != before
+    written = shared and check_sum(samples.x) != before
     if touched or written:
         ending = Ending(_failed(_what_changed(touched, written)), spoilt=True, written=written)
     kept = checkpoints
     return replace(
         ending,
         streams=sorted(streams.used),
-        peak_mib=_peak_mib(device),
+        peak_mib=peak_mib(device),
         seconds=seconds + (kept.seconds if kept else 0.0),
         resumed=kept.resumed if kept else 0,
         numeric=mode.plain() if mode else None,
     )
+
+
+def begun(
+    spec: RunSpec,
+    samples: Samples,
+    scoring: Scoring,
+    streams: Streams,
+    device: str,
+    measures: Sequence[Measure],
+    progress: Callable[[str, int, int], None] | None,
+    checkpoints: Checkpoints | None,
+    parent: Mapping[str, torch.Tensor] | None,
+) -> tuple[Any, dict[str, Any]]:
+    """Return the estimator of a run, and what its fit is given beside the samples."""
+    estimator = METHODS[spec.method](**spec.params)
+    watcher = Watcher(scoring, samples, estimator, measures)
+    run = RunContext(streams, spec.protocol, device_named(device), (watcher,), progress, checkpoints, parent)
+    return estimator, {"run": run, **({} if samples.lengths is None else {"lengths": samples.lengths})}
 
 
 def _what_changed(touched: Sequence[str], written: bool) -> str:
@@ -210,7 +227,7 @@ def _what_changed(touched: Sequence[str], written: bool) -> str:
     return f"the method changed {', '.join(names[:8])}{more}, which other runs share; it was put back"
 
 
-def _is_ours(error: BaseException, interrupted: Callable[[], bool], checkpoints: Checkpoints | None) -> bool:
+def is_ours(error: BaseException, interrupted: Callable[[], bool], checkpoints: Checkpoints | None) -> bool:
     """Whether an exception is for the caller: a wrong call, the user's interrupt, or a stop that was asked for."""
     if isinstance(error, KeyboardInterrupt):
         return interrupted()
@@ -219,7 +236,8 @@ def _is_ours(error: BaseException, interrupted: Callable[[], bool], checkpoints:
     return isinstance(error, UsageError | ObserverFault)
 
 
-def _failure(error: BaseException) -> Ending:
+def ended_by(error: BaseException) -> Ending:
+    """Return the ending of a fit that raised; UserError where the machine's memory is too small."""
     if isinstance(error, Diverged):
         return Ending({"status": "diverged", "error": error_line(str(error))})
     text = error_text(error)
@@ -246,7 +264,8 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "allocate memory" in error_text(error)
 
 
-def _success(estimator: Any, n: int) -> Ending:
+def ended_well(estimator: Any, n: int) -> Ending:
+    """Return the ending of a fit of `n` samples that raised nothing; raises what its results cannot be taken for."""
     labels = np.asarray(estimator.labels_)
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"the method gave labels of shape {labels.shape} and type {labels.dtype}, not ({n},).")
@@ -306,20 +325,20 @@ def starting_weights(estimator: Any) -> dict[str, torch.Tensor] | None:
     return weights
 
 
-def _digest(x: np.ndarray) -> int:
+def check_sum(x: np.ndarray) -> int:
     """Return a check sum of samples; cheap beside any fit."""
     import zlib
 
     return zlib.crc32(np.ascontiguousarray(x).reshape(-1).view(np.uint8).data)
 
 
-def _forget_peak(device: str) -> None:
+def forget_peak(device: str) -> None:
     """Let the peak of a GPU's memory be that of the fit that begins."""
     if device.startswith("cuda") and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def _peak_mib(device: str) -> float:
+def peak_mib(device: str) -> float:
     """Return the peak memory in MiB: of the process on the CPU, of the fit alone on a GPU."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 2**20
