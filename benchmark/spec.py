@@ -143,6 +143,8 @@ class DataSpec(Frozen):
 
 
 _REPLICATE = "replicate"
+_SHARED = ("shared_parts", "around_replicate")
+"""What is computed once of a specification, for all of its replicates."""
 
 
 class RunSpec(Frozen):
@@ -166,9 +168,16 @@ class RunSpec(Frozen):
     @cached_property
     def run_id(self) -> str:
         """The first 16 hex digits of the SHA-256 of the canonical JSON."""
-        parts = {**self.shared_parts, _REPLICATE: canonical_json(self.replicate)}
+        before, after = self.around_replicate
+        return hashlib.sha256(f"{before}{self.replicate:d}{after}".encode()).hexdigest()[:16]
+
+    @cached_property
+    def around_replicate(self) -> tuple[str, str]:
+        """The canonical JSON before and after the number of the replicate: replicates share it, and plans have many."""
+        parts = {**self.shared_parts, _REPLICATE: "\0"}
         text = ",".join(f"{canonical_json(name)}:{parts[name]}" for name in sorted(parts))
-        return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
+        before, _, after = f"{{{text}}}".partition("\0")  # which stands in no JSON text
+        return before, after
 
     @cached_property
     def shared_parts(self) -> Mapping[str, str]:
@@ -177,12 +186,12 @@ class RunSpec(Frozen):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with changed fields; of what was computed, replicates take over what they share."""
-        shared = self.shared_parts if set(update or ()) <= {_REPLICATE} else None
+        replicates = set(update or ()) <= {_REPLICATE}
+        shared = {name: getattr(self, name) for name in _SHARED} if replicates else {}
         copied = super().model_copy(update=update, deep=deep)
-        vars(copied).pop("run_id", None)
-        vars(copied).pop("shared_parts", None)
-        if shared is not None:
-            vars(copied)["shared_parts"] = shared
+        for name in ("run_id", *_SHARED):
+            vars(copied).pop(name, None)
+        vars(copied).update(shared)
         return copied
 
 

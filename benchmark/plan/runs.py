@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from benchmark.plan.cells import PlannedCell
@@ -59,9 +61,25 @@ def plan_runs(
     `weights` of them.
     """
     missing = _Missing(done, ready, times or RunTimes(()), weights, lacking)
-    for cell in cells:
-        missing.add(cell)
-    return missing.plan()
+    with _uncollected():
+        for cell in cells:
+            missing.add(cell)
+        return missing.plan()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector rest: a large plan is a million objects without a cycle, and it looks at all of them.
+
+    It takes half of the time of a plan of 100 000 runs otherwise.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class _Missing:

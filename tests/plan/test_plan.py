@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import math
 from dataclasses import replace
@@ -361,3 +362,20 @@ def test_a_session_estimates_from_runs_on_its_own_device_only(tmp_path, monkeypa
         return Session(tmp_path, shipped=tmp_path / "nothing", device="cuda").times.seconds(specs[0])
 
     assert (on("NVIDIA H100"), on("NVIDIA T4"), on("NVIDIA A100")) == (0.1, 0.7, None)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_planning_leaves_the_garbage_collector_as_it_was(collects):
+    def refuse(name):
+        raise RuntimeError("no data")
+
+    cells = plan_cells(Request(tables=(TABLE2,), methods=("ddc",)))
+    try:
+        (gc.enable if collects else gc.disable)()
+        plan_runs(cells, lambda spec: False, lambda name: "")
+        assert gc.isenabled() is collects
+        with pytest.raises(RuntimeError):
+            plan_runs(cells, lambda spec: False, refuse)
+        assert gc.isenabled() is collects
+    finally:
+        gc.enable()
