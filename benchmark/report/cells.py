@@ -17,7 +17,8 @@ from benchmark.papers.paper import load_paper
 from benchmark.plan.cells import PlannedCell
 from benchmark.record import RunRecord
 from benchmark.report.curves import curve_svg
-from benchmark.report.site import Site, link, slug
+from benchmark.report.ranges import range_of
+from benchmark.report.site import Site, link, rounded, slug
 from benchmark.session import Session
 from benchmark.store.rows import kind_of
 
@@ -71,7 +72,8 @@ class CellPages:
         facts = {metric: explain_cell(self._session, cell, metric) for metric in metrics}
         first = facts[metrics[0]]
         path = _path(cell.paper, table, cell.row, cell.column, cell.setting, cell.profile, cell.reading)
-        numbers = [_numbers(paper.protocol.metrics[m].label, facts[m]) for m in metrics]
+        decimals = paper.table(table).decimals
+        numbers = [_numbers(paper.protocol.metrics[m].label, facts[m], decimals) for m in metrics]
         entries = [paper.ledger[entry["id"]] for entry in first["ledger"]]
         matrix, why = _confusion(self._session, first["ours"].get("selected_run"), records)
         shown = {key: value for key, value in first["cell"].items() if key != "metric"}
@@ -86,7 +88,7 @@ class CellPages:
             numbers=numbers,
             verdicts=[_verdict(paper.protocol.metrics[m].label, facts[m]["verdict"]) for m in metrics],
             calls=[facts[m]["verdict"]["recompute"] for m in metrics if "recompute" in facts[m]["verdict"]],
-            runs=_runs(facts, records),
+            runs=_runs(facts, records, decimals),
             curves=_curves(records),
             confusion=matrix,
             confusion_missing=why,
@@ -122,19 +124,20 @@ def _path(paper: str, table: str, row: str, column: str, setting: str, profile: 
     return f"cells/{slug(paper, table, profile, reading, row, column, setting)}.html"
 
 
-def _numbers(label: str, facts: dict[str, Any]) -> dict[str, Any]:
+def _numbers(label: str, facts: dict[str, Any], decimals: int) -> dict[str, Any]:
     ours, published = facts["ours"], facts["published"]
     value = published["value"] if isinstance(published["value"], float) else None
+    gap = ours["value"] - value if ours["value"] is not None and value is not None else None
     return {
         "metric": label,
-        "ours": ours["value"],
-        "sd": ours["sd"],
+        "ours": rounded(ours["value"], decimals),
+        "sd": rounded(ours["sd"], decimals),
         "published (sd)": published.get("shown_as"),
-        "difference": ours["value"] - value if ours["value"] is not None and value is not None else None,
+        "difference": rounded(gap, decimals, signed=True),
         "verdict": ours["verdict"],
         "runs": ours["runs"],
-        "mean over runs": ours.get("mean_over_runs"),
-        "highest": ours.get("highest_over_runs"),
+        "mean over runs": rounded(ours.get("mean_over_runs"), decimals),
+        "highest": rounded(ours.get("highest_over_runs"), decimals),
         "no value because": ours.get("no_value_because", ""),
     }
 
@@ -142,12 +145,13 @@ def _numbers(label: str, facts: dict[str, Any]) -> dict[str, Any]:
 def _verdict(label: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the verdict on a metric and what it rests on, as a line of a table."""
     named = {
-        "predicted difference": facts.get("difference"),
+        "range": range_of(facts),
+        "predicted difference": rounded(facts.get("difference"), 2, signed=True),
         "90 % interval": _interval(facts.get("interval90")),
         "95 % interval": _interval(facts.get("interval95")),
         "margin": facts.get("margin"),
         "runs of the paper": facts.get("published_runs"),
-        "sd of the published number, as used": facts.get("published_sd"),
+        "sd of the published number, as used": rounded(facts.get("published_sd"), 2),
         "it is": facts.get("published_sd_is") or facts.get("why", ""),
     }
     return {"metric": label, "verdict": facts["verdict"], **named}
@@ -157,7 +161,7 @@ def _interval(ends: list[float] | None) -> str:
     return "" if ends is None else f"{ends[0]:+.2f} to {ends[1]:+.2f}"
 
 
-def _runs(facts: dict[str, dict[str, Any]], records: dict[str, RunRecord]) -> list[dict[str, Any]]:
+def _runs(facts: dict[str, dict[str, Any]], records: dict[str, RunRecord], decimals: int) -> list[dict[str, Any]]:
     """Return a line for each run: its seeds, status, loss and every metric."""
     lines = []
     hidden = ("stored_in", "error")
@@ -166,7 +170,8 @@ def _runs(facts: dict[str, dict[str, Any]], records: dict[str, RunRecord]) -> li
         for part in facts.values():
             label = part["cell"]["metric"].rpartition(" (")[0]
             named = {key: value for key, value in part["runs"][number].items() if key not in hidden}
-            line |= {label if key == "value" else _said(key): value for key, value in named.items()}
+            named[label] = rounded(named.pop("value"), decimals)
+            line |= {_said(key): value for key, value in named.items()}
         line["seed of the batches"] = _seed(facts, record)
         lines.append(line | {"error": record.error} if any(r.error for r in records.values()) else line)
     return lines

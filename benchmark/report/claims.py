@@ -1,22 +1,49 @@
-"""The place of claims in the report: what each paper says in words, and what our numbers answer."""
+"""Claims on the start page: what each paper says in words, and what our numbers and its own tables answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmark.analysis.claims import ClaimAnswers, claims_of
 from benchmark.session import Session
+
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer to a claim: a word (supported, contradicted, undecided), and whose it is or what it lacks."""
+
+    word: str
+    about: str
 
 
 @dataclass(frozen=True)
 class ShownClaim:
-    """A claim as the start page lists it: the sentence, the answers with their profile, and its page."""
+    """A claim as the start page lists it: id, sentence, the place in the paper, and the answers to it."""
 
     id: str
     sentence: str
-    answers: tuple[tuple[str, str], ...]
-    page: str
+    where: str
+    answers: tuple[Said, ...]
 
 
-def claims_of(session: Session, paper: str) -> list[ShownClaim]:
-    """Return the claims of a paper; none before they are declared as data."""
-    return []
+def shown_claims(session: Session, paper: str) -> list[ShownClaim]:
+    """Return the claims of a paper with their answers, in the order in which they are declared."""
+    return [
+        ShownClaim(claim.id, claim.sentence, claim.rule.where, answers_of(claim)) for claim in claims_of(session, paper)
+    ]
+
+
+def answers_of(claim: ClaimAnswers) -> tuple[Said, ...]:
+    """Return the answer of our runs, which names profile and reading, and that of the paper's own table, if any."""
+    decided = claim.decided
+    if decided is not None:
+        ours = Said(decided.word, f"by our runs, profile {decided.profile}, reading {decided.reading}")
+    else:
+        lacks = ", ".join(dict.fromkeys(lack for answer in claim.answers[:1] for lack in answer.lacks))
+        ours = Said(UNDECIDED, f"by our runs; missing: {lacks}" if lacks else "by our runs")
+    if claim.own is None:
+        return (ours,)
+    word = claim.own.word
+    return (ours, Said(word, "by the paper's own table"))

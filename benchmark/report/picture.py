@@ -208,7 +208,7 @@ def _interval(one: Standing) -> tuple[float, float]:
 
 
 def judged_counts(found: Iterable[Standing]) -> list[dict[str, Any]]:
-    """Return for each reading with any verdict how many published numbers there are, and how many have which verdict."""
+    """Return for each reading with any verdict the published numbers, and how many have which verdict."""
     lines: dict[str, dict[str, Any]] = {}
     for one in found:
         if one.published is None or one.reduced:

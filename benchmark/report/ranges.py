@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from markupsafe import Markup
 
 from benchmark.measure.judgement import Judgement
@@ -9,6 +12,15 @@ from benchmark.measure.verdict import MARGIN
 
 WIDTH, HEIGHT, REACH = 64, 12, 12.0
 """A range shows differences from -REACH to +REACH points."""
+
+
+def range_of(facts: Mapping[str, Any]) -> Markup:
+    """Return the range of the facts of a verdict, as `explain` gives them."""
+    if facts.get("interval90") is None or facts.get("interval95") is None:
+        return Markup("")
+    return range_svg(
+        Judgement(facts["verdict"], facts["difference"], tuple(facts["interval90"]), tuple(facts["interval95"]))
+    )
 
 
 def range_svg(judged: Judgement | None) -> Markup:

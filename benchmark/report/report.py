@@ -12,9 +12,10 @@ from benchmark.analysis.figures import figure_folders
 from benchmark.papers.paper import ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.registry import DATASETS, METHODS
 from benchmark.report.cells import CellPages
+from benchmark.report.datasets import dataset_page
 from benchmark.report.honesty import honesty_page
+from benchmark.report.methods import method_page
 from benchmark.report.papers import paper_page
-from benchmark.report.plugins import dataset_page, method_page
 from benchmark.report.site import Site
 from benchmark.report.start import start_page
 from benchmark.report.views import Standing, View, result_tables, standings, views_of
@@ -49,10 +50,11 @@ def build_report(session: Session, out: Path, progress: Callable[[str], None] = 
                     pages.write(view.cells, table)
             found[name] = [one for part in views.values() for one in standings(part, pages)]
         paper_page(session, site, pages, name, views)
+    everything = [one for part in found.values() for one in part]
     for method in METHODS:
-        method_page(session, site, pages, method)
+        method_page(session, site, pages, method, everything)
     for dataset in DATASETS:
-        dataset_page(site, dataset)
+        dataset_page(site, dataset, everything)
     ledgers = [(name, list(load_ledger(name).values())) for name in ledger_ids()]
     site.write("ledger.html", "ledger.html.j2", "Ledger of disagreements", ledgers=ledgers)
     honesty_page(site)

@@ -61,6 +61,28 @@ def _environment() -> Environment:
     return environment
 
 
+class Rounded(float):
+    """A number that pages show with so many decimals, as the tables do, with its sign if it is a difference."""
+
+    decimals: int
+    signed: bool
+
+    def __new__(cls, value: float, decimals: int, *, signed: bool = False) -> Rounded:
+        """Return `value` as a number that knows how it is shown."""
+        made = super().__new__(cls, value)
+        made.decimals, made.signed = decimals, signed
+        return made
+
+
+def rounded(value: float | None, decimals: int, *, signed: bool = False) -> Rounded | None:
+    """Return a number to be shown with so many decimals; None stays None.
+
+    >>> shown(rounded(67.94, 1)), shown(rounded(-0.04, 1, signed=True)), shown(rounded(None, 1))
+    ('67.9', '+0.0', '–')
+    """
+    return None if value is None else Rounded(value, decimals, signed=signed)
+
+
 def shown(value: Any) -> str:
     """Return a value as a page shows it: numbers to six digits, nothing as a dash."""
     if isinstance(value, Markup):
@@ -69,6 +91,8 @@ def shown(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Rounded):
+        return f"{float(value):{'+' if value.signed else ''}z.{value.decimals}f}"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):

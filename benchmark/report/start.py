@@ -10,7 +10,7 @@ from benchmark.measure.verdict import JUDGED, UNJUDGED
 from benchmark.papers.paper import load_paper
 from benchmark.registry import DATASETS, METHODS
 from benchmark.report.cells import CellPages
-from benchmark.report.claims import claims_of
+from benchmark.report.claims import shown_claims
 from benchmark.report.picture import judged_counts, picture
 from benchmark.report.search import cell_entries, first_line, page_entries, write_index
 from benchmark.report.site import Site, link
@@ -48,7 +48,7 @@ def _section(session: Session, name: str, found: Sequence[Standing]) -> dict[str
     return {
         "paper": name,
         "title": paper.protocol.title,
-        "claims": claims_of(session, name),
+        "claims": shown_claims(session, name),
         "judged": judged_counts(found),
         "reduced": _reduced(found),
         "picture": picture(paper, found),
