@@ -64,7 +64,7 @@ def interleaved(fits: Mapping[K, Turns[T]], engine: Engine | None = None) -> Ite
                     continue
                 if step is not None:
                     due[key] = step
-            taken = engine.take(list(due.values()))
+            taken = engine.take(list(due.values())) if due else []
             errors = {key: error for key, error in zip(due, taken, strict=True) if error is not None}
     finally:
         for fit in going.values():
