@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +34,8 @@ from tests.support.wavering import PROTOCOL, Wavering
 
 load_plugins()
 METHODS._entries.pop("wavering", None)
+
+ROOT = Path(__file__).parents[2]
 
 DEEP = sorted(name for name, method in METHODS.items() if issubclass(method, DeepClusterer))
 
@@ -115,7 +119,7 @@ def test_seconds_are_the_share_of_the_wall_time(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("benchmark.execution.fits.turns.time.perf_counter", lambda: float(next(clock)))
     ends = made(jobs(), tmp_path, 3)
     seconds = [end.record.seconds for end in ends.values() if end.record]
-    assert sum(seconds) <= next(clock) and 10 < min(seconds) and max(seconds) <= min(seconds) + 2
+    assert sum(seconds) <= next(clock) and min(seconds) > 10 and max(seconds) <= min(seconds) + 2
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, replicate: int, what: Any) -> None:
@@ -240,9 +244,6 @@ def test_a_stack_that_is_stopped_goes_on_in_other_stacks_and_alone(tmp_path: Pat
 def test_the_interrupt_of_the_user_goes_through_a_stack_and_leaves_the_process_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-    import signal
-
     def interrupted(forward: Any) -> Any:
         def changed(model: Any, batch: Any) -> Any:
             os.kill(os.getpid(), signal.SIGINT)
@@ -341,8 +342,15 @@ def test_workers_make_stacks_and_give_the_bits_of_the_serial_executor(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_stack_killed_at_random_moments_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.support.killed_runs", str(tmp_path), "30", "7", "--stack"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=True)
+def test_a_stack_killed_at_thirty_random_moments_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.support.killed_stacks", str(tmp_path), "30", "7"],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
-    assert sum(found["kills"].values()) >= 30 and found["wrong"] == [] and found["resumed"] > 3, found
+    assert sum(found["kills"].values()) == 30 and found["wrong"] == [] and found["resumed"] > 3, found
