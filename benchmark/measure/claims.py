@@ -1,6 +1,6 @@
 """When is a claim about many comparisons borne out? Tests of single differences, and of `at least k of t` of them.
 
-A comparison is the difference of two means over runs, with its standard error (`Gap`). Each is tested in both
+A comparison is the difference of two sides, with its standard error (`Gap`). Each is tested in both
 directions: that it lies beyond what the claim says, and that it does not. A claim over t comparisons needs k of them.
 Both answers are tests of a partial conjunction (Benjamini and Heller 2008), so that a claim is wrongly called
 supported, or wrongly called contradicted, at most as often as a single comparison, however many it is made of.
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from benchmark.measure.prediction import predict_best
 from benchmark.measure.statements import LEVEL, Interval, Word
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +30,7 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Gap:
-    """A difference of two means: its estimate, the standard error of that, and the degrees of freedom of the error.
+    """A difference of two sides: its estimate, the standard error of that, and the degrees of freedom of the error.
 
     An error of 0 is that of numbers that do not vary, such as those of two methods without chance.
     """
@@ -59,36 +60,64 @@ class Gap:
         return Gap(-self.estimate, self.error, self.df).above(-bound)
 
 
-def paired_gap(a: npt.ArrayLike, b: npt.ArrayLike | float = 0.0) -> Gap | None:
-    """Return the mean difference of (n,) values that belong together, or of `a` and a number; None for n below 2.
+@dataclass(frozen=True)
+class Estimate:
+    """What one side is, as its runs tell: a mean with its variance and the degrees of freedom of that.
+
+    A variance of 0 is that of a number, or of a method without chance.
+    """
+
+    mean: float
+    variance: float = 0.0
+    df: float = math.inf
+
+
+def mean_of(values: npt.ArrayLike) -> Estimate | None:
+    """Return the mean of (n,) values of single runs; None for n below 2, as one run tells no spread."""
+    array = np.asarray(values, dtype=np.float64)
+    n = len(array)
+    return None if n < 2 else Estimate(float(array.mean()), float(array.var(ddof=1)) / n, n - 1)
+
+
+def best_of(losses: npt.ArrayLike, values: npt.ArrayLike, m: int) -> Estimate | None:
+    """Return what (n,) runs predict for the run with the lowest loss of m, by the model of verdicts; None for n < 2.
+
+    The degrees of freedom are those of the regression of values on losses, from the runs that the model takes.
+    """
+    loss, value = (np.asarray(numbers, dtype=np.float64)[None] for numbers in (losses, values))
+    if value.shape[1] < 2:
+        return None
+    found = predict_best(loss, value, None, m)
+    return Estimate(float(found.mean[0]), float(found.variance[0]), max(1.0, float(found.runs[0]) - 2))
+
+
+def spread_of(values: npt.ArrayLike) -> Estimate | None:
+    """Return the spread of (n,) values as the standard deviation of normal values with their mean absolute deviation.
+
+    Deviations are from the median: Levene's idea (Brown and Forsythe 1974), which holds its level where values are far
+    from normal, as those of runs that now and then collapse.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    return mean_of(math.sqrt(math.pi / 2) * np.abs(array - np.median(array))) if len(array) > 1 else None
+
+
+def apart(a: Estimate | None, b: Estimate | None) -> Gap | None:
+    """Return the difference of two sides with Welch's error; None where one tells nothing."""
+    if a is None or b is None:
+        return None
+    total = a.variance + b.variance
+    uncertainty = a.variance**2 / a.df + b.variance**2 / b.df
+    return Gap(a.mean - b.mean, math.sqrt(total), total**2 / uncertainty if uncertainty > 0 else math.inf)
+
+
+def paired_gap(a: npt.ArrayLike, b: npt.ArrayLike) -> Gap | None:
+    """Return the mean difference of (n,) values that belong together; None for n below 2.
 
     >>> paired_gap([3.0, 5.0], [1.0, 3.0])
     Gap(estimate=2.0, error=0.0, df=1)
     """
-    gaps = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    n = len(gaps)
-    return None if n < 2 else Gap(float(gaps.mean()), float(gaps.std(ddof=1)) / math.sqrt(n), n - 1)
-
-
-def unpaired_gap(a: npt.ArrayLike, b: npt.ArrayLike) -> Gap | None:
-    """Return the difference of the means of (n,) and (m,) values with Welch's error; None where a side is one value."""
-    sides = [np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)]
-    if min(map(len, sides)) < 2:
-        return None
-    parts = [float(side.var(ddof=1)) / len(side) for side in sides]
-    uncertainty = sum(part**2 / (len(side) - 1) for part, side in zip(parts, sides, strict=True))
-    df = sum(parts) ** 2 / uncertainty if uncertainty > 0 else math.inf
-    return Gap(float(sides[0].mean() - sides[1].mean()), math.sqrt(sum(parts)), df)
-
-
-def spread_gap(a: npt.ArrayLike, b: npt.ArrayLike) -> Gap | None:
-    """Return the difference of the mean absolute deviations from the median, which compares spreads.
-
-    Levene's idea with the median (Brown and Forsythe 1974): it holds its level where values are far from normal, as
-    those of runs that now and then collapse.
-    """
-    first, second = (np.asarray(side, dtype=np.float64) for side in (a, b))
-    return unpaired_gap(np.abs(first - np.median(first)), np.abs(second - np.median(second)))
+    gaps = mean_of(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64))
+    return None if gaps is None else Gap(gaps.mean, math.sqrt(gaps.variance), gaps.df)
 
 
 @dataclass(frozen=True)

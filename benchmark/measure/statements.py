@@ -249,8 +249,10 @@ def differences(a: Series, b: Series | float, at: At, between: Interval | None =
         return list((first - b).T)
     # A series of one point is a level that every point of the other is held against.
     second = b.taken("last", where) if len(b.x) == 1 else b.taken(at, where)
-    common = [pair for pair in a.pairs if pair in set(b.pairs)]
-    rows, others = [a.pairs.index(pair) for pair in common], [b.pairs.index(pair) for pair in common]
+    # Of a name that stands there twice, the first counts.
+    here, there = ({pair: i for i, pair in reversed(list(enumerate(side.pairs)))} for side in (a, b))
+    common = [pair for pair in a.pairs if pair in there]
+    rows, others = [here[pair] for pair in common], [there[pair] for pair in common]
     return list((first[rows] - second[others]).T)
 
 

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from benchmark.measure.claims import Evidence, Gap, at_least, beyond, inside, paired_gap, spread_gap, unpaired_gap
+from benchmark.measure.claims import (
+    Estimate,
+    Evidence,
+    Gap,
+    apart,
+    at_least,
+    best_of,
+    beyond,
+    inside,
+    mean_of,
+    paired_gap,
+    spread_of,
+)
 from benchmark.measure.statements import mean_interval
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(3, 2, 7), RNG.normal(1, 4, 9)
+
+
+def difference(gaps: npt.ArrayLike) -> Gap | None:
+    return apart(mean_of(gaps), Estimate(0.0))
 
 
 def test_a_paired_gap_is_tested_as_scipy_does() -> None:
@@ -22,24 +39,43 @@ def test_a_paired_gap_is_tested_as_scipy_does() -> None:
 
 
 def test_an_unpaired_gap_is_tested_as_welch_does() -> None:
-    gap = unpaired_gap(A, B)
+    gap = apart(mean_of(A), mean_of(B))
     assert gap is not None
     assert gap.above(0.0) == pytest.approx(stats.ttest_ind(A, B, equal_var=False, alternative="greater").pvalue)
     found = stats.ttest_ind(A, B, equal_var=False).confidence_interval(0.95)
     assert gap.interval() == pytest.approx((found.low, found.high))
 
 
-def test_spreads_are_compared_around_the_median() -> None:
-    gap = spread_gap(A, B)
+def test_a_side_is_compared_with_a_number_by_students_test() -> None:
+    gap = apart(mean_of(A), Estimate(2.0))
     assert gap is not None
-    assert gap.estimate == pytest.approx(np.abs(A - np.median(A)).mean() - np.abs(B - np.median(B)).mean())
-    # With two sides of one size, Brown and Forsythe's F is the square of Student's t, and Welch's t is the same.
-    even = spread_gap(A, B[:7])
-    assert even is not None
-    assert (even.estimate / even.error) ** 2 == pytest.approx(stats.levene(A, B[:7], center="median").statistic)
+    assert gap.above(0.0) == pytest.approx(stats.ttest_1samp(A, 2.0, alternative="greater").pvalue)
 
 
-@pytest.mark.parametrize("gap", [paired_gap([1.0]), unpaired_gap([1.0], [1.0, 2.0]), None])
+def test_spreads_are_compared_around_the_median() -> None:
+    gap = apart(spread_of(A), spread_of(B[:7]))
+    assert gap is not None
+    # With two sides of one size, Brown and Forsythe's F is the square of Welch's t.
+    assert (gap.estimate / gap.error) ** 2 == pytest.approx(stats.levene(A, B[:7], center="median").statistic)
+
+
+def test_the_spread_of_normal_values_is_their_standard_deviation() -> None:
+    found = spread_of(np.random.default_rng(2).normal(50, 3, 20_000))
+    assert found is not None
+    assert found.mean == pytest.approx(3.0, abs=0.1)
+
+
+def test_the_best_of_many_is_that_of_the_lowest_loss() -> None:
+    """With values that follow the loss exactly, the best of m is the value at the expected lowest loss."""
+    losses = np.random.default_rng(3).normal(0, 1, 2000)
+    found = best_of(losses, 80 - 2 * losses, 20)
+    lowest = np.random.default_rng(4).normal(0, 1, (20_000, 20)).min(axis=1).mean()
+    assert found is not None
+    assert found.mean == pytest.approx(80 - 2 * lowest, abs=0.15)
+    assert best_of([1.0], [2.0], 20) is None
+
+
+@pytest.mark.parametrize("gap", [paired_gap([1.0], [2.0]), apart(mean_of([1.0]), mean_of([1.0, 2.0])), None])
 def test_one_run_decides_nothing(gap: Gap | None) -> None:
     assert beyond(gap) == inside(gap, 1.0) == Evidence()
     assert beyond(gap).word == "undecided"
@@ -52,7 +88,7 @@ def test_numbers_without_chance_decide_by_themselves_and_equal_ones_do_not() -> 
 
 
 def test_equivalence_is_two_one_sided_tests_at_five_per_cent() -> None:
-    near, far = paired_gap([0.1, -0.1, 0.2, 0.0, -0.2]), paired_gap([5.0, 5.5, 4.5, 5.2, 4.9])
+    near, far = difference([0.1, -0.1, 0.2, 0.0, -0.2]), difference([5.0, 5.5, 4.5, 5.2, 4.9])
     assert near is not None and far is not None
     low, high = mean_interval([0.1, -0.1, 0.2, 0.0, -0.2], 0.10) or (0.0, 0.0)
     bound = max(abs(low), abs(high))
@@ -78,10 +114,10 @@ def test_a_claim_is_wrongly_decided_in_five_per_cent_of_all_cases_at_most(k: int
     for _ in range(trials):
         # k - 1 hold by far and the rest are at the bound, where the claim is false: calling it supported is wrong.
         means = np.r_[np.full(k - 1, 9.0), np.zeros(6 - k + 1)]
-        supported += at_least([beyond(paired_gap(rng.normal(m, 1, 5))) for m in means], k).word == "agrees"
+        supported += at_least([beyond(difference(rng.normal(m, 1, 5))) for m in means], k).word == "agrees"
         # k lie at the bound from above and the rest fail by far: calling it contradicted is wrong.
         means = np.r_[np.zeros(k), np.full(6 - k, -9.0)]
-        contradicted += at_least([beyond(paired_gap(rng.normal(m, 1, 5))) for m in means], k).word == "contradicts"
+        contradicted += at_least([beyond(difference(rng.normal(m, 1, 5))) for m in means], k).word == "contradicts"
     # 2.5 % each, and three standard errors of 2000 trials.
     assert supported / trials <= 0.025 + 0.0105
     assert contradicted / trials <= 0.025 + 0.0105
@@ -89,5 +125,31 @@ def test_a_claim_is_wrongly_decided_in_five_per_cent_of_all_cases_at_most(k: int
 
 def test_a_claim_that_holds_everywhere_by_far_is_supported() -> None:
     rng = np.random.default_rng(1)
-    words = [at_least([beyond(paired_gap(rng.normal(4, 1, 5))) for _ in range(6)], 6).word for _ in range(200)]
+    words = [at_least([beyond(difference(rng.normal(4, 1, 5))) for _ in range(6)], 6).word for _ in range(200)]
     assert words.count("agrees") > 180
+
+
+@pytest.mark.parametrize("correlation", [0.0, -0.9])
+@pytest.mark.parametrize("n", [5, 20])
+def test_the_best_of_two_equal_methods_is_wrongly_told_apart_in_five_per_cent_at_most(
+    n: int, correlation: float
+) -> None:
+    rng, trials = np.random.default_rng(n), 1500
+    words = []
+    for _ in range(trials):
+        sides = []
+        for _ in range(2):
+            losses = rng.normal(0, 1, n)
+            values = 80 + 3 * (correlation * losses + np.sqrt(1 - correlation**2) * rng.normal(0, 1, n))
+            sides.append(best_of(losses, values, 20))
+        words.append(beyond(apart(*sides)).word)
+    assert 1 - words.count("undecided") / trials <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / trials)
+
+
+def test_spreads_of_equal_bimodal_methods_are_wrongly_told_apart_in_eight_per_cent_at_most() -> None:
+    rng, trials = np.random.default_rng(6), 1500
+    words = []
+    for _ in range(trials):
+        sides = [spread_of(rng.normal(0, 1, 20) - 20 * (rng.random(20) < 0.2)) for _ in range(2)]
+        words.append(beyond(apart(*sides)).word)
+    assert 1 - words.count("undecided") / trials <= 0.08

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmark.analysis.claims.answers import ClaimAnswer, ClaimAnswers, claims_of
+    from benchmark.analysis.claims.compared import Compared
     from benchmark.analysis.claims.figures import FigureAnswer
     from benchmark.analysis.claims.printed import OwnTable, Printed
-    from benchmark.analysis.claims.runs import Compared, compared_text
 
 __all__ = [
     "ClaimAnswer",
@@ -19,18 +19,16 @@ __all__ = [
     "OwnTable",
     "Printed",
     "claims_of",
-    "compared_text",
 ]
 
 _HOMES = {
     "ClaimAnswer": "benchmark.analysis.claims.answers",
     "ClaimAnswers": "benchmark.analysis.claims.answers",
-    "Compared": "benchmark.analysis.claims.runs",
+    "Compared": "benchmark.analysis.claims.compared",
     "FigureAnswer": "benchmark.analysis.claims.figures",
     "OwnTable": "benchmark.analysis.claims.printed",
     "Printed": "benchmark.analysis.claims.printed",
     "claims_of": "benchmark.analysis.claims.answers",
-    "compared_text": "benchmark.analysis.claims.runs",
 }
 
 

@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import importlib.resources
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from benchmark.analysis.claims.compared import Lack
+from benchmark.analysis.claims.runs import Runs
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.figures.bases import FigureRule, OfTable
 from benchmark.figures.declared import NoNumbers
-from benchmark.figures.rules import figure_rule
-from benchmark.figures.run_rules import LossScatter
+from benchmark.figures.rules import Sweep, figure_rule
+from benchmark.figures.run_rules import LossScatter, Settings, Sheets
 from benchmark.measure.stated import Stated, answered
 from benchmark.measure.statements import Answer
+from benchmark.papers.claim_sides import FILE
+from benchmark.papers.claims import OfFigures
 from benchmark.papers.families import read_toml
-from benchmark.papers.paper import load_paper
 from benchmark.papers.protocol import Reading
-from benchmark.session import Session
+
+NOTHING = Answer("undecided")
 
 
 @dataclass(frozen=True)
 class FigureAnswer:
-    """What the numbers of a figure say of its statement: at the level for holding, and at that for failing."""
+    """What the numbers of a figure say of its statement: at the level for holding, and at that for failing.
+
+    `missing` says what is, where something is; `lacks` in a word, `cells` are those without all their runs, and
+    `command` makes what else is missing.
+    """
 
     figure: str
     dataset: str
-    holds: Answer
-    fails: Answer
-    why: str = ""
+    holds: Answer = NOTHING
+    fails: Answer = NOTHING
+    missing: str = ""
     lacks: str = ""
+    cells: tuple[Lack, ...] = ()
+    command: str = ""
 
     @property
     def line(self) -> str:
         """What the figure says in one line."""
-        told = self.why or str(self.fails if self.fails.word == "contradicts" else self.holds)
-        return f"{self.figure} ({self.dataset}): {told.rstrip('.')}" if self.dataset else f"{self.figure}: {told}"
-
-    @property
-    def command(self) -> str:
-        """The command that makes what is missing, as the reason names it; "" without one."""
-        found = re.search(r"`(python -m benchmark [^`]+)`", self.why)
-        return found[1] if found else ""
+        told = self.missing or str(self.fails if self.fails.word == "contradicts" else self.holds)
+        return f"{self.figure} ({self.dataset}): {told}" if self.dataset else f"{self.figure}: {told}"
 
 
 @cache
@@ -68,29 +71,51 @@ def stated_by(paper: str, figure: str, says: str, what: str) -> tuple[FigureRule
 
 
 def judged_figure(
-    session: Session, paper: str, figure: str, says: str, profile: str, reading: Reading, levels: tuple[float, float]
+    runs: Runs, rule: OfFigures, figure: str, profile: str, reading: Reading, levels: tuple[float, float]
 ) -> FigureAnswer:
-    """Return what a figure's numbers say of a statement, at `levels` for holding and for failing.
+    """Return what a figure's numbers say of a claim's statement, at `levels` for holding and for failing.
 
-    In a profile without the figure's own data set it is undecided: what the figure shows there is a stand-in.
+    It is undecided in a profile without the figure's own data set, where the figure shows a stand-in, and without all
+    planned runs: what a picture shows of the best of a few is not that of the best of all.
     """
-    rule, stated = stated_by(paper, figure, says, f"{paper}/claims.toml")
-    loaded = load_paper(paper)
-    columns = [loaded.protocol.columns[name] for name in datasets_of(rule)]
+    paper = runs.paper
+    drawn, stated = stated_by(paper.id, figure, rule.statement, f"{paper.id}/{FILE}")
+    columns = [paper.protocol.columns[name] for name in datasets_of(drawn)]
     labels = ", ".join(column.label for column in columns)
     absent = [column.label for column in columns if profile not in column.profiles]
-    nothing = Answer("undecided")
     if absent:
-        return FigureAnswer(figure, labels, nothing, nothing, f"the {profile} profile has no {absent[0]}", "data")
+        return FigureAnswer(figure, labels, missing=f"the {profile} profile has no {absent[0]}", lacks="data")
+    lacks = tuple(_lacks(runs, drawn, stated, profile, reading))
+    if lacks:
+        return FigureAnswer(figure, labels, missing=_listed(lacks), lacks="runs", cells=lacks)
     from benchmark.analysis.stored_numbers import StoredNumbers
     from benchmark.figures.kinds import measured_by
 
     try:
-        measured = measured_by(rule, StoredNumbers(session, paper, profile, reading))
+        measured = measured_by(drawn, StoredNumbers(runs.session, paper.id, profile, reading))
     except NoNumbers as error:
-        return FigureAnswer(figure, labels, nothing, nothing, str(error), "figure" if error.near else "runs")
+        reason, _, command = str(error).partition(": `")
+        return FigureAnswer(figure, labels, missing=reason, lacks="figure", command=command.rstrip("`."))
     holds, fails = (answered(stated, measured, level) for level in levels)
     return FigureAnswer(figure, labels, holds, fails, holds.why, "figure" if holds.estimate is None else "")
+
+
+def _lacks(runs: Runs, drawn: FigureRule, stated: Stated, profile: str, reading: Reading) -> Iterator[Lack]:
+    """Yield the cells behind a statement that lack planned runs: of the methods that it names, or else of all."""
+    if not isinstance(drawn, OfTable | LossScatter):
+        return
+    named = {name.partition("@")[0] for name in stated.names}
+    methods = [name for name in drawn.methods if name in named] or drawn.methods
+    every = isinstance(drawn, Sweep | Settings) or (isinstance(drawn, Sheets) and drawn.settings)
+    yield from runs.incomplete(drawn.table, methods, datasets_of(drawn), profile, reading, every_setting=every)
+    if isinstance(drawn, Sweep) and drawn.level is not None and "level" in stated.names:
+        level = drawn.level
+        yield from runs.incomplete(level.table, level.methods, (drawn.dataset,), profile, reading, every_setting=True)
+
+
+def _listed(lacks: Sequence[Lack]) -> str:
+    more = f"; {len(lacks) - 2} more" if len(lacks) > 2 else ""
+    return f"missing: {'; '.join(lack.text for lack in lacks[:2])}{more}"
 
 
 def datasets_of(rule: FigureRule) -> tuple[str, ...]:

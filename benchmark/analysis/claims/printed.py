@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.papers.claims import Higher, OfTables, Within, columns_of, side_of
+from benchmark.papers.claim_sides import Unit, side_of, units_of
+from benchmark.papers.claims import Higher, OfTables, Pair, Within
 from benchmark.papers.paper import Paper
 from benchmark.papers.published import Published
 from benchmark.papers.tables import statistic_of
@@ -19,7 +20,7 @@ class Printed:
     """One comparison of printed numbers: `a` and `b` as labels, their values in the unit of the table, None where not.
 
     `holds` says whether the rule does; None where a number is not printed. `noise` says that the paper prints a
-    deviation for both and that the difference is below twice that of the difference.
+    deviation for both and that the numbers differ by less than twice that of their difference.
     """
 
     a: str
@@ -32,10 +33,20 @@ class Printed:
     holds: bool | None
     noise: bool = False
 
+    @property
+    def text(self) -> str:
+        """The comparison in words."""
+        a, b = ("-" if value is None else f"{value:g}" for value in self.values)
+        second = f"{self.b} {b}" if self.b != b else b
+        return f"{self.a} {a} and {second} on {self.dataset_label} ({self.metric_label})"
+
 
 @dataclass(frozen=True)
 class OwnTable:
-    """What the printed numbers say of a claim: `holds` and `fails` of `of` things, of which `needed` must hold."""
+    """What the printed numbers say of a claim: `holds` and `fails` of `of` things, of which `needed` must hold.
+
+    `word` is the answer to the claim; of a claim that denies something, it is turned.
+    """
 
     word: PrintedWord
     of: int
@@ -43,66 +54,63 @@ class OwnTable:
     holds: int
     fails: int
     printed: tuple[Printed, ...]
+    denied: bool = False
 
     @property
     def answer(self) -> str:
         """The answer in words that say whose numbers these are."""
-        if self.word == "undecided":
-            return "not told by its own table"
-        return f"{self.word} by its own table"
+        return "not told by its own table" if self.word == "undecided" else f"{self.word} by its own table"
 
     @property
     def line(self) -> str:
         """The answer and its counts in one line, with what speaks against it."""
-        against = [_text(each) for each in self.printed if each.holds is False]
-        told = f"; against it: {', '.join(against[:3])}{' ...' if len(against) > 3 else ''}" if against else ""
+        against = [each.text for each in self.printed if each.holds is self.denied]
+        told = f"; against it: {', '.join(against[:3])}{', ...' if len(against) > 3 else ''}" if against else ""
         lacking = sum(each.holds is None for each in self.printed)
         told += f"; {lacking} of {len(self.printed)} comparisons are not printed" if lacking else ""
-        return f"{self.answer}: {self.holds} of {self.of} hold, {self.needed} needed{told}"
+        if self.of == 1:
+            return f"{self.answer}{told or f'; {self.printed[0].text}'}"
+        which = f"all {self.of} must" if self.needed == self.of else f"{self.needed} must"
+        needed = f", and {which} not hold at once" if self.denied else f", and {which}"
+        return f"{self.answer}: {self.holds} of {self.of} hold{needed}{told}"
 
 
 def own_table(paper: Paper, rule: OfTables) -> OwnTable:
     """Return what the numbers of a paper say of its claim, as they are printed."""
     units, printed = [], []
-    for metric in rule.metrics:
-        for column in columns_of(paper, rule):
-            mine = [_printed(paper, rule, pair, column, metric) for pair in rule.pairs]
-            units.append(_unit(rule, mine))
-            printed += mine
+    for unit in units_of(paper, rule):
+        groups = [[_printed(paper, rule, unit, pair) for pair in group] for group in unit.groups]
+        units.append(_some([_every([each.holds for each in group]) for group in groups]))
+        printed += [each for group in groups for each in group]
     needed = rule.needed(len(units))
     holds, fails = units.count(True), units.count(False)
     word: PrintedWord = "undecided"
     if holds >= needed:
-        word = "supported"
+        word = "contradicted" if rule.denied else "supported"
     elif fails > len(units) - needed:
-        word = "contradicted"
-    return OwnTable(word, len(units), needed, holds, fails, tuple(printed))
-
-
-def _unit(rule: OfTables, printed: list[Printed]) -> bool | None:
-    """Return whether all pairs of a column hold, or with `any_of_a` all of one of `a`; None where that is not told."""
-    if not (isinstance(rule, Higher) and rule.any_of_a):
-        return _every([each.holds for each in printed])
-    firsts = [pair[0] for pair in rule.pairs]
-    groups = [[p.holds for p, f in zip(printed, firsts, strict=True) if f == name] for name in dict.fromkeys(firsts)]
-    found = [_every(group) for group in groups]
-    return True if True in found else None if None in found else False
+        word = "supported" if rule.denied else "contradicted"
+    return OwnTable(word, len(units), needed, holds, fails, tuple(printed), rule.denied)
 
 
 def _every(held: list[bool | None]) -> bool | None:
     return False if False in held else None if None in held else True
 
 
-def _printed(paper: Paper, rule: OfTables, pair: tuple[str, str | float], column: str, metric: str) -> Printed:
-    (first, one), (second, other) = (_side(paper, rule, side, column, metric) for side in pair)
+def _some(held: list[bool | None]) -> bool | None:
+    return True if True in held else None if None in held else False
+
+
+def _printed(paper: Paper, rule: OfTables, unit: Unit, pair: Pair) -> Printed:
+    first, one = _side(paper, rule, pair[0], unit.column, unit.metric)
+    second, other = _side(paper, rule, pair[1], unit.column, unit.second)
     holds = None if one is None or other is None else _holds(rule, one.value - other.value)
     return Printed(
         first,
         second,
-        column,
-        metric,
-        paper.protocol.columns[column].label,
-        paper.protocol.metrics[metric].label,
+        unit.column,
+        unit.metric,
+        paper.protocol.columns[unit.column].label,
+        paper.protocol.metrics[unit.metric].label,
         (None if one is None else one.value, None if other is None else other.value),
         holds,
         _within_noise(one, other),
@@ -135,8 +143,3 @@ def _within_noise(a: Published | None, b: Published | None) -> bool:
     if a is None or b is None or a.sd is None or b.sd is None:
         return False
     return abs(a.value - b.value) < 2 * math.hypot(a.sd, b.sd)
-
-
-def _text(each: Printed) -> str:
-    a, b = each.values
-    return f"{each.a} {a:g} and {each.b} {b:g} on {each.dataset_label} ({each.metric_label})"

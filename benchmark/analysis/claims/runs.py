@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmark.analysis.claims.compared import Compared, Lack, tested_by
 from benchmark.analysis.compare import RunsByReplicate, alike, matched, measured_runs
 from benchmark.analysis.kinds import cell_records
 from benchmark.analysis.statistics import evaluations
-from benchmark.measure.claims import Evidence, Gap, beyond, inside, paired_gap, spread_gap, unpaired_gap
+from benchmark.measure.claims import Estimate, Evidence, Gap, apart, best_of, mean_of, paired_gap, spread_of
 from benchmark.measure.judgement import enough
 from benchmark.measure.loss_regression import loss_regression
-from benchmark.measure.statements import Interval
 from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED, QUOTED
-from benchmark.papers.claims import Higher, OfTables, Side, Within, side_of
+from benchmark.papers.claim_sides import Side, Unit, side_of
+from benchmark.papers.claims import OfTables, Pair
 from benchmark.papers.paper import Paper
 from benchmark.papers.protocol import Reading
 from benchmark.papers.tables import settings, statistic_of
@@ -25,58 +25,54 @@ from benchmark.session import Session
 ON_LOSS = "loss_"
 """Statistics of the regression of ACC on the loss begin so; a claim looks at those of single runs."""
 
-
-@dataclass(frozen=True)
-class Lack:
-    """What is missing of a comparison: its `kind` in a word or two, `text` more exactly, the cell that lacks runs."""
-
-    kind: str
-    text: str
-    cell: PlannedCell | None = None
+SELECTED = ("best", "boot_mean")
+"""Statistics of the run that the lowest loss selects."""
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One comparison inside a claim: `a` against `b` on a column and metric, in the unit of its table.
+class Held:
+    """The runs of one side: by replicate their values and records; `constant` where its method has no chance in it.
 
-    `dataset` and `metric` are ids, the labels are for people; `table` and `setting` are of `a`, `rows` the ids of the
-    rows (of one, where the other side is a number). `gap` is the difference A - B with its 95 % `interval`, over runs
-    that are paired or not, or of spreads; None where nothing is stored. `tested` is what the claim asks of it, with
-    both p as they are. `run_ids` are all runs of both sides.
+    `statistic` is what the paper prints of them, of `of` runs.
     """
-
-    a: str
-    b: str
-    rows: tuple[str, ...]
-    table: str
-    setting: str
-    dataset: str
-    metric: str
-    dataset_label: str
-    metric_label: str
-    tested: Evidence
-    gap: Gap | None = None
-    means: tuple[float, float] | None = None
-    runs: tuple[int, int] = (0, 0)
-    paired: bool = False
-    lacks: tuple[Lack, ...] = ()
-    run_ids: tuple[str, ...] = ()
-
-    @property
-    def interval(self) -> Interval | None:
-        """The 95 % interval of the difference; None where one run tells none."""
-        return None if self.gap is None else self.gap.interval()
-
-
-@dataclass(frozen=True)
-class _Held:
-    """The runs of one side: by replicate their values and records; `constant` where its method has no chance in it."""
 
     label: str
     cell: PlannedCell | None
     values: RunsByReplicate
     lack: Lack | None = None
     constant: bool = False
+    statistic: str = ""
+    of: int = 1
+
+    def estimate(self, values: RunsByReplicate) -> Estimate | None:
+        """Return what `values`, runs of this side, say of the statistic."""
+        numbers = [value for value, _ in values.values()]
+        if self.constant:
+            return Estimate(numbers[0]) if numbers else None
+        if self.statistic == "sd":
+            return spread_of(numbers)
+        if self.selected:
+            return best_of([float(record.loss or 0.0) for _, record in values.values()], numbers, self.of)
+        return mean_of(numbers)
+
+    @property
+    def selected(self) -> bool:
+        """Whether the number is that of the run with the lowest loss of several, and as many are planned here.
+
+        Of what five runs tell, the best of twenty cannot be known: there the mean of single runs is compared.
+        """
+        planned = self.cell.runs if self.cell else 0
+        return self.statistic in SELECTED and 1 < self.of <= planned
+
+    @property
+    def paired(self) -> bool:
+        """Whether runs of two sides may be compared pair by pair: where the number is the mean of single runs."""
+        return not (self.constant or self.statistic == "sd" or self.selected)
+
+    @property
+    def quantity(self) -> str:
+        """What is compared, in words."""
+        return "spread" if self.statistic == "sd" else f"best of {self.of}" if self.selected else "mean"
 
 
 class Runs:
@@ -85,105 +81,120 @@ class Runs:
     def __init__(self, session: Session, paper: Paper) -> None:
         self.session, self.paper = session, paper
         self._cells: dict[tuple[str, str, Reading], Mapping[tuple[str, str, str], PlannedCell]] = {}
-        self._sides: dict[tuple[Side, str, str, str, Reading], _Held] = {}
+        self._sides: dict[tuple[Side, str, str, str, Reading], Held] = {}
+        self._named: dict[tuple[tuple[str, ...], str, str], Side] = {}
 
-    def compared(
-        self, rule: OfTables, pair: tuple[str, str | float], column: str, metric: str, profile: str, reading: Reading
-    ) -> Compared:
+    def compared(self, rule: OfTables, unit: Unit, pair: Pair, profile: str, reading: Reading) -> Compared:
         """Return one comparison of a claim from what is stored in a profile and reading."""
-        side = side_of(self.paper, rule, pair[0], column)
-        first = self._held(side, column, metric, profile, reading)
-        number = pair[1] if isinstance(pair[1], float) else None
-        other = None if number is not None else side_of(self.paper, rule, str(pair[1]), column)
-        second = None if other is None else self._held(other, column, metric, profile, reading)
-        table = self.paper.tables[side.table]
-        spread = statistic_of(table, self.paper.protocol.metrics[metric]) == "sd"
-        found = self._against(first, second, number, metric, spread)
+        side = self._side(rule, pair[0], unit.column)
+        first = self._held(side, unit.column, unit.metric, profile, reading)
+        if isinstance(pair[1], float):
+            other, second, label = None, None, f"{pair[1]:g}"
+            found = _Found(apart(first.estimate(first.values), Estimate(pair[1])), False, first.values, {})
+        else:
+            other = self._side(rule, pair[1], unit.column)
+            second = self._held(other, unit.column, unit.second, profile, reading)
+            label = second.label
+            found = self._against(first, second, unit)
         lacks = tuple(held.lack for held in (first, second) if held is not None and held.lack is not None)
-        gap, paired, left, right = found
         # What lacks planned runs is shown, and decides nothing: the runs that came first may be those that went well.
-        tested = Evidence() if lacks else tested_by(rule, gap)
-        values = [value for value, _ in left.values()], [value for value, _ in right.values()]
-        means = _mean(values[0]), number if number is not None else _mean(values[1])
         return Compared(
             a=first.label,
-            b=second.label if second is not None else f"{number:g}",
+            b=label,
             rows=tuple(each.row for each in (side, other) if each is not None),
             table=side.table,
             setting=side.setting,
-            dataset=column,
-            metric=metric,
-            dataset_label=self.paper.protocol.columns[column].label,
-            metric_label=self.paper.protocol.metrics[metric].label,
-            tested=tested,
-            gap=gap,
-            means=None if None in means else means,  # type: ignore[arg-type]
-            runs=(len(left), len(right)),
-            paired=paired,
+            dataset=unit.column,
+            metric=unit.metric,
+            dataset_label=self.paper.protocol.columns[unit.column].label,
+            metric_label=self.paper.protocol.metrics[unit.metric].label,
+            quantity=first.quantity,
+            tested=Evidence() if lacks else tested_by(rule, found.gap),
+            gap=found.gap,
+            runs=(len(found.first), len(found.second)),
+            paired=found.paired,
             lacks=lacks,
-            run_ids=tuple(dict.fromkeys(r.run_id for part in (left, right) for _, r in part.values())),
+            run_ids=tuple(dict.fromkeys(r.run_id for part in (found.first, found.second) for _, r in part.values())),
         )
 
-    def _against(
-        self, first: _Held, second: _Held | None, number: float | None, metric: str, spread: bool
-    ) -> tuple[Gap | None, bool, RunsByReplicate, RunsByReplicate]:
-        """Return the difference of two sides, whether it is paired, and the runs of each that it is made of."""
-        left = first.values
-        if second is None or number is not None:
-            values = [value for value, _ in left.values()]
-            if first.constant and values:
-                return Gap(values[0] - (number or 0.0)), False, left, {}
-            return (None if spread else paired_gap(values, number or 0.0)), False, left, {}
-        right = second.values
+    def _side(self, rule: OfTables, text: str, column: str) -> Side:
+        key = (rule.tables, text, column)
+        if key not in self._named:
+            self._named[key] = side_of(self.paper, rule, text, column)
+        return self._named[key]
+
+    def incomplete(
+        self,
+        table: str,
+        rows: Sequence[str],
+        columns: Sequence[str],
+        profile: str,
+        reading: Reading,
+        *,
+        every_setting: bool = False,
+    ) -> Iterator[Lack]:
+        """Yield the cells of some rows and columns that lack planned runs; of the first setting, or of every one."""
+        points = [point.label for point in settings(self.paper.tables[table])]
+        for (row, column, setting), cell in self._planned(table, profile, reading).items():
+            if row in rows and column in columns and (every_setting or setting == points[0]):
+                row_rule = self.paper.method(row)
+                label = f"{row_rule.label} at {setting}" if setting else row_rule.label
+                where = self.paper.protocol.columns[column].label
+                if lack := self._lack(cell, label, where):
+                    yield lack
+
+    def _lack(self, cell: PlannedCell, label: str, where: str) -> Lack | None:
+        """Return what a cell lacks: a method, a data set, or planned runs."""
+        if cell.reason:
+            return _reason(cell, label, where)
+        stored = len(cell_records(cell.specs, self.session.find))
+        if stored >= cell.runs:
+            return None
+        return Lack("runs", f"{label} on {where} has {stored} of {cell.runs} runs", cell)
+
+    def _against(self, first: Held, second: Held, unit: Unit) -> _Found:
+        """Return the difference of two sides, by runs of one kind of machine where one made both."""
+        left, right = first.values, second.values
         if not (left and right) or first.cell is None or second.cell is None:
-            return None, False, left, right
-        if not (first.constant or second.constant):
-            cells, held = {0: first.cell, 1: second.cell}, {0: left, 1: right}
-            left, right = self._alike(cells, metric, held)
-        a, b, paired = matched(left, right)
-        if first.constant and second.constant:
-            return Gap(a[0] - b[0]), False, left, right
-        if spread:
-            return spread_gap([v for v, _ in left.values()], [v for v, _ in right.values()]), False, left, right
-        if first.constant or second.constant:
-            gap = paired_gap(a, b[0]) if second.constant else _turned(paired_gap(b, a[0]))
-            return gap, False, left, right
-        return (paired_gap(a, b) if paired else unpaired_gap(a, b)), paired, left, right
+            return _Found(None, False, left, right)
+        rule = self.paper.protocol.metrics[unit.metric]
+        if unit.metric == unit.second and not rule.statistic.startswith(ON_LOSS):
+            left, right = alike(self.session, {0: first.cell, 1: second.cell}, rule, {0: left, 1: right}, 0, 1)
+        if first.paired and second.paired:
+            a, b, paired = matched(left, right)
+            if paired:
+                return _Found(paired_gap(a, b), True, left, right)
+        return _Found(apart(first.estimate(left), second.estimate(right)), False, left, right)
 
-    def _alike(
-        self, cells: Mapping[int, PlannedCell], metric: str, held: Mapping[int, RunsByReplicate]
-    ) -> tuple[RunsByReplicate, RunsByReplicate]:
-        rule = self.paper.protocol.metrics[metric]
-        if rule.statistic.startswith(ON_LOSS):
-            return held[0], held[1]
-        return alike(self.session, cells, rule, held, 0, 1)
-
-    def _held(self, side: Side, column: str, metric: str, profile: str, reading: Reading) -> _Held:
+    def _held(self, side: Side, column: str, metric: str, profile: str, reading: Reading) -> Held:
         key = (side, column, metric, profile, reading)
         if key not in self._sides:
             self._sides[key] = self._read(side, column, metric, profile, reading)
         return self._sides[key]
 
-    def _read(self, side: Side, column: str, metric: str, profile: str, reading: Reading) -> _Held:
-        row = self.paper.method(side.row)
+    def _read(self, side: Side, column: str, metric: str, profile: str, reading: Reading) -> Held:
+        row, table, rule = (
+            self.paper.method(side.row),
+            self.paper.tables[side.table],
+            self.paper.protocol.metrics[metric],
+        )
         label = f"{row.label} at {side.setting}" if side.setting else row.label
-        cell = self._planned(side.table, profile, reading).get((side.row, column, side.setting))
+        place = self.paper.protocol.columns[column]
+        where = place.label
+        cells = self._planned(side.table, profile, reading) if profile in place.profiles else {}
+        cell = cells.get((side.row, column, side.setting))
         if cell is None:
-            where = self.paper.protocol.columns[column].label
-            return _Held(label, None, {}, Lack("data", f"the {profile} profile has no {where}"))
+            return Held(label, None, {}, Lack("data", f"the {profile} profile has no {where}"))
         if cell.reason:
-            return _Held(label, cell, {}, _reason(cell, label, self.paper.protocol.columns[column].label))
-        rule = self.paper.protocol.metrics[metric]
+            return Held(label, cell, {}, self._lack(cell, label, where))
         values, without = measured_runs(self.session, cell, rule, label)
-        if rule.statistic.startswith(ON_LOSS):
-            values = _on_loss(values, rule.statistic.removeprefix(ON_LOSS))
-        stored = len(cell_records(cell.specs, self.session.find))
-        lack = None
-        if stored < cell.runs:
-            lack = Lack("runs", f"{label} on {column} has {stored} of {cell.runs} runs", cell)
-        elif not enough(len(values), cell.runs):
-            lack = Lack("runs", without or f"{len(values)} of {cell.runs} runs of {label} on {column} count", None)
-        return _Held(label, cell, values, lack, constant=row.runs == 1)
+        statistic = statistic_of(table, rule)
+        if statistic.startswith(ON_LOSS):
+            values = _on_loss(values, statistic.removeprefix(ON_LOSS))
+        lack = self._lack(cell, label, where)
+        if lack is None and not enough(len(values), cell.runs):
+            lack = Lack("runs", without or f"{len(values)} of {cell.runs} runs of {label} on {where} count", None)
+        return Held(label, cell, values, lack, row.runs == 1, statistic, table.published_runs or 1)
 
     def _planned(self, table: str, profile: str, reading: Reading) -> Mapping[tuple[str, str, str], PlannedCell]:
         """Return the cells of a table by row, column and setting."""
@@ -197,44 +208,14 @@ class Runs:
         return self._cells[key]
 
 
-def tested_by(rule: OfTables, gap: Gap | None) -> Evidence:
-    """Return what a claim's rule says of one difference."""
-    if isinstance(rule, Within):
-        return inside(gap, rule.by)
-    if isinstance(rule, Higher) and rule.rule == "lower":
-        return beyond(_turned(gap), rule.by)
-    return beyond(gap, rule.by if isinstance(rule, Higher) else 0.0)
+@dataclass(frozen=True)
+class _Found:
+    """The difference of two sides, whether it is of pairs, and the runs of each that it is made of."""
 
-
-def compared_text(each: Compared) -> str:
-    """Return a comparison in words: what, the difference, its 95 % interval, of how many runs."""
-    if each.gap is None:
-        return f"{each.a} - {each.b} on {each.dataset_label} ({each.metric_label})"
-    low, high = each.gap.interval()
-    left, right = each.runs
-    runs = f"{left} pairs" if each.paired else f"{left} and {right} runs" if len(each.rows) > 1 else f"{left} runs"
-    difference = f"{each.gap.estimate:+.3g} [{low:+.3g}, {high:+.3g}]"
-    return f"{each.a} - {each.b} on {each.dataset_label} ({each.metric_label}) {difference}, {runs}"
-
-
-def command_for(lacks: Sequence[Lack]) -> str:
-    """Return the command that makes the runs that are missing; "" where no cell lacks any.
-
-    One command is of one table: that of the first cell.
-    """
-    cells = [lack.cell for lack in lacks if lack.cell is not None]
-    if not cells:
-        return ""
-    first = cells[0]
-    mine = [cell for cell in cells if cell.table == first.table]
-    words = ["run", "--table", f"{first.paper}/{first.table}"]
-    for option, names in (
-        ("--method", [cell.row for cell in mine]),
-        ("--dataset", [cell.column for cell in mine]),
-        ("--setting", [cell.setting for cell in mine if cell.setting]),
-    ):
-        words += [word for name in dict.fromkeys(names) for word in (option, name)]
-    return f"python -m benchmark {shlex.join([*words, '--profile', first.profile, '--reading', first.reading])}"
+    gap: Gap | None
+    paired: bool
+    first: RunsByReplicate
+    second: RunsByReplicate
 
 
 def _reason(cell: PlannedCell, label: str, where: str) -> Lack:
@@ -250,11 +231,3 @@ def _on_loss(values: RunsByReplicate, name: str) -> RunsByReplicate:
     """Return in place of each value that of the regression of ACC on the loss over the run's own evaluations."""
     fits = {place: loss_regression(*evaluations(record)) for place, (_, record) in values.items() if record.history}
     return {place: (float(getattr(fit, name)), values[place][1]) for place, fit in fits.items() if fit is not None}
-
-
-def _turned(gap: Gap | None) -> Gap | None:
-    return None if gap is None else Gap(-gap.estimate, gap.error, gap.df)
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

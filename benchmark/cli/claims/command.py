@@ -51,7 +51,7 @@ def claims(
 
 def _chosen(names: Sequence[str], papers: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the papers that are meant, each with the ids of claims that are, none for all."""
-    from benchmark.papers.claims import load_claims
+    from benchmark.papers.claim_sides import load_claims
     from benchmark.papers.paper import load_paper, paper_ids
 
     wanted = [load_paper(name).id for name in papers] or list(paper_ids())

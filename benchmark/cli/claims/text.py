@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark.analysis.claims import ClaimAnswer, ClaimAnswers, compared_text
+from benchmark.analysis.claims import ClaimAnswer, ClaimAnswers
 
 
 def overview(found: Sequence[ClaimAnswers]) -> str:
@@ -43,7 +43,7 @@ def in_full(each: ClaimAnswers) -> str:
 
 
 def _comparisons(answer: ClaimAnswer) -> list[str]:
-    return [compared_text(each) for each in answer.compared if each.gap is not None]
+    return [each.text for each in answer.compared if each.gap is not None]
 
 
 def facts(each: ClaimAnswers) -> dict[str, Any]:
@@ -85,6 +85,7 @@ def _answer(answer: ClaimAnswer) -> dict[str, Any]:
                 "b": each.b,
                 "dataset": each.dataset,
                 "metric": each.metric,
+                "quantity": each.quantity,
                 "difference": each.gap.estimate if each.gap else None,
                 "interval95": list(each.interval) if each.interval else None,
                 "p_holds": each.tested.holds,
