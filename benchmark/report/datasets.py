@@ -23,6 +23,10 @@ COMPARED = ("samples", "preprocessing", "network", "statistic", "runs", "reading
 """Parts of a protocol in which ranked numbers may differ for reasons that are not the method's."""
 
 
+NONE = "none"
+"""What a method without a network, or on samples as they come, has there: no difference of protocols, but its own."""
+
+
 def dataset_page(site: Site, name: str, found: Sequence[Standing]) -> None:
     """Write the page of a registered data set; `found` are the numbers of all papers."""
     source: Any = DATASETS[name]
@@ -42,7 +46,7 @@ def dataset_page(site: Site, name: str, found: Sequence[Standing]) -> None:
         for file in getattr(source, "files", ())
     ]
     used = [
-        {"paper": p, "column": column.label, "reading": reading, "preprocessing": ", ".join(data.preprocess) or "none"}
+        {"paper": p, "column": column.label, "reading": reading, "preprocessing": ", ".join(data.preprocess) or NONE}
         for p in paper_ids()
         for column in load_paper(p).protocol.columns.values()
         for reading, data in (("paper", column.paper), ("code", column.code))
@@ -82,16 +86,18 @@ def ranking(name: str, profile: str, found: Sequence[Standing]) -> list[dict[str
             "sd": rounded(one.result.sd, one.decimals),
             "published": one.theirs or None,
             "cell": link(f"../{one.page}", f"{one.paper} {one.table}"),
-            **{part: _marked(value, value != usual[part]) for part, value in term.items()},
+            **{part: _marked(value, value not in (usual[part], NONE)) for part, value in term.items()},
         }
         for place, (one, term) in enumerate(zip(ordered, terms, strict=True), start=1)
     ]
 
 
 def _is_ranked(one: Standing) -> bool:
-    metric = load_paper(one.paper).protocol.metrics[one.metric]
+    """Whether a number is its table's first of the metric, of no setting, and final."""
+    paper = load_paper(one.paper)
+    first = next((m for m in paper.table(one.table).metrics if paper.protocol.metrics[m].column == METRIC), "")
     whole = one.complete and bool(one.page) and not one.setting
-    return whole and metric.column == METRIC and _statistic(one) in ("best", "mean")
+    return whole and one.metric == first and _statistic(one) in ("best", "mean")
 
 
 def _statistic(one: Standing) -> str:
@@ -104,8 +110,8 @@ def _terms(one: Standing) -> dict[str, str]:
     spec = one.cell.resolved.spec
     return {
         "samples": str(spec.data.samples or DATASETS[one.dataset].n_samples),
-        "preprocessing": ", ".join(spec.data.preprocess) or "none",
-        "network": str(spec.params.get("network", "")) or "none",
+        "preprocessing": ", ".join(spec.data.preprocess) or NONE,
+        "network": str(spec.params.get("network", "")) or NONE,
         "statistic": _statistic(one),
         "runs": str(one.result.n),
         "reading": one.reading,
