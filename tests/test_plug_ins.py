@@ -132,7 +132,7 @@ def test_an_artefact_of_a_plug_in_is_made_of_the_best_run_and_read_by_figures(ce
 def test_a_missing_artefact_names_the_command_that_makes_it(tmp_path):
     numbers = StoredNumbers(Session(tmp_path), "tkuco2024", "quick")
     with pytest.raises(
-        NoNumbers, match="no sizes is stored in the quick profile: `python -m benchmark sizes tkuco2024"
+        NoNumbers, match="no sizes artefact is stored in the quick profile: `python -m benchmark sizes tkuco2024"
     ):
         numbers.artefacts(toy(), "table2", ("ddc",), "mnist", {"clusters": 10})
     command = artefact_command(EMBEDDING, "p/t m d", {"tap": "x", "samples": None}, (0, 5))

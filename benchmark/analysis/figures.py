@@ -134,7 +134,9 @@ def draw_figure(session: Session, folder: str, rule: Figure, profile: str | None
         else:
             # A drawing of an idea is made of no numbers, and so of no profile.
             return DrawnFigure(folder, rule, drawing, name if drawing.facts else "")
-    told = next((reason for reason in reasons if reason.near), reasons[-1])
+    # Of the smallest profile that names a command; one without the figure's data names none.
+    mended = (reason for reason in reversed(reasons) if "`" in str(reason))
+    told = next((reason for reason in reasons if reason.near), None) or next(mended, reasons[-1])
     return DrawnFigure(folder, rule, missing=str(told))
 
 

@@ -142,8 +142,11 @@ class StoredNumbers:
                     found.append(Made(*labels, run_id, note, content, cell.setting if every_setting else "", epoch))
         if found:
             return tuple(found)
-        command = (commands or ["-"])[0]
-        raise NoNumbers(f"no {artefact.name} is stored in the {self.profile} profile: `{command}`.", near=near)
+        if not commands:
+            raise NoNumbers(f"the {self.profile} profile has no cell of {', '.join(methods)} on {dataset}.")
+        raise NoNumbers(
+            f"no {artefact.name} artefact is stored in the {self.profile} profile: `{commands[0]}`.", near=near
+        )
 
     def samples(self, column: str) -> ShownImages:
         """Return the images of a column, as loaded; see `Numbers`."""

@@ -128,6 +128,7 @@ def empty_panel(reason: str) -> Canvas:
     figure, (axes,) = canvas(width=6.4, height=2.4)
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.spines[:].set_visible(False)
     text = textwrap.fill(f"Not drawn: {reason}", 78, break_long_words=False, break_on_hyphens=False)
     # A dollar sign in a command is no mathematics.
     axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=8, transform=axes.transAxes, parse_math=False)

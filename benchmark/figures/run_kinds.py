@@ -113,6 +113,8 @@ def draw_settings(rule: Settings, numbers: Numbers) -> tuple[Drawing, Measured]:
                 told.append(f"{panel.label} by {rule.x}: {pairs}")
     for sheet, panel in zip(sheets, rule.panel, strict=True):
         sheet.set_xscale("log" if rule.log else "linear")
+        if not rule.log:
+            sheet.locator_params(axis="x", nbins=5)  # labels of more ticks would touch in a narrow panel
         sheet.set_xlabel(rule.x_label)
         sheet.set_ylabel(panel.label)
     legend(sheets[0])

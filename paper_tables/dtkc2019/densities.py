@@ -122,10 +122,10 @@ def divergence_of_gaussians(numbers: Numbers) -> Drawing:
 
 FIGURES = (
     Figure("figure13", "A picture filtered by convolution", filters,
-           "Three pictures: sharp, blurred, and its edges bright on dark.",
+           "Three pictures: sharp, blurred, and its edges dark and bright on grey.",
            "Figure 13", "one filter smooths a picture, another finds its edges."),
     Figure("figure23", "Kernel density estimates of four widths", kernel_density,
-           "Four panels: a red curve over five dots with dashed bumps below it, smoother from panel to panel.",
+           "Four panels: an orange curve over five dots with dashed bumps below it, smoother from panel to panel.",
            "Figure 23", "narrow kernels give a ragged density, wide ones a smooth one."),
     Figure("figure24", "Cauchy-Schwarz divergence of two Gaussians", divergence_of_gaussians,
            "A falling curve, with three small pictures of two bells that overlap more and more.",

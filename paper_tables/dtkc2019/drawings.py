@@ -121,7 +121,8 @@ def grassmann(numbers: Numbers) -> Drawing:
     manifold.plot(np.cos(arc), np.sin(arc), color="#9a9a9a")
     between = np.linspace(0.15, 0.9, 30)
     manifold.plot(1.05 * np.cos(between), 1.05 * np.sin(between), color="#000000")
-    manifold.text(1.0, 0.75, "$d_G$")
+    manifold.text(1.0, 0.6, "$d_G$")
+    manifold.set_xlim(-1.1, 1.35)
     lines.legend(fontsize=8)
     for sheet in (lines, manifold):
         sheet.set_aspect("equal")

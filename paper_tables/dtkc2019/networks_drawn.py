@@ -10,8 +10,9 @@ from paper_tables.dtkc2019.drawings import OURS, chain
 
 def _layers(widths: Sequence[int], names: Sequence[str]) -> Drawing:
     """Draw fully connected layers of so many units, from left to right."""
-    figure, (axes,) = canvas(width=5.6, height=2.8)
-    blank(axes, 3 * len(widths) + 1, 6.4)
+    figure, (axes,) = canvas(width=5.6, height=2.2)
+    blank(axes, 3 * len(widths) - 0.7, 6.4)
+    axes.set_ylim(2.0 - 0.55 * max(widths), 4.4 + 0.55 * max(widths))
     for place, width in enumerate(widths):
         for unit in range(width):
             y = 3.4 + 1.1 * (unit - (width - 1) / 2)
@@ -19,7 +20,7 @@ def _layers(widths: Sequence[int], names: Sequence[str]) -> Drawing:
             for other in range(widths[place - 1] if place else 0):
                 start = 3.4 + 1.1 * (other - (widths[place - 1] - 1) / 2)
                 axes.plot([3 * place - 1.5, 0.8 + 3 * place], [start, y], color="#9a9a9a", linewidth=0.6)
-        axes.text(1.15 + 3 * place, 0.2, names[place], ha="center", fontsize=8)
+        axes.text(1.15 + 3 * place, 2.3 - 0.55 * (max(widths) - 1), names[place], ha="center", fontsize=8)
     return Drawing(figure, OURS)
 
 
@@ -52,8 +53,8 @@ def _cell(before: str, after: str, gates: Sequence[str]) -> Drawing:
     figure, (axes,) = canvas(width=6.4, height=2.6)
     width = 2.8 * len(gates)
     blank(axes, width + 5, 5.6)
-    arrow(axes, (2.2, 4.4), (width + 3.2, 4.4))
-    axes.text(1.1, 4.4, before, ha="center", va="center", fontsize=8)
+    arrow(axes, (2.55, 4.4), (width + 3.2, 4.4))
+    axes.text(2.4, 4.4, before, ha="right", va="center", fontsize=8)
     axes.text(width + 3.7, 4.4, after, ha="center", va="center", fontsize=8)
     for place, gate in enumerate(gates):
         box(axes, 2.4 + 2.8 * place, 2.0, 2.0, 1.1, gate, place % 2)

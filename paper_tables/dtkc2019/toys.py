@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.figures import COLOURS, DASHES, MARKERS, Answer, Drawing, Figure, Numbers, canvas, legend
+from benchmark.figures import COLOURS, DASHES, MARKERS, Answer, Drawing, Figure, Numbers, canvas
 
 Floats = npt.NDArray[np.float64]
 
@@ -154,7 +154,8 @@ def xor(numbers: Numbers) -> Drawing:
     for place, level in enumerate((0.5, 1.5)):
         before.plot(at, level - at, color="#000000", linestyle=DASHES[place], label=f"$g_{place + 1} = 0$")
     after.plot(at, at - 0.5, color="#000000")
-    legend(before)
+    # Within the axes it would hide a point.
+    figure.legend(*before.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     side = images[:, 0] - images[:, 1] - 0.5
     separated = bool(((side > 0) == (kind == 1)).all())
     told = "computed; a line parts the images (1, 0) from (0, 0) and (1, 1)."

@@ -44,8 +44,8 @@ def embedded_clustering(numbers: Numbers) -> Drawing:
 def interpolation(numbers: Numbers) -> Drawing:
     """Figure 4: two samples are encoded, mixed and decoded; the critic tells how much is mixed."""
     params = numbers.parameters("table3", "dynae", "mnist-full")
-    figure, (axes,) = canvas(width=7.2, height=3.2)
-    blank(axes, 13.5, 6)
+    figure, (axes,) = canvas(width=7.6, height=3.0)
+    blank(axes, 15.6, 6)
     _chain(axes, ("$x_i$", "encoder"), 4.2)
     _chain(axes, ("$x_j$", "encoder"), 0.6)
     box(axes, 5.5, 2.4, 1.9, 1.2, "$\\alpha z_i + (1-\\alpha) z_j$", 7)
