@@ -42,6 +42,11 @@ class ClaimRule(Frozen):
             raise ValueError("says ends without a full stop")
         return self
 
+    @property
+    def asks(self) -> str:
+        """What the rule asks, in words."""
+        raise NotImplementedError
+
     def needed(self, of: int) -> int:
         """Return how many of so many things must hold."""
         if isinstance(self.holds, int):
@@ -127,6 +132,16 @@ class Higher(_Against):
         """The pairs of which the first is the higher, or the lower."""
         return self._pairs(self.b)
 
+    @property
+    def asks(self) -> str:
+        """What the rule asks, in words."""
+        above = "above" if self.rule == "higher" else "below"
+        by = f" by at least {self.by:g}" if self.by > 0 else f", or less than {-self.by:g} off" if self.by else ""
+        others = _named(self.b, "and")
+        if self.matched:
+            return "; ".join(f"{a} {above} {b}" for a, b in self.pairs) + by
+        return f"{_named(self.a, 'or' if self.any_of_a else 'and')} {above} {others}{by}"
+
 
 class Order(OfTables):
     """The sides lie in this order, the highest first: each above the next."""
@@ -138,6 +153,11 @@ class Order(OfTables):
     def pairs(self) -> tuple[Pair, ...]:
         """Each with the next."""
         return tuple(zip(self.a, self.a[1:], strict=False))
+
+    @property
+    def asks(self) -> str:
+        """What the rule asks, in words."""
+        return " above ".join(self.a)
 
 
 class Within(_Against):
@@ -162,6 +182,15 @@ class Within(_Against):
         first = listed(self.a)
         return tuple((a, b) for place, a in enumerate(first) for b in first[place + 1 :])
 
+    @property
+    def asks(self) -> str:
+        """What the rule asks, in words."""
+        if self.matched:
+            pairs = "; ".join(f"{a} and {b}" for a, b in self.pairs)
+            return f"{pairs}: less than {self.by:g} apart"
+        against = "" if self.b is None else f" against {_named(self.b, 'and')}"
+        return f"{_named(self.a, 'and')}{against}: less than {self.by:g} apart"
+
 
 class OfFigures(ClaimRule):
     """The `statement` of one or more figures of the paper, by its words in figures.toml."""
@@ -174,6 +203,11 @@ class OfFigures(ClaimRule):
     def figures(self) -> tuple[str, ...]:
         """The figures, of which `holds` counts."""
         return listed(self.figure)
+
+    @property
+    def asks(self) -> str:
+        """What the rule asks, in words."""
+        return f"{_named(self.figure, 'and')}: {self.statement}"
 
 
 RULES: Mapping[str, type[ClaimRule]] = {
@@ -206,3 +240,11 @@ def claim_rule(values: Any, what: str) -> ClaimRule:
 def listed(names: Names) -> tuple[str, ...]:
     """Return one name or several as several."""
     return (names,) if isinstance(names, str) else names
+
+
+def _named(names: Names | float, between: str) -> str:
+    """Return names as people list them."""
+    if isinstance(names, float):
+        return f"{names:g}"
+    *first, last = listed(names)
+    return f"{', '.join(first)} {between} {last}" if first else last

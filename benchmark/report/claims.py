@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.analysis.claims import ClaimAnswers, claims_of
-from benchmark.session import Session
+from benchmark.analysis.claims import ClaimAnswers
+from benchmark.report.claim_pages import claim_page
 
 UNDECIDED = "undecided"
 
@@ -20,18 +21,20 @@ class Said:
 
 @dataclass(frozen=True)
 class ShownClaim:
-    """A claim as the start page lists it: id, sentence, the place in the paper, and the answers to it."""
+    """A claim as the start page lists it: id, sentence, the place in the paper, the answers to it, its page."""
 
     id: str
     sentence: str
     where: str
     answers: tuple[Said, ...]
+    page: str
 
 
-def shown_claims(session: Session, paper: str) -> list[ShownClaim]:
+def shown_claims(claims: Sequence[ClaimAnswers]) -> list[ShownClaim]:
     """Return the claims of a paper with their answers, in the order in which they are declared."""
     return [
-        ShownClaim(claim.id, claim.sentence, claim.rule.where, answers_of(claim)) for claim in claims_of(session, paper)
+        ShownClaim(each.id, each.sentence, each.rule.where, answers_of(each), claim_page(each.paper, each.id))
+        for each in claims
     ]
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import __version__
+from benchmark.analysis.claims import claims_of
 from benchmark.analysis.figures import figure_folders
 from benchmark.papers.paper import ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.registry import DATASETS, METHODS
 from benchmark.report.cells import CellPages
+from benchmark.report.claim_pages import claim_pages
 from benchmark.report.datasets import dataset_page
 from benchmark.report.honesty import honesty_page
 from benchmark.report.methods import method_page
@@ -58,7 +60,9 @@ def build_report(session: Session, out: Path, progress: Callable[[str], None] = 
     ledgers = [(name, list(load_ledger(name).values())) for name in ledger_ids()]
     site.write("ledger.html", "ledger.html.j2", "Ledger of disagreements", ledgers=ledgers)
     honesty_page(site)
-    start_page(session, site, pages, found, {name: _title(name) for name in folders})
+    claims = {name: claims_of(session, name) for name in papers}
+    claim_pages(site, pages, claims)
+    start_page(session, site, pages, found, claims, {name: _title(name) for name in folders})
     return Built(out / "index.html", site.pages, time.monotonic() - started)
 
 

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmark.analysis.claims import ClaimAnswers
 from benchmark.measure.verdict import JUDGED, UNJUDGED
 from benchmark.papers.paper import load_paper
 from benchmark.registry import DATASETS, METHODS
 from benchmark.report.cells import CellPages
+from benchmark.report.claim_pages import claim_entries
 from benchmark.report.claims import shown_claims
 from benchmark.report.picture import judged_counts, picture
 from benchmark.report.search import cell_entries, first_line, page_entries, write_index
@@ -24,17 +26,25 @@ LATEST = 12
 
 
 def start_page(
-    session: Session, site: Site, pages: CellPages, found: Mapping[str, Sequence[Standing]], titles: Mapping[str, str]
+    session: Session,
+    site: Site,
+    pages: CellPages,
+    found: Mapping[str, Sequence[Standing]],
+    claims: Mapping[str, Sequence[ClaimAnswers]],
+    titles: Mapping[str, str],
 ) -> None:
-    """Write the start page and the index of the search; `found` are the numbers of each paper, `titles` of folders."""
+    """Write the start page and the index of the search.
+
+    `found` are the numbers of each paper and `claims` its claims, `titles` are of folders.
+    """
     records = sum(len(by_kind) for by_kind in session.records.values())
     everything = [one for part in found.values() for one in part]
-    facets = write_index(site, (*page_entries(titles), *cell_entries(everything)))
+    facets = write_index(site, (*page_entries(titles), *claim_entries(claims), *cell_entries(everything)))
     site.write(
         "index.html",
         "index.html.j2",
         f"What {records} stored runs say",
-        sections=[_section(session, paper, part) for paper, part in found.items()],
+        sections=[_section(paper, part, claims.get(paper, ())) for paper, part in found.items()],
         facets=facets,
         counts=[line for paper, part in found.items() for line in _counts(paper, part)],
         latest=_latest(session, pages),
@@ -43,12 +53,12 @@ def start_page(
     )
 
 
-def _section(session: Session, name: str, found: Sequence[Standing]) -> dict[str, Any]:
+def _section(name: str, found: Sequence[Standing], claims: Sequence[ClaimAnswers]) -> dict[str, Any]:
     paper = load_paper(name)
     return {
         "paper": name,
         "title": paper.protocol.title,
-        "claims": shown_claims(session, name),
+        "claims": shown_claims(claims),
         "judged": judged_counts(found),
         "reduced": _reduced(found),
         "picture": picture(paper, found),

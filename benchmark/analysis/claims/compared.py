@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from benchmark.measure.claims import Evidence, Gap, beyond, inside
 from benchmark.measure.statements import Interval
+from benchmark.papers.claim_sides import Side
 from benchmark.papers.claims import Higher, OfTables, Within
 from benchmark.plan.cells import PlannedCell
 
@@ -25,18 +26,16 @@ class Lack:
 class Compared:
     """One comparison inside a claim: `a` against `b` on a column and metric, in the unit of its table.
 
-    `dataset` and `metric` are ids, the labels are for people; `table` and `setting` are of `a`, `rows` the ids of the
-    rows (of one, where the other side is a number). `gap` is the difference A - B with its 95 % `interval`, over pairs
-    of runs or not; None where nothing is stored. `quantity` says of what: "mean" of single runs, "best of M" by the
+    `dataset` and `metric` are ids, the labels are for people; `sides` are rows of tables (one, where the other side is
+    a number). `gap` is the difference A - B with its 95 % `interval`, over pairs of runs or not; None where nothing is
+    stored. `quantity` says of what: "mean" of single runs, "best of M" by the
     loss, as the verdicts predict it, or "spread". `tested` is what the claim asks of it. `run_ids` are the runs of both
     sides.
     """
 
     a: str
     b: str
-    rows: tuple[str, ...]
-    table: str
-    setting: str
+    sides: tuple[Side, ...]
     dataset: str
     metric: str
     dataset_label: str
@@ -61,9 +60,15 @@ class Compared:
         if self.gap is None:
             return what
         low, high = self.gap.interval()
+        return f"{what} {self.gap.estimate:+.3g} [{low:+.3g}, {high:+.3g}], {self.counted}"
+
+    @property
+    def counted(self) -> str:
+        """How many runs, in words."""
         left, right = self.runs
-        runs = f"{left} pairs" if self.paired else f"{left} and {right} runs" if len(self.rows) > 1 else f"{left} runs"
-        return f"{what} {self.gap.estimate:+.3g} [{low:+.3g}, {high:+.3g}], {runs}"
+        if self.paired:
+            return f"{left} pairs"
+        return f"{left} and {right} runs" if len(self.sides) > 1 else f"{left} runs"
 
 
 def tested_by(rule: OfTables, gap: Gap | None) -> Evidence:

@@ -101,9 +101,7 @@ class Runs:
         return Compared(
             a=first.label,
             b=label,
-            rows=tuple(each.row for each in (side, other) if each is not None),
-            table=side.table,
-            setting=side.setting,
+            sides=tuple(each for each in (side, other) if each is not None),
             dataset=unit.column,
             metric=unit.metric,
             dataset_label=self.paper.protocol.columns[unit.column].label,

@@ -32,6 +32,7 @@ def _notes(found: Sequence[ClaimAnswers]) -> list[str]:
 def in_full(each: ClaimAnswers) -> str:
     """Return a claim with all its answers, what they rest on, and the commands that make what is missing."""
     lines = [f"{each.name}: {each.answer}", f"  {each.sentence}", f"  said in: {each.rule.where}"]
+    lines.append(f"  rule: {asked(each)}")
     lines += [f"  note: {each.rule.note}"] if each.rule.note else []
     lines += [f"  ledger: {' '.join(each.rule.ledger)}"] if each.rule.ledger else []
     lines += [f"  {each.own.line}"] if each.own else []
@@ -40,6 +41,14 @@ def in_full(each: ClaimAnswers) -> str:
         lines += [f"    {text}" for text in _comparisons(answer)]
         lines += [f"    make it: {answer.command}"] if answer.command else []
     return "\n".join(lines)
+
+
+def asked(each: ClaimAnswers) -> str:
+    """Return the rule of a claim in words, with how much of it must hold."""
+    of = max((answer.of for answer in each.answers), default=1)
+    needed = each.rule.needed(of)
+    words = "" if of == 1 else f", on all {of}" if needed == of else f", on {needed} of {of}"
+    return f"{each.rule.asks}{words}{'; the paper says that this does not hold' if each.rule.denied else ''}"
 
 
 def _comparisons(answer: ClaimAnswer) -> list[str]:
@@ -53,7 +62,7 @@ def facts(each: ClaimAnswers) -> dict[str, Any]:
         "id": each.id,
         "sentence": each.sentence,
         "where": each.rule.where,
-        "rule": each.rule.rule,
+        "rule": asked(each),
         "ledger": list(each.rule.ledger),
         "note": each.rule.note,
         "answer": each.answer,
