@@ -127,6 +127,7 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Derive the constructor of the subclass from its parameters."""
         super().__init_subclass__(**kwargs)
+        _refuse_idle_pretraining(cls)
         if "Params" in cls.__dict__ or "__init__" not in vars(cls):
             cls.__init__ = constructor(cls.Params)  # type: ignore[method-assign]
 
@@ -309,4 +310,14 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
             (follower, *observers) if follower else observers,
             follower.progress if follower else None,
             parent=weights_of(common.pretrained),
+        )
+
+
+def _refuse_idle_pretraining(cls: type[Clusterer[Any]]) -> None:
+    """Raise UsageError for a method that names a pre-training and has nothing that takes its weights over."""
+    if cls.pretrained_by and cls.cluster is not Clusterer.cluster and cls.steps is Clusterer.steps:
+        raise UsageError(
+            f"{cls.__name__} is pretrained_by {cls.pretrained_by!r}, but says only `cluster`, and has no network that "
+            "takes the weights over: derive it from DeepClusterer and say build, phases and assign, or leave "
+            "pretrained_by out."
         )

@@ -286,6 +286,11 @@ class Heir(Hostile):
 
     pretrained_by = "weightless"
 
+    def steps(self, x: np.ndarray, params: HostileParams, context: Any) -> Any:
+        """Take nothing over."""
+        yield from ()
+        return self.cluster(x, params, context)
+
 
 class Tied(nn.Module):
     """Two layers that share their weights."""

@@ -18,7 +18,7 @@ from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.streams import Streams
-from benchmark.training import RunContext
+from benchmark.training import Clusterer, ClusterParams, RunContext
 from benchmark.training.estimator import as_samples
 
 load_plugins()
@@ -122,3 +122,23 @@ def test_the_embedding_is_not_a_view_of_the_callers_array():
     kept = fitted.embedding_.copy()
     x += 1
     np.testing.assert_array_equal(fitted.embedding_, kept)
+
+
+def test_a_method_that_only_clusters_and_names_a_pre_training_is_told_what_to_derive_from():
+    with pytest.raises(UsageError, match="leave pretrained_by out") as caught:
+
+        class Idle(Clusterer[ClusterParams]):
+            pretrained_by = "ae-k-means"
+
+            def cluster(self, x: Any, params: Any, context: Any) -> Any:
+                """Do without the weights."""
+
+    assert "Idle is pretrained_by 'ae-k-means'" in one_sentence(caught.value) and "DeepClusterer" in str(caught.value)
+
+    class Taking(Clusterer[ClusterParams]):
+        pretrained_by = "ae-k-means"
+
+        def steps(self, x: Any, params: Any, context: Any) -> Any:
+            """Take the weights over by itself."""
+
+    assert Taking.pretrained_by
