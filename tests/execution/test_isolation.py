@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,47 @@ def test_no_way_leads_from_a_plug_in_s_process_to_the_labels(tmp_path):
         assert records[deed].status == "failed", deed
     assert "labels are there" in records["library"].error
     assert not [deed for deed, r in records.items() if r.status == "ok" and r.metrics["acc"] > 0.3]
+
+
+EARLY = """
+import numpy as np
+from benchmark.registry import register_method
+from benchmark.training import Clusterer, ClusterParams, Outcome
+
+{load}
+
+@register_method("early")
+class Early(Clusterer[ClusterParams]):
+    Params = ClusterParams
+
+    def cluster(self, x, params, context):
+        return np.asarray(TARGET)[: len(x)].astype(np.int64), x.reshape(len(x), -1), Outcome(1.0, 1.0)
+"""
+LOADS = {
+    "labels are there": "from sklearn.datasets import load_digits; TARGET = load_digits().target",
+    "a fit may not load the data set": "import datasets; TARGET = datasets.load_dataset('digits').y",
+}
+
+
+@pytest.mark.parametrize("words", LOADS)
+def test_a_plug_in_that_loads_labels_when_it_is_imported_has_none_in_its_fit(tmp_path, monkeypatch, words):
+    site, name = tmp_path / "site", f"early_{len(words)}"
+    metadata = site / "early-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: early\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[reclust.methods]\nearly = {name}\n")
+    (site / f"{name}.py").write_text(EARLY.format(load=LOADS[words]))
+    monkeypatch.syspath_prepend(str(site))
+    load_plugins()
+    try:
+        run = RunSpec(method="early", params={"n_clusters": 10}, data=data(), protocol=Protocol(), replicate=0)
+        assert execute(run).record.metrics, "in the process of the harness it loads them"
+        (end,) = [end for end in serial([Job(run, Context())], Place(tmp_path)) if isinstance(end, Finished)]
+    finally:
+        METHODS._entries.pop("early", None)
+        sys.modules.pop(name, None)
+    assert end.record.status == "failed" and words in end.record.error, end.record.error
+    made("methods", name=f"early: {words}")
 
 
 def test_the_peeking_method_finds_labels_that_lie_open():

@@ -27,7 +27,7 @@ from benchmark.execution.fits.fitting import Ending, Samples, failed, fitted
 from benchmark.execution.fits.scoring import Shown, labelled_measure
 from benchmark.execution.fits.signals import leave_to_the_driver, say_nothing_on_stdout
 from benchmark.execution.fits.threads import one_thread
-from benchmark.registry import OBSERVERS, LoadedData
+from benchmark.registry import OBSERVERS, LoadedData, fit_under_way
 from benchmark.spec import RunSpec
 from benchmark.training.resume import Stopped
 
@@ -176,8 +176,11 @@ def _begin(pipe: Pipe, variables: Mapping[str, str]) -> _Asked:
 
 
 def _fit(pipe: Pipe, task: Task, asked: _Asked) -> Ending:
+    # Before a plug-in is imported: what it loads then, its fit would have.
+    _close(task.closed, (str(task.results), task.samples))
     try:
-        _import(task.modules)
+        with fit_under_way():
+            _import(task.modules)
     except BaseException as error:
         return failed(f"what the run needs cannot be imported in a process of its own: {error_text(error)}")
 
@@ -190,7 +193,6 @@ def _fit(pipe: Pipe, task: Task, asked: _Asked) -> Ending:
     x = np.load(task.samples, mmap_mode="c", allow_pickle=False)  # what is written stays in this process
     lengths = None if task.lengths is None else np.frombuffer(task.lengths, dtype=np.int64)
     kept = RunCheckpoints(task.results, task.run, task.identity, task.every, asked.stop.is_set, note)
-    _close(task.closed, (str(task.results), task.samples))
     send(pipe, Message("begun"))
     with one_thread():
         return fitted(
