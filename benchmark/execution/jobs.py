@@ -68,9 +68,6 @@ def making(
             result = RunResult(fallen)
         else:
             result = yield from training(job, place, report, asked, starting_weights(job, place), turn)
-        if spoilt := _distrusted(result.record, job, place):
-            report(Noted(spoilt))
-            result = yield from training(job, place, report, asked, starting_weights(job, place), turn)
         save(result, job, place)
     except Stopped:
         return Paused(job)
@@ -171,7 +168,25 @@ def training(
     weights: Mapping[str, torch.Tensor] | None = None,
     turn: Turn | None = None,
 ) -> Turns[RunResult]:
-    """Execute one job as `train` does, but with the threads that there are; with a `turn`, stop before each step."""
+    """Execute one job as `train` does, but with the threads that there are; with a `turn`, stop before each step.
+
+    Where a checkpoint may be why it went wrong, it is executed once more, from its beginning.
+    """
+    result = yield from _once(job, place, report, asked, weights, turn)
+    if spoilt := _distrusted(result.record, job, place):
+        report(Noted(spoilt))
+        result = yield from _once(job, place, report, asked, weights, turn)
+    return result
+
+
+def _once(
+    job: Job,
+    place: Place,
+    report: Callable[[Event], None],
+    asked: Callable[[], bool],
+    weights: Mapping[str, torch.Tensor] | None,
+    turn: Turn | None,
+) -> Turns[RunResult]:
     run_id = job.run_id
     report(Started(run_id))
 

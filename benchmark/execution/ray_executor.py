@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, error_line
 from benchmark.execution.agenda import Agenda
 from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Started, never
 from benchmark.execution.execute import RunResult
+from benchmark.execution.fits.apart import Lost
 from benchmark.execution.jobs import inherited, save, starting_weights, train
 from benchmark.execution.ray_cluster import cluster, marked
 from benchmark.execution.shared_data import folder_of
@@ -43,10 +44,11 @@ BELL_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a task gives back: a result, the sentence why there is none, or neither where it was stopped."""
+    """What a task gives back: a result, the sentence why there is none, how its fit died, or nothing: it stopped."""
 
     result: RunResult | None = None
     error: str = ""
+    died: str = ""
 
 
 class _Bell:
@@ -192,6 +194,9 @@ class _Driver:
             self.agenda.died(job, f"the last time by {what}")
             return
         else:
+            if answer.died:
+                self.agenda.died(job, answer.died)
+                return
             if answer.result is None and not answer.error:
                 self.agenda.again(job)
                 yield Paused(job)
@@ -230,8 +235,10 @@ def _on_node(job: Job, place: Place, mark: str, bell: Any, weights: Mapping[str,
         return _Answer(train(job, place, lambda event: None, stop.is_set, weights))
     except Stopped:
         return _Answer()
+    except Lost as error:
+        return _Answer(died=error.how)
     except UserError as error:
-        return _Answer(error=str(error))
+        return _Answer(error=error_line(str(error)))
     except OSError as error:
         return _Answer(error=sentence(error))
     finally:
