@@ -29,6 +29,7 @@ from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from benchmark.training import DeepClusterer
 from methods.parts.recurrent_networks import SequenceNetwork
+from tests.support.attack import made
 from tests.support.offered import offered
 from tests.support.wavering import PROTOCOL, Wavering
 
@@ -159,6 +160,7 @@ def exits(forward: Any) -> Any:
     return changed
 
 
+@pytest.mark.attack("methods")
 @pytest.mark.parametrize(("what", "status"), [(raises, "failed"), (diverges, "diverged"), (exits, "failed")])
 def test_one_that_goes_wrong_leaves_the_others_as_they_are_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: Any, status: str
@@ -197,6 +199,7 @@ def meddles(forward: Any) -> Any:
     return changed
 
 
+@pytest.mark.attack("methods")
 def test_a_stack_in_which_one_changes_what_all_share_is_given_up_and_each_is_made_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +228,7 @@ class Asked:
         return self.left <= 0
 
 
+@pytest.mark.attack("signals")
 @pytest.mark.parametrize("times", [4, 15, 30])
 def test_a_stack_that_is_stopped_goes_on_in_other_stacks_and_alone(tmp_path: Path, times: int) -> None:
     planned, place = jobs(), Place(tmp_path / "stack", checkpoints=Frequency(0.0))
@@ -241,6 +245,7 @@ def test_a_stack_that_is_stopped_goes_on_in_other_stacks_and_alone(tmp_path: Pat
         assert bits(tmp_path / "stack", job) == bits(tmp_path / "alone", job)
 
 
+@pytest.mark.attack("signals")
 def test_the_interrupt_of_the_user_goes_through_a_stack_and_leaves_the_process_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +346,7 @@ def test_workers_make_stacks_and_give_the_bits_of_the_serial_executor(tmp_path: 
     assert [size(tmp_path / "stack", job) for job in planned] == [2, 2, None]
 
 
+@pytest.mark.attack("kills")
 @pytest.mark.slow
 def test_a_stack_killed_at_thirty_random_moments_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     ended = subprocess.run(
@@ -353,4 +359,5 @@ def test_a_stack_killed_at_thirty_random_moments_goes_on_to_the_same_bits(tmp_pa
     )
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
+    made("kills", sum(found["kills"].values()))
     assert sum(found["kills"].values()) == 30 and found["wrong"] == [] and found["resumed"] > 3, found
