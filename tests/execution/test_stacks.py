@@ -29,7 +29,7 @@ from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from benchmark.training import DeepClusterer
 from methods.parts.recurrent_networks import SequenceNetwork
-from tests.support.attack import made
+from tests.support import attack
 from tests.support.offered import offered
 from tests.support.wavering import PROTOCOL, Wavering
 
@@ -359,5 +359,5 @@ def test_a_stack_killed_at_thirty_random_moments_goes_on_to_the_same_bits(tmp_pa
     )
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
-    made("kills", sum(found["kills"].values()))
+    attack.made("kills", sum(found["kills"].values()))
     assert sum(found["kills"].values()) == 30 and found["wrong"] == [] and found["resumed"] > 3, found
