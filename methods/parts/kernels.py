@@ -125,11 +125,12 @@ def tensor_distances(
     solve = exact_factors if solver == "exact" else eigh32_factors
     total = x.new_zeros(())
     for matrices in matricisations(x, transpose):
-        factors, own = solve(matrices, ridge)
+        factors, traces = solve(matrices, ridge)
+        # Before the distances: autograd adds gradients in the order in which their nodes were made.
+        deficit = matrices.shape[1] - traces() if form == "trace" else None
         distances = projector_distances(factors)
-        if form == "trace":
+        if deficit is not None:
             # 2 (D - tr(P_i P_j)) = ||P_i - P_j||^2 + (D - tr(P_i^2)) + (D - tr(P_j^2))
-            deficit = matrices.shape[1] - own
             distances = (distances + (deficit[:, None] + deficit[None, :])).clamp_min(0)
         total = total + distances.to(x.dtype)
     return total

@@ -13,7 +13,7 @@ float32 eigenvectors are then noise and give wrong gradients (ledger K13).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -54,8 +54,12 @@ def matricisations(x: Tensor, transpose: bool) -> Iterator[Tensor]:
         yield matrices.mT if transpose and matrices.shape[1] > matrices.shape[2] else matrices
 
 
-def exact_factors(matrices: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Return factors of the row-space projectors P of `matrices` (n, D, M), and tr(P^2) of shape (n,).
+Traces = Callable[[], Tensor]
+"""Gives tr(P^2) of shape (n,), where it is asked for."""
+
+
+def exact_factors(matrices: Tensor, ridge: float) -> tuple[Tensor, Traces]:
+    """Return factors of the row-space projectors P of `matrices` (n, D, M), and what gives tr(P^2).
 
     The factors W satisfy W^T W = P, shape (n, D, M), or W^T W = I - P, shape (n, M, M), where D > M: the rows then
     nearly always span the whole space and the complement is small. Distances are the same either way.
@@ -63,12 +67,12 @@ def exact_factors(matrices: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     rows, columns = matrices.shape[1:]
     if rows <= columns:
         factors = _RowSpace.apply(matrices, ridge)
-        return factors, _squared_norms(factors)
+        return factors, lambda: _squared_norms(factors)
     factors = _Complement.apply(matrices, ridge)
-    return factors, columns - 2 * factors.square().sum(dim=(1, 2)) + _squared_norms(factors)
+    return factors, lambda: columns - 2 * factors.square().sum(dim=(1, 2)) + _squared_norms(factors)
 
 
-def eigh32_factors(matrices: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+def eigh32_factors(matrices: Tensor, ridge: float) -> tuple[Tensor, Traces]:
     """Return the factors and traces of `exact_factors` as the code of tkuco2024 has them (ledger K8, K13), in float32.
 
     W = (max(L, 0) + ridge)^-1/2 U^T X, with the float32 eigendecomposition U L U^T of the Gram matrix X X^T, whose size
@@ -77,7 +81,7 @@ def eigh32_factors(matrices: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     x = matrices.float()
     values, vectors = _MaskedEigh.apply(x @ x.mT)
     factors = (values.clamp_min(0) + ridge).rsqrt()[:, :, None] * (vectors.mT @ x)
-    return factors, _squared_norms(factors)
+    return factors, lambda: _squared_norms(factors)
 
 
 def projector_distances(factors: Tensor) -> Tensor:
@@ -129,8 +133,8 @@ class _RowSpace(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         inverse, factor = ctx.saved_tensors
-        exact = grad.double()
-        tangent = torch.baddbmm(exact, exact @ factor.mT, factor, alpha=-1)
+        tangent = grad.to(torch.float64, copy=True)
+        tangent.baddbmm_(tangent @ factor.mT, factor, alpha=-1)
         return inverse.to(grad.dtype).mT @ tangent.to(grad.dtype), None
 
 
