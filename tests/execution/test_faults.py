@@ -200,6 +200,37 @@ def test_status_lists_runs_that_went_wrong_and_the_traceback_is_one_command_away
     assert json.loads(out)[0]["not_ok"] == [{"run_id": run_id, "status": "failed", "error": "RuntimeError: a pity"}]
 
 
+def leaves(folder: Path) -> Behaviour:
+    """Do well, from another working directory on."""
+
+    def behaviour(x: np.ndarray) -> Any:
+        os.chdir(folder)
+        return good(x)
+
+    return behaviour
+
+
+@pytest.mark.attack("methods")
+@pytest.mark.parametrize("error", [SystemExit(0), GeneratorExit(), KeyboardInterrupt()], ids=lambda e: type(e).__name__)
+def test_a_method_ends_no_command_which_tells_of_it_and_goes_on(tmp_path, behave, call, error):
+    behave[0] = raises(error)
+    code, out, err = call("run", *SCOPE, "--fresh", "--executor", "serial", "--results", tmp_path)
+    assert code == 0 and "1 failed, 1 ok" in out and "Traceback" not in out + err
+    assert sorted(r.status for _, r in Store(tmp_path, use_stored=False).records().items()) == ["failed", "ok"]
+
+
+@pytest.mark.attack("methods")
+def test_a_method_that_goes_elsewhere_takes_no_later_record_there(tmp_path, behave, call, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    behave[0] = leaves(tmp_path / "there")
+    code, out, _ = call("run", *SCOPE, "--fresh", "--executor", "serial", "--results", "results")
+    assert code == 0 and "1 failed, 1 ok" in out and os.getcwd() == str(tmp_path / "here")
+    assert len(Store(tmp_path / "here" / "results", use_stored=False).ids()) == 2
+    assert list((tmp_path / "there").iterdir()) == []
+
+
 @pytest.mark.attack("files")
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_damaged_record_is_set_aside_by_the_next_run_which_makes_it_again(tmp_path, behave, call):
