@@ -5,6 +5,7 @@ from methods.autoencoder import AEKMeans
 from methods.baselines.ae_finch import AEFINCH
 from methods.baselines.agglomerative import Agglomerative
 from methods.baselines.clustpy_baselines import ClustPyDEC, ClustPyIDEC
+from methods.baselines.clustpy_dcn_vade import ClustPyDCN, ClustPyVaDE
 from methods.baselines.factorisation import LSNMF
 from methods.baselines.gaussian_mixture import GaussianMixture
 from methods.baselines.hierarchical import Hierarchical
@@ -28,7 +29,17 @@ from methods.rddc import RDDC, RDTKC
 from methods.starred import DECStar, IDECStar
 
 __all__ = ["DCEC", "DDC", "DDCAE", "DDCUCON", "DDCUCOT", "DEC", "DECUCON", "DECUCOT", "IDEC", "SEC"]
-__all__ += ["AEKMeans", "ClustPyDEC", "ClustPyIDEC", "DECConv", "DECConvUCON", "DECConvUCOT", "KMeans"]
+__all__ += [
+    "AEKMeans",
+    "ClustPyDCN",
+    "ClustPyDEC",
+    "ClustPyIDEC",
+    "ClustPyVaDE",
+    "DECConv",
+    "DECConvUCON",
+    "DECConvUCOT",
+    "KMeans",
+]
 __all__ += [
     "AEFINCH",
     "LSNMF",

@@ -103,7 +103,7 @@ def missing_readings(cells: Sequence[PlannedCell], request: Request) -> str:
 
 def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
     """Raise UserError where there is nothing stored and nothing that could be made."""
-    from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED
+    from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED, QUOTED
 
     if plan.runs or plan.stored:
         return
@@ -111,9 +111,10 @@ def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
     for reason, names in (
         ("not implemented", dict.fromkeys(c.row for c in cells if c.reason == NOT_IMPLEMENTED)),
         ("no data set of ours", dict.fromkeys(c.column for c in cells if c.reason == NO_DATA)),
+        ("only quoted, not run", dict.fromkeys(c.row for c in cells if c.reason == QUOTED)),
     ):
         reasons += [f"{reason}: {', '.join(names)}"] if names else []
-    raise UserError(f"no run can be made: {'; '.join(reasons)}.")
+    raise UserError(f"no run can be made: {'; '.join(reasons) or 'the table has nothing of what was asked for'}.")
 
 
 def announce(plan: Plan, workers: int) -> None:

@@ -3,6 +3,7 @@
 from methods.baselines.ae_finch import AEFINCH
 from methods.baselines.agglomerative import Agglomerative
 from methods.baselines.clustpy_baselines import ClustPyDEC, ClustPyIDEC
+from methods.baselines.clustpy_dcn_vade import ClustPyDCN, ClustPyVaDE
 from methods.baselines.factorisation import LSNMF
 from methods.baselines.gaussian_mixture import GaussianMixture
 from methods.baselines.hierarchical import Hierarchical
@@ -16,4 +17,4 @@ from methods.baselines.subspace import SSCOMP, EnSC
 __all__ = ["AEFINCH", "LSNMF", "SEC", "SSCOMP", "Agglomerative", "EnSC", "GaussianMixture", "KMeans", "KernelKMeans"]
 __all__ += ["SpectralNeighbours"]
 __all__ += ["Hierarchical", "Spectral"]
-__all__ += ["ClustPyDEC", "ClustPyIDEC"]
+__all__ += ["ClustPyDCN", "ClustPyDEC", "ClustPyIDEC", "ClustPyVaDE"]

@@ -5,17 +5,36 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.registry import register_method
+from benchmark.spec import Budget, Clip, Protocol
 from benchmark.training import Outcome, PhaseResult, RunContext, TrainingPhase, outcome_of, require_memory
 from methods.autoencoder import AEKMeans
-from methods.parts.autoencoder import Autoencoder, AutoencoderParams
+from methods.parts.autoencoder import END_TO_END, Autoencoder, AutoencoderParams
 from methods.parts.flat import within_scatter
+
+WHOLE = END_TO_END["pretrain"]
+ON_KERAS = WHOLE.model_copy(
+    update={
+        "optimiser": WHOLE.optimiser.model_copy(update={"momentum": 0.0}),
+        "clip": Clip(),
+        "budget": Budget(unit="epochs", amount=300),
+        "evaluate_every": 15,
+    }
+)
+"""The pre-training of DEC-keras, as dynae2022 has it for its rows with a plain auto-encoder."""
+
+
+class AEFINCHParams(AutoencoderParams):
+    """Parameters of the auto-encoder; `starts` has no part in FINCH."""
+
+    initialisation: Literal["normal", "fan-in", "glorot", "he"] = "fan-in"
+    pretraining: Literal["layer-wise", "end-to-end"] = "end-to-end"
 
 
 @register_method("ae-finch")
@@ -27,6 +46,9 @@ class AEFINCH(AEKMeans):
     mean.
     """
 
+    Params = AEFINCHParams
+    default_protocol = Protocol(phases={**END_TO_END, "pretrain": ON_KERAS})
+    home = ("dynae2022/table2", "mnist-full")
     requires: ClassVar[tuple[str, ...]] = ("finch",)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""DEC and IDEC of the package ClustPy: another implementation, for a second opinion on ours."""
+"""DEC and IDEC of ClustPy: another implementation, for a second opinion on ours; and what its other methods share."""
 
 from __future__ import annotations
 
@@ -68,6 +68,8 @@ class ClustPyDEC(Clusterer[P]):
     scaled = True
     requires: ClassVar[tuple[str, ...]] = ("clustpy",)
     algorithm: ClassVar[str] = "DEC"
+    attributes: ClassVar[str] = "dec"
+    """What the names of ClustPy's own labels and centres begin with."""
 
     def weights(self, params: P) -> dict[str, float]:
         """Return the weight of each loss term."""
@@ -77,7 +79,7 @@ class ClustPyDEC(Clusterer[P]):
         """Pre-train and cluster the flattened samples; UserError where ClustPy is not installed."""
         phases = {name: self._followed(name, context.protocol.phases[name]) for name in (PRETRAIN, CLUSTER)}
         flat, seed, weights = x.reshape(len(x), -1), context.streams.integer("clustpy"), self.weights(params)
-        with _contained(context) as deep:
+        with contained(context) as (deep, epoch_losses):
             network = self._pretrained(deep, flat, params, phases[PRETRAIN], seed, context)
             model = getattr(deep, self.algorithm)(
                 params.n_clusters,
@@ -87,31 +89,59 @@ class ClustPyDEC(Clusterer[P]):
                 clustering_optimizer_params={},
                 neural_network=network,
                 embedding_size=params.embedding,
-                clustering_loss_weight=weights["clustering"],
-                **({"ssl_loss_weight": weights["reconstruction"]} if "reconstruction" in weights else {}),
-                initial_clustering_params={"n_init": params.starts},
+                **self.options(params),
                 device=context.device,
                 random_state=seed,
             ).fit(flat)
-        self.cluster_centers_ = model.dec_cluster_centers_
-        embedding, terms = _evaluated(model, flat, context.device)
+        name = self.attributes
+        self.cluster_centers_ = getattr(model, f"{name}_cluster_centers_")
+        embedding, terms = self.evaluated(model, flat, context.device, epoch_losses)
         total = sum(weight * terms[name] for name, weight in weights.items())
         epochs = [phase.budget.amount for phase in phases.values()]
         steps = sum(phase.budget.amount * math.ceil(len(x) / phase.batch_size) for phase in phases.values())
         kept = {name: terms[name] for name in weights}
-        return model.dec_labels_.astype(np.int64), embedding, Outcome(total, total, kept, (), sum(epochs), steps)
+        labels = getattr(model, f"{name}_labels_").astype(np.int64)
+        return labels, embedding, Outcome(total, total, kept, (), sum(epochs), steps)
+
+    def options(self, params: P) -> dict[str, Any]:
+        """Return the arguments of ClustPy's estimator that are particular to it."""
+        weights, starts = self.weights(params), {"n_init": params.starts}
+        named = {"clustering": "clustering_loss_weight", "reconstruction": "ssl_loss_weight"}
+        return {**{named[name]: weight for name, weight in weights.items()}, "initial_clustering_params": starts}
+
+    def network(self, deep: Any, layers: list[int], seed: int) -> nn.Module:
+        """Return ClustPy's network before training."""
+        found: nn.Module = deep.neural_networks.FeedforwardAutoencoder(layers, work_on_copy=False, random_state=seed)
+        return found
+
+    def pretraining(self) -> dict[str, Any]:
+        """Return what ClustPy is told of pre-training beside its optimiser and data."""
+        return {}
+
+    def evaluated(
+        self, model: Any, x: np.ndarray, device: torch.device, epoch_losses: Mapping[str, float]
+    ) -> tuple[np.ndarray, dict[str, float]]:
+        """Return the embedding (n, e) of `x` (n, d), and the loss terms of all samples after training.
+
+        `epoch_losses` are the sums over the batches of the last epoch that ClustPy shows, by phase.
+        """
+        embedding, squares = encoded(model.neural_network_trained_, x, device)
+        soft = student_t(embedding, torch.from_numpy(model.dec_cluster_centers_).to(embedding.dtype))
+        divergence = float(clustering_divergence(target_distribution(soft), soft))
+        return embedding.numpy(), {"clustering": divergence, "reconstruction": squares}
 
     def _pretrained(
         self, deep: Any, x: np.ndarray, params: P, phase: Phase, seed: int, context: RunContext
     ) -> nn.Module:
         """Return ClustPy's auto-encoder, trained on `x` (n, d) as its DEC would."""
         layers = [x.shape[1], *params.layers, params.embedding]
-        network: nn.Module = deep.neural_networks.FeedforwardAutoencoder(layers, work_on_copy=False, random_state=seed)
+        network = self.network(deep, layers, seed)
         network.to(context.device).fit(  # type: ignore[operator]
             phase.budget.amount,
             optimizer_params={},
             optimizer_class=_optimiser(phase.optimiser),
             dataloader=deep.get_dataloader(x, phase.batch_size, shuffle=True),
+            **self.pretraining(),
         )
         return network
 
@@ -167,25 +197,23 @@ def _optimiser(spec: Optimiser) -> Callable[..., torch.optim.Optimizer]:
     return build
 
 
-def _evaluated(model: Any, x: np.ndarray, device: torch.device) -> tuple[np.ndarray, dict[str, float]]:
-    """Return the embedding (n, d) of the samples, and the loss terms of all of them, after training."""
-    network, embedded, squares = model.neural_network_trained_, [], 0.0
+def encoded(network: Any, x: np.ndarray, device: torch.device) -> tuple[torch.Tensor, float]:
+    """Return the embedding (n, e) of `x` (n, d), and the mean squared length of what its reconstruction lacks."""
+    embedded, squares = [], 0.0
     with torch.no_grad():
         for start in range(0, len(x), ROWS):
             batch = torch.tensor(x[start : start + ROWS], device=device)
             embedded.append(network.encode(batch).cpu())
             squares += float((network.decode(embedded[-1].to(device)) - batch).square().sum())
-    embedding = torch.cat(embedded)
-    soft = student_t(embedding, torch.from_numpy(model.dec_cluster_centers_).to(embedding.dtype))
-    divergence = float(clustering_divergence(target_distribution(soft), soft))
-    return embedding.numpy(), {"clustering": divergence, "reconstruction": squares / len(x)}
+    return torch.cat(embedded), squares / len(x)
 
 
 class _Epochs:
     """Stands in for tqdm's bar: counts epochs in silence, reports them, and stops a training whose loss is lost."""
 
-    def __init__(self, amount: int, context: RunContext, desc: str) -> None:
+    def __init__(self, amount: int, context: RunContext, desc: str, losses: dict[str, float]) -> None:
         self._amount, self._context, self._phase = amount, context, PRETRAIN if desc.startswith("AE") else CLUSTER
+        self._losses = losses
 
     def __iter__(self) -> Iterator[int]:
         for epoch in range(self._amount):
@@ -197,19 +225,24 @@ class _Epochs:
         """Look at the losses of an epoch, which ClustPy shows here."""
         if not all(map(math.isfinite, values.values())):
             raise Diverged(f"the training loss of ClustPy was not finite in an epoch of phase {self._phase!r}")
+        self._losses[self._phase] = float(sum(values.values()))
 
 
 @contextmanager
-def _contained(context: RunContext) -> Iterator[Any]:
-    """Give the module `clustpy.deep` without its traces: progress bars, and seeds of the generators of all."""
+def contained(context: RunContext) -> Iterator[tuple[Any, dict[str, float]]]:
+    """Give the module `clustpy.deep` without its traces: progress bars, and seeds of the generators of all.
+
+    The second value has the losses of the latest epoch by phase, as ClustPy shows them: sums over the batches.
+    """
+    losses: dict[str, float] = {}
     try:
         deep = importlib.import_module("clustpy.deep")
     except ImportError:
         raise UserError("ClustPy is not installed: pip install 'reclust[baselines]'.") from None
     states = np.random.get_state(), random.getstate()
     try:
-        with patch("tqdm.trange", lambda amount, desc: _Epochs(amount, context, desc)):
-            yield deep
+        with patch("tqdm.trange", lambda amount, desc: _Epochs(amount, context, desc, losses)):
+            yield deep, losses
     finally:
         np.random.set_state(states[0])
         random.setstate(states[1])
