@@ -108,8 +108,8 @@ def _compared(pages: CellPages, paper: str, one: Compared, answer: ClaimAnswer, 
         "95 % interval": "" if low is None or high is None else f"{low:+.2f} to {high:+.2f}",
         "from 0": interval_svg(one, scale),
         "runs": one.counted,
-        "p, if it did not hold": rounded(one.tested.holds, 4),
-        "p, if it held": rounded(one.tested.fails, 4),
+        "p, if it did not hold": f"{one.tested.holds:.2g}",
+        "p, if it held": f"{one.tested.fails:.2g}",
     }
 
 

@@ -136,7 +136,7 @@ def claims_of(
     runs = Runs(session, loaded)
     asked = [(p, r) for p in profiles for r in readings if r in loaded.protocol.profiles[p].readings]
     return [
-        ClaimAnswers(paper, name, rule, tuple(_answer(runs, rule, *pair) for pair in asked), _own(loaded, rule))
+        ClaimAnswers(paper, name, rule, tuple(answer_of(runs, rule, *pair) for pair in asked), _own(loaded, rule))
         for name, rule in claims.items()
         if not ids or name in ids
     ]
@@ -146,7 +146,8 @@ def _own(paper: Paper, rule: ClaimRule) -> OwnTable | None:
     return own_table(paper, rule) if isinstance(rule, OfTables) else None
 
 
-def _answer(runs: Runs, rule: ClaimRule, profile: str, reading: Reading) -> ClaimAnswer:
+def answer_of(runs: Runs, rule: ClaimRule, profile: str, reading: Reading) -> ClaimAnswer:
+    """Return what the stored runs of a profile and reading say of a claim."""
     if isinstance(rule, OfFigures):
         return _of_figures(runs, rule, profile, reading)
     assert isinstance(rule, OfTables)
@@ -217,7 +218,8 @@ def _why(word: str, denied: bool, compared: Sequence[Compared], lacks: Sequence[
         return f"too few runs to tell, such as {max(seen, key=_open).text}"
     if (word == CONTRADICTED) is not denied:
         return f"the clearest that fails: {min(seen, key=lambda each: each.tested.fails).text}"
-    return f"the least sure that holds: {max(seen, key=lambda each: each.tested.holds).text}"
+    held = [each for each in seen if each.tested.word == "agrees"] or seen
+    return f"the least sure that holds: {max(held, key=lambda each: each.tested.holds).text}"
 
 
 def _open(each: Compared) -> float:
