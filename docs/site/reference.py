@@ -22,7 +22,7 @@ from benchmark.cli.main import app
 from benchmark.papers.paper import Paper, ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.registry import DATASETS, METHODS, NETWORKS, load_plugins
 
-FILES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "results/README.md": "results.md"}
+FILES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "results/README.md": "stored-results.md"}
 """Files of the repository that are pages of the site, too."""
 
 INHERITED = "model_config, set_fit_request, set_predict_request, set_predict_proba_request, set_transform_request"
@@ -39,6 +39,10 @@ PYTHON = {
     "Measures": ("benchmark.measure",),
     "Results": ("benchmark.analysis", "benchmark.store", "benchmark.record"),
     "Figures": ("benchmark.figures",),
+    "Papers as data": (
+        *("benchmark.papers.protocol", "benchmark.papers.tables", "benchmark.papers.ledger"),
+        *("benchmark.papers.published", "benchmark.papers.paper"),
+    ),
     "Plug-ins": ("benchmark.registry",),
 }
 """What scripts may import (CONTRIBUTING.md), by page."""

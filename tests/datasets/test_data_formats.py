@@ -227,13 +227,13 @@ def test_what_is_downloaded_has_a_published_hash_or_a_note_that_says_why_not(sou
             assert source.digest.startswith("sha256:") or "hash" in source.note, file.name
 
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "data.md"
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_the_readme_says_how_to_get_every_data_set(name: str) -> None:
+def test_the_page_on_data_says_how_to_get_every_data_set(name: str) -> None:
     source = DATASETS[name]
-    table = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    table = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     first = {line: line.split("|")[1].partition(", a stand-in")[0] for line in table}
     (row,) = [line for line, names in first.items() if f"`{name}`" in names]
     assert f"{source.n_samples}" in row.replace(" ", "").replace("_", "")
