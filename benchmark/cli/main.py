@@ -17,6 +17,7 @@ from benchmark.cli.checking import check
 from benchmark.cli.claims import claims
 from benchmark.cli.config import Config, PrintConfig, config_text
 from benchmark.cli.data import data_app
+from benchmark.cli.doctor import doctor
 from benchmark.cli.drawing import draw, embed, figures, report
 from benchmark.cli.listing import LISTS, cannot_run, cite, print_json, print_list, status_line
 from benchmark.cli.manual import InOrder, give_examples
@@ -71,7 +72,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-for command in (figures, embed, picture, report, claims, compare, ledger, check, cite):
+for command in (figures, embed, picture, report, claims, compare, ledger, check, cite, doctor):
     app.command()(command)
 app.command("new-method")(create)
 

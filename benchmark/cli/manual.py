@@ -11,7 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 ORDER = (
-    *("run", "status", "tables", "figures", "picture", "report", "claims", "explain", "compare", "ledger", "check"),
+    *(
+        "run",
+        "status",
+        "tables",
+        "figures",
+        "picture",
+        "report",
+        "claims",
+        "explain",
+        "compare",
+        "ledger",
+        "check",
+        "doctor",
+    ),
     *("ls", "data", "results", "embed", "cite", "new-method"),
     *("fetch", "verify", "show", "merge", "pack", "export", "renew", "prune", "traceback"),
 )
