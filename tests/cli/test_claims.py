@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,12 @@ def test_the_page_on_claims_names_every_rule_and_what_may_be_missing():
     text = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
     for word in (*RULES, *LACKS):
         assert f"`{word}`" in text
+
+
+def test_the_claim_that_the_page_on_claims_adds_can_be_added():
+    from benchmark.papers.claim_sides import checked_claims
+    from benchmark.papers.paper import load_paper
+
+    text = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert list(checked_claims(load_paper("uco2021"), tomllib.loads(written))) == ["companions-above-ddc-on-usps"]
