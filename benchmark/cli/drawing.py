@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,12 +97,25 @@ def report(
     to: Annotated[Path | None, typer.Option("--out", help="The folder to write to.")] = None,
     results: Results = Path("results"),
     data_dir: DataDir = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="Also compare with this results folder or pack: what moved.")
+    ] = None,
 ) -> None:
-    """Write a static report of everything stored: tables, figures, cells, methods, data sets, ledger."""
+    """Write a static report of everything stored: claims, tables, figures, cells, methods, data sets, ledger.
+
+    With --against another results folder, or a pack of one, a page shows what moved between the two, run by run.
+    """
     from benchmark.report.report import build_report
     from benchmark.session import Session
+    from benchmark.store.packs import unpacked
 
-    built = build_report(Session(results, data_dir=data_dir), to or results / "report")
+    with ExitStack() as stack:
+        other = stack.enter_context(unpacked(against)) if against else None
+        there = Session(other, shipped=other / "stored") if other else None
+        built = build_report(Session(results, data_dir=data_dir), to or results / "report", against=there)
+    if against:
+        said = ", ".join(f"{count} {word}" for word, count in built.moved.items())
+        say(f"against {against}: {said} ({(built.index.parent / 'against.html').resolve()})")
     say(f"{built.pages} pages in {built.seconds:.1f} s: open {built.index.resolve()}")
 
 

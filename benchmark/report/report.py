@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark import __version__
@@ -12,6 +12,8 @@ from benchmark.analysis.claims import claims_of
 from benchmark.analysis.figures import figure_folders
 from benchmark.papers.paper import ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.registry import DATASETS, METHODS
+from benchmark.report.against import FILE as AGAINST
+from benchmark.report.against import against_page
 from benchmark.report.cells import CellPages
 from benchmark.report.claim_pages import claim_pages
 from benchmark.report.datasets import dataset_page
@@ -31,17 +33,28 @@ class Built:
     index: Path
     pages: int
     seconds: float
+    moved: Mapping[str, int] = field(default_factory=dict)
 
 
-def build_report(session: Session, out: Path, progress: Callable[[str], None] = lambda text: None) -> Built:
-    """Write the report of everything stored below `out`."""
+def build_report(
+    session: Session,
+    out: Path,
+    progress: Callable[[str], None] = lambda text: None,
+    *,
+    against: Session | None = None,
+) -> Built:
+    """Write the report of everything stored below `out`, with a page on what moved since `against`, if that is given.
+
+    `Built.moved` counts the numbers of that page by what became of them.
+    """
     started = time.monotonic()
     papers = paper_ids()
     folders = tuple(dict.fromkeys((*papers, *figure_folders())))
-    site = Site(out, {"papers": folders, "version": __version__})
+    site = Site(out, {"papers": folders, "version": __version__, "against": AGAINST if against else ""})
     site.write_assets()
     pages = CellPages(session, site)
     found: dict[str, list[Standing]] = {}
+    drawn: list[View] = []
     for name in folders:
         progress(name)
         views: dict[str, list[View]] = {}
@@ -50,6 +63,7 @@ def build_report(session: Session, out: Path, progress: Callable[[str], None] = 
             for table, part in views.items():
                 for view in part:
                     pages.write(view.cells, table)
+            drawn += [view for part in views.values() for view in part]
             found[name] = [one for part in views.values() for one in standings(part, pages)]
         paper_page(session, site, pages, name, views)
     everything = [one for part in found.values() for one in part]
@@ -63,7 +77,8 @@ def build_report(session: Session, out: Path, progress: Callable[[str], None] = 
     claims = {name: claims_of(session, name) for name in papers}
     claim_pages(site, pages, claims)
     start_page(session, site, pages, found, claims, {name: _title(name) for name in folders})
-    return Built(out / "index.html", site.pages, time.monotonic() - started)
+    moved = against_page(session, against, site, pages, drawn) if against else {}
+    return Built(out / "index.html", site.pages, time.monotonic() - started, moved)
 
 
 def _title(name: str) -> str:
