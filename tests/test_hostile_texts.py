@@ -191,8 +191,9 @@ def tags_of(page: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def page_of(text: str, out: Path) -> str:
-    site = Site(out, {"papers": ("p",), "version": "1"})
+    site = Site(out, {"papers": ("p",), "version": "1", "against": ""})
     values = {"values": {text: text}, "files": [{"file": text, text: text}], "used": []}
+    values |= {"rankings": [("quick", [{text: text}])], "call": text, "cited": text}
     site.write("datasets/a.html", "dataset.html.j2", text, **values)
     return (out / "datasets" / "a.html").read_text(encoding="utf-8")
 
@@ -205,9 +206,9 @@ def test_pages_have_the_elements_of_the_template_alone(text: str, tmp_path: Path
 
 @pytest.mark.parametrize("path", ["../x.html", "methods/../../x.html", "/tmp/x.html"])
 def test_no_page_is_written_outside_of_the_report(path: str, tmp_path: Path) -> None:
-    site = Site(tmp_path / "out", {"papers": (), "version": "1"})
+    site = Site(tmp_path / "out", {"papers": (), "version": "1", "against": ""})
     with pytest.raises(UsageError, match="would lie outside"):
-        site.write(path, "dataset.html.j2", "t", values={}, files=[], used=[])
+        site.write(path, "dataset.html.j2", "t", values={}, files=[], used=[], rankings=[], call="", cited="")
     assert [found for found in tmp_path.rglob("*") if found.is_file()] == []
 
 
