@@ -201,6 +201,6 @@ def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping, session
     if how.executor == "ray":
         from benchmark.execution.ray_executor import on_ray
 
-        more: Any = {"workers": how.workers, "peak_mib": session.times.peak_mib}
+        more: Any = {"workers": how.workers, "peak_mib": session.times.peak_mib, "stack": how.stack}
         return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked, **more)
     return processes(jobs, place, how.workers, how.until, stopping.asked, how.visible, how.stack)

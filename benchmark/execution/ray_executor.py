@@ -1,8 +1,8 @@
 """The executor for more than one machine: a Ray cluster makes the runs, the driver claims and stores them.
 
-Each run is a task of one CPU and, on GPUs, of a share of one. A node keeps the prepared data once, in a file that its
-workers map. Runs of a lost worker or node are made again: from their checkpoints where the node sees the driver's
-results folder, else from the beginning. The numbers are those of the serial executor.
+Each run, or stack of runs, is a task of one CPU and, on GPUs, of a share of one. A node keeps the prepared data once,
+in a file that its workers map. Runs of a lost worker or node are made again: from their checkpoints where the node sees
+the driver's results folder, else from the beginning. The numbers are those of the serial executor.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,15 +23,18 @@ from benchmark.execution.agenda import Agenda
 from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Started, never
 from benchmark.execution.execute import RunResult
 from benchmark.execution.fits.apart import Lost
-from benchmark.execution.jobs import inherited, save, starting_weights, train
+from benchmark.execution.fits.turns import Turn
+from benchmark.execution.jobs import inherited, save, starting_weights, training
 from benchmark.execution.ray_cluster import cluster, marked
 from benchmark.execution.shared_data import folder_of
+from benchmark.execution.stacks import side_by_side, stackable
 from benchmark.files.faults import sentence
 from benchmark.files.locks import Claims
 from benchmark.files.owners import process
 from benchmark.provenance.code import run_code_digest
 from benchmark.registry import load_plugins
 from benchmark.spec import RunSpec
+from benchmark.training.lanes import Turns
 from benchmark.training.resume import Stopped
 
 ATTEMPTS = 4
@@ -81,8 +85,9 @@ def on_ray(
     *,
     workers: int = 1,
     peak_mib: Callable[[RunSpec], float | None] = unknown,
+    stack: int = 1,
 ) -> Iterator[Event]:
-    """Make the runs on the Ray cluster at `address`; start none after the monotonic time `until`.
+    """Make the runs on the Ray cluster at `address`, up to `stack` side by side; start none after the time `until`.
 
     Without an address it is a cluster of `workers` cores of this machine, for the length of the call. On a GPU a run
     takes the share `gpus` of one. A run on the CPU takes the memory that `peak_mib` says. Raises UsageError where Ray
@@ -91,7 +96,7 @@ def on_ray(
     place = replace(place, results=place.results.resolve())
     with cluster(address, workers) as ray, marked(place.results) as mark, Claims(place.results) as claims:
         agenda = Agenda(jobs, place, claims, until, asked, alone=False, attempts=ATTEMPTS)
-        driver = _Driver(ray, place, gpus, mark, agenda, peak_mib)
+        driver = _Driver(ray, place, gpus, mark, agenda, peak_mib, stack)
         try:
             yield from driver.work(asked)
         finally:
@@ -109,20 +114,22 @@ class _Driver:
         mark: str,
         agenda: Agenda,
         peak_mib: Callable[[RunSpec], float | None] = unknown,
+        stack: int = 1,
     ) -> None:
         self.ray, self.place, self.mark, self.agenda, self.peak_mib = ray, place, mark, agenda, peak_mib
         self.need = gpus if place.device.startswith("cuda") else 0.0
         self.bell = ray.remote(num_cpus=0)(_Bell).remote()
         self.task = ray.remote(num_cpus=1, num_gpus=self.need, max_retries=0, scheduling_strategy="SPREAD")(_on_node)
-        self.running: dict[Any, Job] = {}
+        self.running: dict[Any, tuple[Job, ...]] = {}
+        self.stack, self._can = stack, partial(stackable, place=place)
         self._room, self._counted = 0, 0.0
 
     def work(self, asked: Callable[[], bool]) -> Iterator[Event]:
         """Yield events until all is done, the time is over, or the runs have stopped."""
         agenda, grace = self.agenda, None
         while agenda.open:
-            while len(self.running) < self.room() and (job := agenda.take(idle=not self.running)):
-                yield from self._begun(job)
+            while len(self.running) < self.room() and (taken := self._taken()):
+                yield from self._begun(taken)
             yield from agenda.settled()
             if grace is None and asked():
                 grace = time.monotonic() + GRACE_SECONDS
@@ -137,21 +144,28 @@ class _Driver:
             elif agenda.open:
                 time.sleep(POLL_SECONDS)
 
-    def _begun(self, job: Job) -> Iterator[Event]:
-        """Hand a run to the cluster, with the weights that it starts from."""
-        try:
-            if record := inherited(job, self.place):
+    def _taken(self) -> tuple[Job, ...]:
+        return self.agenda.take_stack(self.stack, self._can, idle=not self.running)
+
+    def _begun(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Hand runs to the cluster as one task, with the weights that they start from."""
+        handed: list[tuple[Job, Mapping[str, torch.Tensor] | None]] = []
+        for job in jobs:
+            try:
+                record = inherited(job, self.place)
+                if not record:
+                    handed.append((job, starting_weights(job, self.place)))
+                    continue
                 end = self._saved(job, RunResult(record))
-            else:
-                weights = starting_weights(job, self.place)
-                task = self.task.options(memory=self.memory(job.spec))
-                self.running[task.remote(job, self.place, self.mark, self.bell, weights)] = job
-                yield Started(job.run_id)
-                return
-        except UserError as error:
-            end = Finished(job, None, str(error))
-        self.agenda.ended(end)
-        yield end
+            except UserError as error:
+                end = Finished(job, None, str(error))
+            self.agenda.ended(end)
+            yield end
+        if handed:
+            task = self.task.options(memory=self.memory(handed[0][0].spec, len(handed)))
+            reference = task.remote(handed, self.place, self.mark, self.bell)
+            self.running[reference] = tuple(job for job, _ in handed)
+            yield from (Started(job.run_id) for job, _ in handed)
 
     def room(self) -> int:
         """Return how many runs the cluster has room for now; nodes come and go."""
@@ -162,14 +176,14 @@ class _Driver:
                 self._room = min(self._room, int(held.get("GPU", 0) / self.need + 1e-9))
         return self._room
 
-    def memory(self, spec: RunSpec) -> int | None:
-        """Return the bytes that Ray is to keep free for a run: the peak of runs like it, at most what one node has.
+    def memory(self, spec: RunSpec, number: int = 1) -> int | None:
+        """Return the bytes that Ray is to keep free for so many runs: the peak of one, each, at most what a node has.
 
         None where nothing is known of it; of a run on a GPU it is the GPU's memory that was measured.
         """
         peak = None if self.need else self.peak_mib(spec)
         most = max((node["Resources"].get("memory", 0) for node in self.ray.nodes() if node["Alive"]), default=0)
-        return int(min(peak * 2**20, most)) or None if peak else None
+        return int(min(number * peak * 2**20, most)) or None if peak else None
 
     def clean_nodes(self) -> None:
         """Remove the prepared data from the nodes, as far as they can be reached."""
@@ -181,29 +195,30 @@ class _Driver:
         asked = [task.options(scheduling_strategy=strategy(node, soft=False)).remote(self.mark) for node in nodes]
         self.ray.wait(asked, num_returns=len(asked), timeout=5.0)
 
-    def _ended(self, job: Job, reference: Any) -> Iterator[Event]:
+    def _ended(self, jobs: Sequence[Job], reference: Any) -> Iterator[Event]:
         errors = self.ray.exceptions
         try:
-            answer: _Answer = self.ray.get(reference)
+            answers: list[_Answer] = self.ray.get(reference)
         except errors.RayTaskError as error:
             text = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
-            end = Finished(job, None, f"run {job.run_id} could not be made on its node ({text}).")
+            answers = [_Answer(error=f"run {job.run_id} could not be made on its node ({text}).") for job in jobs]
         except errors.RayError as error:
             what = type(error).__name__
-            yield Noted(f"run {job.run_id} lost its worker or node ({what}).")
-            self.agenda.died(job, f"the last time by {what}")
+            for job in jobs:
+                yield Noted(f"run {job.run_id} lost its worker or node ({what}).")
+                self.agenda.died(job, f"the last time by {what}")
             return
-        else:
+        for job, answer in zip(jobs, answers, strict=True):
             if answer.died:
                 self.agenda.died(job, answer.died)
-                return
+                continue
             if answer.result is None and not answer.error:
                 self.agenda.again(job)
                 yield Paused(job)
-                return
+                continue
             end = self._stored(job, answer)
-        self.agenda.ended(end)
-        yield end
+            self.agenda.ended(end)
+            yield end
 
     def _stored(self, job: Job, answer: _Answer) -> Finished:
         if answer.result is None:
@@ -222,8 +237,10 @@ class _Driver:
         return Finished(job, result.record)
 
 
-def _on_node(job: Job, place: Place, mark: str, bell: Any, weights: Mapping[str, torch.Tensor] | None) -> _Answer:
-    """Make one run on a node, and give it back."""
+def _on_node(
+    handed: Sequence[tuple[Job, Mapping[str, torch.Tensor] | None]], place: Place, mark: str, bell: Any
+) -> list[_Answer]:
+    """Make runs on a node, side by side, each from the weights given with it, and give them back in order."""
     load_plugins()
     sees_results = (place.results / mark).exists()
     shared = folder_of(process(os.getppid()), mark)  # the parent is the node's own process
@@ -231,8 +248,29 @@ def _on_node(job: Job, place: Place, mark: str, bell: Any, weights: Mapping[str,
     stop, over = threading.Event(), threading.Event()
     listener = threading.Thread(target=_listen, args=(bell, stop, over), daemon=True)
     listener.start()
+    weights = {job.run_id: given for job, given in handed}
+
+    def make(job: Job, turn: Turn | None) -> Turns[_Answer]:
+        return _answering(job, place, stop.is_set, weights[job.run_id], turn)
+
     try:
-        return _Answer(train(job, place, lambda event: None, stop.is_set, weights))
+        jobs = [job for job, _ in handed]
+        found = {job.run_id: answer for job, answer in side_by_side(jobs, make, place, lambda event: None)}
+        return [found[job.run_id] for job in jobs]
+    finally:
+        over.set()
+
+
+def _answering(
+    job: Job,
+    place: Place,
+    asked: Callable[[], bool],
+    weights: Mapping[str, torch.Tensor] | None,
+    turn: Turn | None,
+) -> Turns[_Answer]:
+    """Train as one of those that take turns, and return the answer."""
+    try:
+        return _Answer((yield from training(job, place, lambda event: None, asked, weights, turn)))
     except Stopped:
         return _Answer()
     except Lost as error:
@@ -241,8 +279,6 @@ def _on_node(job: Job, place: Place, mark: str, bell: Any, weights: Mapping[str,
         return _Answer(error=error_line(str(error)))
     except OSError as error:
         return _Answer(error=sentence(error))
-    finally:
-        over.set()
 
 
 def _listen(bell: Any, stop: threading.Event, over: threading.Event) -> None:

@@ -7,15 +7,18 @@ of its own, gives the numbers that it gives alone, and can be gone on from alone
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from benchmark.execution.checkpoints import distrust
 from benchmark.execution.events import Event, Job, Noted, Place, never
 from benchmark.execution.fits.threads import one_thread
 from benchmark.execution.fits.turns import Company, Spoilt, Turn
-from benchmark.execution.jobs import End, make_run, making, trains_apart
+from benchmark.execution.jobs import End, making, trains_apart
 from benchmark.registry import METHODS
 from benchmark.training import DeepClusterer
-from benchmark.training.lanes import Turns, interleaved
+from benchmark.training.lanes import Turns, alone, interleaved
+
+T = TypeVar("T")
 
 
 def stackable(job: Job, place: Place) -> bool:
@@ -27,32 +30,37 @@ def stackable(job: Job, place: Place) -> bool:
 def make_stack(
     jobs: Sequence[Job], place: Place, report: Callable[[Event], None], asked: Callable[[], bool] = never
 ) -> Iterator[End]:
-    """Execute the jobs side by side, store the record of each, and yield how each ended as soon as it does.
+    """Execute the jobs side by side, store the record of each, and yield how each ended as soon as it does."""
+
+    def make(job: Job, turn: Turn | None) -> Turns[End]:
+        return making(job, place, report, asked, turn)
+
+    for _, end in side_by_side(jobs, make, place, report):
+        yield end
+
+
+def side_by_side(
+    jobs: Sequence[Job],
+    make: Callable[[Job, Turn | None], Turns[T]],
+    place: Place,
+    report: Callable[[Event], None],
+) -> Iterator[tuple[Job, T]]:
+    """Let what `make` gives for the jobs take turns with one thread, and yield each job with its result.
 
     One that fails, diverges, ends early or stops leaves the others as they are alone. Where one changes what they
-    share, those that are under way are made anew, each alone.
+    share, those that are under way are made anew, each alone. A single job is made without turns.
     """
-    if len(jobs) == 1:
-        yield make_run(jobs[0], place, report, asked)
-        return
     left = {job.run_id: job for job in jobs}
-    try:
-        with one_thread():
-            for run_id, end in _side_by_side(jobs, place, report, asked):
-                del left[run_id]
-                yield end
-    except Spoilt as error:
-        report(Noted(f"a stack of {len(left)} runs is given up, and each is made alone: {error}."))
-        for run_id, job in left.items():
-            distrust(place.results, place.run_name(run_id), f"run {run_id} was in a stack whose runs share {error}")
-            yield make_run(job, place, report, asked)
-
-
-def _side_by_side(
-    jobs: Sequence[Job], place: Place, report: Callable[[Event], None], asked: Callable[[], bool]
-) -> Iterator[tuple[str, End]]:
-    """Yield the id and the end of each run; raises Spoilt where one changes what they share."""
-    company = Company(len(jobs))
-    fits: dict[str, Turns[End]] = {job.run_id: making(job, place, report, asked, Turn(company)) for job in jobs}
-    with company:
-        yield from interleaved(fits)
+    with one_thread():
+        if len(jobs) > 1:
+            company = Company(len(jobs))
+            try:
+                with company:
+                    for run_id, result in interleaved({job.run_id: make(job, Turn(company)) for job in jobs}):
+                        yield left.pop(run_id), result
+            except Spoilt as error:
+                report(Noted(f"a stack of {len(left)} runs is given up, and each is made alone: {error}."))
+                for run_id in left:
+                    distrust(place.results, place.run_name(run_id), f"run {run_id} was in a stack: {error}")
+        for job in left.values():
+            yield job, alone(make(job, None))

@@ -51,6 +51,7 @@ class Company:
         self.size = size
         self.mode: NumericMode | None = None
         self._begun, self._stack = False, ExitStack()
+        self._training, self._shared, self._last = 0, 0.0, 0.0
         self.changed: Callable[[], list[str]] = list
         self.interrupted: Callable[[], bool] = bool
 
@@ -75,29 +76,48 @@ class Company:
         """Put the process as it was."""
         self._stack.close()
 
+    def count(self, more: int) -> float:
+        """Note that more fits are under way, or fewer; return the share of the wall time that each had up to now.
+
+        A device works at the steps of several at once: a second of the wall belongs in equal parts to all that are
+        under way in it.
+        """
+        now = time.perf_counter()
+        if self._training:
+            self._shared += (now - self._last) / self._training
+        self._last, self._training = now, self._training + more
+        return self._shared
+
 
 class Turn:
-    """The turns of one fit: within ``with`` the generators of Python and numpy are those that it left, and time counts.
+    """The turns of one fit: within ``with`` the generators of Python and numpy are those that it left.
 
-    They begin with `seed`. Those of torch the fit keeps itself. `seconds` is the time of all its turns.
+    Those of torch the fit keeps itself. `seconds` is the fit's share of the wall time, from `begin` to `end`.
     """
 
     def __init__(self, company: Company) -> None:
         self.company, self.seconds = company, 0.0
         self._held: tuple[Any, Any] = ((), ())
         self._stack = ExitStack()
-        self._began = 0.0
+        self._began: float | None = None
 
-    def seed(self, seed: int) -> None:
-        """Have the generators begin with a seed, as in a fit alone."""
+    def begin(self, seed: int) -> None:
+        """Begin with generators seeded as in a fit alone."""
         self._held = random.Random(seed).getstate(), np.random.RandomState(seed % 2**32).get_state()
+        self._began = self.company.count(1)
+
+    def end(self) -> None:
+        """End, or do nothing where it has."""
+        self.seconds = self.read()
+        if self._began is not None:
+            self.company.count(-1)
+            self._began = None
 
     def read(self) -> float:
-        """Return the seconds of all turns, the one under way included."""
-        return self.seconds + (time.perf_counter() - self._began if self._began else 0.0)
+        """Return the seconds that the fit has had."""
+        return self.seconds if self._began is None else self.company.count(0) - self._began
 
     def __enter__(self) -> None:
-        self._began = time.perf_counter()
         outside = _generators()
         _put(self._held)
         self._stack.callback(_put, outside)
@@ -106,7 +126,6 @@ class Turn:
     def __exit__(self, *error: object) -> None:
         self._held = _generators()
         self._stack.close()
-        self.seconds, self._began = self.read(), 0.0
 
     def taken(self, steps: Generator[Step, None, None]) -> Turns[None]:
         """Yield the steps of a fit, which goes on and takes them in its turns."""
@@ -169,10 +188,11 @@ def fitted_in_turns(
     Raises `Spoilt` beside what that raises.
     """
     streams = Streams(spec.data.name, spec.replicate)
-    turn.seed(Streams(spec.data.name, spec.replicate).seed("global"))
+    seed = Streams(spec.data.name, spec.replicate).seed("global")
     before = check_sum(samples.x)
     yield None
     turn.company.begin(spec, device)
+    turn.begin(seed)
     try:
         with turn:
             estimator, options = begun(spec, samples, scoring, streams, device, measures, progress, checkpoints, parent)
@@ -186,6 +206,8 @@ def fitted_in_turns(
         if is_ours(error, turn.company.interrupted, checkpoints):
             raise
         ending = ended_by(error)
+    finally:
+        turn.end()
     written = check_sum(samples.x) != before
     if touched := turn.company.changed() + ["its samples"] * written:
         raise Spoilt(f"the method changed {', '.join(touched[:8])}, which other runs share")
