@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark.registry import register_method
 from benchmark.spec import Budget, Optimiser, Phase, Protocol
-from benchmark.training import Batch, Objective, RunContext, Terms, TrainingPhase
+from benchmark.training import Batch, Draws, Objective, RunContext, Terms, TrainingPhase
 from methods.autoencoder import AEKMeans
 from methods.parts.autoencoder import Autoencoder, AutoencoderParams
 from methods.parts.dynamic.augmentation import augmented
@@ -61,15 +61,17 @@ def adversarial_phase(model: ACAINetwork, params: ACAIParams, context: RunContex
     """Return the phase of the auto-encoder and its critic."""
     augment, shuffle, mix = (context.streams.torch(name) for name in ("augment", "shuffle", "mix"))
     seen: list[Mixed] = []
+    draws = Draws()
 
     def forward(model: ACAINetwork, batch: Batch) -> tuple[Terms, None]:
         if not model.training:
             half = torch.full((len(batch.x),), 0.5, device=batch.x.device)
             whole = mixed(model, batch.x, half, half)
             return {**whole.autoencoder_terms(model, params), **whole.critic_terms(model, params)}, None
-        order = torch.randperm(len(batch.x), generator=shuffle).to(batch.x.device)
-        x = augmented(batch.x[order], params.shift, params.rotation, augment)
-        alpha, gamma = (each.to(x.device) for each in mixing_weights(len(x), params.fold, mix))
+        n, device = len(batch.x), batch.x.device
+        order = draws(lambda: torch.randperm(n, generator=shuffle), device)
+        x = augmented(batch.x[order], params.shift, params.rotation, augment, draws)
+        alpha, gamma = draws(lambda: torch.stack(mixing_weights(n, params.fold, mix)), device)
         seen[:] = [mixed(model, x, alpha, gamma)]
         return seen[0].autoencoder_terms(model, params), None
 
@@ -80,4 +82,5 @@ def adversarial_phase(model: ACAINetwork, params: ACAIParams, context: RunContex
     if params.critic == "trained":
         trained = list(model.critic.parameters())
         objectives.append(Objective(trained, {"regression": 1.0, "realism": 1.0}, forward=judge))
-    return TrainingPhase("pretrain", context.protocol.phases["pretrain"], model, objectives, forward)
+    spec = context.protocol.phases["pretrain"]
+    return TrainingPhase("pretrain", spec, model, objectives, forward, draws=draws, steady=True)

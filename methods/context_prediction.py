@@ -111,6 +111,7 @@ class ContextPrediction(DeepClusterer[ContextParams, TellsPositions]):
                 given={"places": places, "held": held},
                 hooks=[Hook(batches_per_epoch(spec, len(x)), renew)],
                 carry=Carry(lambda: {"places": places}, load),
+                steady=True,
             )
         ]
 

@@ -101,6 +101,7 @@ class DCStar(DeepClusterer[DCStarParams, DCNetwork]):
                 forward,
                 hooks=[Hook(params.update_interval, renew)],
                 carry=Carry(dict, _nothing),  # the centres are of the model
+                steady=True,
             )
         ]
 

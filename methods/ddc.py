@@ -148,7 +148,7 @@ class DDC(DeepClusterer[P, DDCNetwork]):
             return self.terms(model, output, batch, params), output.assignments
 
         objective = Objective(list(model.parameters()), self.weights(params))
-        return [TrainingPhase("train", context.protocol.phases["train"], model, [objective], forward)]
+        return [TrainingPhase("train", context.protocol.phases["train"], model, [objective], forward, steady=True)]
 
     def output(self, model: DDCNetwork, batch: Batch, params: P, taps: tuple[str, ...] | None = None) -> Output:
         """Return what the network gives for a batch, with the outputs of `taps`, by default the tapped layers."""

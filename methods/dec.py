@@ -140,6 +140,7 @@ class DEC(DeepClusterer[P, DECNetwork]):
                 hooks=[Hook(interval, targets.renew)],
                 stop=targets.settled,
                 carry=Carry(targets.state, targets.load),
+                steady=True,
             )
         ]
 

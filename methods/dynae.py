@@ -6,7 +6,7 @@ from torch import Tensor
 
 from benchmark.registry import register_method
 from benchmark.spec import Budget, Optimiser, Phase, Protocol
-from benchmark.training import Batch, Carry, DeepClusterer, Hook, Objective, RunContext, Terms, TrainingPhase
+from benchmark.training import Batch, Carry, DeepClusterer, Draws, Hook, Objective, RunContext, Terms, TrainingPhase
 from methods.acai import PRETRAINING
 from methods.parts.dynamic.augmentation import augmented
 from methods.parts.dynamic.conflicts import unconflicted
@@ -50,12 +50,12 @@ class DynAE(DeepClusterer[DynAEParams, DynAENetwork]):
     def phases(self, model: DynAENetwork, params: DynAEParams, x: Tensor, context: RunContext) -> list[TrainingPhase]:
         """Return the one phase of the pre-trained network, `cluster`."""
         checks = Checks(model, params, x, context.streams.integer("centres"))
-        generator = context.streams.torch("augment")
+        generator, draws = context.streams.torch("augment"), Draws()
 
         def forward(model: DynAENetwork, batch: Batch) -> tuple[Terms, Tensor]:
             x = batch.x
             if model.training:
-                x = augmented(x, params.shift, params.rotation, generator)
+                x = augmented(x, params.shift, params.rotation, generator, draws)
             return dynamic_terms(model, batch.x, x, params)
 
         weights = {"image": 1.0, "embedding": params.embedding_weight}
@@ -69,6 +69,8 @@ class DynAE(DeepClusterer[DynAEParams, DynAENetwork]):
                 hooks=[Hook(params.check_interval, checks.run)],
                 stop=checks.settled,
                 carry=Carry(checks.state, checks.load),
+                draws=draws,
+                steady=True,
             )
         ]
 

@@ -92,7 +92,7 @@ class PSSC(DeepClusterer[PSSCParams, PSSCNetwork]):
         weights = {"reconstruction": 1.0, "similarity": params.similarity_weight}
         weights |= {"self_expression": params.self_expression_weight, "label": params.label_weight}
         objective = Objective(list(model.parameters()), {**weights, "graph": params.graph_weight})
-        yield TrainingPhase("fit", context.protocol.phases["fit"], model, [objective], forward)
+        yield TrainingPhase("fit", context.protocol.phases["fit"], model, [objective], forward, steady=True)
 
     def found(
         self, samples: Tensor, params: PSSCParams, context: RunContext, results: list[PhaseResult]

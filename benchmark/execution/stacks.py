@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import torch
+
 from benchmark.execution.checkpoints import distrust
 from benchmark.execution.events import Event, Job, Noted, Place, never
 from benchmark.execution.fits.threads import one_thread
@@ -16,6 +18,7 @@ from benchmark.execution.fits.turns import Company, Spoilt, Turn
 from benchmark.execution.jobs import End, making, trains_apart
 from benchmark.registry import METHODS
 from benchmark.training import DeepClusterer
+from benchmark.training.capture import engine_for
 from benchmark.training.lanes import Turns, alone, interleaved
 
 T = TypeVar("T")
@@ -56,7 +59,8 @@ def side_by_side(
             company = Company(len(jobs))
             try:
                 with company:
-                    for run_id, result in interleaved({job.run_id: make(job, Turn(company)) for job in jobs}):
+                    fits = {job.run_id: make(job, Turn(company)) for job in jobs}
+                    for run_id, result in interleaved(fits, engine_for(torch.device(place.device))):
                         yield left.pop(run_id), result
             except Spoilt as error:
                 report(Noted(f"a stack of {len(left)} runs is given up, and each is made alone: {error}."))

@@ -3,6 +3,7 @@
 from benchmark.training.arguments import ClusterParams
 from benchmark.training.batches import evaluation_batches
 from benchmark.training.deep import DeepClusterer, outcome_of
+from benchmark.training.draws import Draws
 from benchmark.training.estimator import Clusterer, CollapseWarning
 from benchmark.training.loop import run_phase
 from benchmark.training.memory import NeedsMemory, require_memory
@@ -32,6 +33,7 @@ __all__ = [
     "DeepClusterer",
     "Degenerate",
     "Diverged",
+    "Draws",
     "Hook",
     "NeedsMemory",
     "Objective",

@@ -32,6 +32,7 @@ from benchmark.training.arguments import (
     device_named,
     streams_of,
 )
+from benchmark.training.capture import take_all
 from benchmark.training.following import Follower
 from benchmark.training.generators import taking_turns
 from benchmark.training.keeping import load_estimator, save_estimator
@@ -155,8 +156,7 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
         """
         try:
             with self._computing() if run is None else nullcontext():
-                for step in self.fitting(X, lengths=lengths, run=run):
-                    step.take()
+                take_all(self.fitting(X, lengths=lengths, run=run))
         except (UsageError, Misfit) as error:
             if run is not None:
                 raise

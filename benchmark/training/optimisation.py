@@ -27,7 +27,10 @@ def clip_gradients(parameters: Sequence[nn.Parameter], clip: Clip) -> None:
 
 
 def build_optimiser(spec: Optimiser, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser that `spec` names; where rates differ, biases are a group of their own."""
+    """Return the optimiser that `spec` names; where rates differ, biases are a group of their own.
+
+    On CUDA, Adam counts its steps on the device, also where nothing is captured: else a captured step had other bits.
+    """
     groups: list[dict[str, Any]] = [{"params": list(parameters)}]
     if spec.bias_rate != 1:
         biases = [p for p in parameters if p.ndim <= 1]
@@ -35,7 +38,11 @@ def build_optimiser(spec: Optimiser, parameters: Sequence[nn.Parameter]) -> torc
         groups = [group for group in groups if group["params"]]
     if spec.name == "adam":
         built: torch.optim.Optimizer = torch.optim.Adam(
-            groups, lr=spec.lr, betas=(spec.beta1, spec.beta2), eps=spec.eps
+            groups,
+            lr=spec.lr,
+            betas=(spec.beta1, spec.beta2),
+            eps=spec.eps,
+            capturable=any(p.is_cuda for p in parameters),
         )
     else:
         built = torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum)

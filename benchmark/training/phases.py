@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from benchmark.errors import UsageError
 from benchmark.spec import Optimiser, Phase, Protocol
 from benchmark.streams import Streams
+from benchmark.training.draws import Draws
 from benchmark.training.gradients import TermGradients
 from benchmark.training.resume import Carry, Checkpoints
 
@@ -90,7 +91,9 @@ class TrainingPhase:
     `given` are rows (n, ...) for all samples, which hooks renew in place; batches hold theirs. `stop` is asked before
     every step, after the hooks, with the number of steps done, and ends the phase by returning True. `carry` gives what
     the phase remembers beside its model and streams; a phase with hooks or a stop rule but without it is not resumed
-    within, but begun again.
+    within, but begun again. What a step draws on the CPU it draws through `draws`, as it could not be captured on a GPU
+    otherwise. A `steady` phase may be captured: its steps do the same operations with the same plain numbers as long as
+    it lasts, on tensors that stay in place, and its hooks write into these.
     """
 
     name: str
@@ -102,6 +105,8 @@ class TrainingPhase:
     hooks: Sequence[Hook] = ()
     stop: Callable[[int], bool] | None = None
     carry: Carry | None = None
+    draws: Draws | None = None
+    steady: bool = False
 
     @property
     def resumable(self) -> bool:

@@ -33,7 +33,7 @@ def saved_state(state: PhaseState, phase: TrainingPhase, stepper: Stepper, strea
     inner = captured(phase.model, optimisers, streams, stepper.x.device, phase.carry)
     # At the end of an epoch the next order is still to be drawn; within one, its own is drawn again.
     drawn = stepper.steps % stepper.per_epoch and not state.finished
-    tensors = {"finite": stepper.finite, "epoch": stepper.epoch_state if drawn else stepper.batches.get_state()}
+    tensors = {"finite": stepper.finite.clone(), "epoch": stepper.epoch_state if drawn else stepper.batches.get_state()}
     tensors |= _assignments("last", state.last)
     if state.best is not None:
         tensors |= _assignments("best", state.best[0])

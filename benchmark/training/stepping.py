@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -37,6 +37,11 @@ class Step:
             self.stepper.take(self.index)
 
 
+def step_of(optimiser: torch.optim.Optimizer) -> None:
+    """Step an optimiser."""
+    optimiser.step()
+
+
 class Stepper:
     """Takes the steps of one phase on the samples `x` (n, ...), and keeps what they leave: optimisers and losses."""
 
@@ -54,6 +59,7 @@ class Stepper:
         self.epoch_state = self.batches.get_state()
         self.steps = 0
         self.finite = torch.ones((), dtype=torch.bool, device=x.device)
+        self.last = torch.zeros((), device=x.device)
         self.first: list[Tensor] = []
         self.epoch_sum = torch.zeros((), dtype=torch.float64, device=x.device)
         self.epoch_mean: float | None = None
@@ -84,26 +90,46 @@ class Stepper:
 
     def take(self, index: Tensor) -> None:
         """Step every objective on the samples at `index` (b,)."""
-        phase = self.phase
-        phase.model.train()
-        batch = gathered(phase, self.x, self.lengths, index)
-        for objective, optimiser, rate in zip(phase.objectives, self.optimisers, self.rates, strict=True):
+        self.prepare()
+        self.compute(index)
+        self.conclude()
+
+    def prepare(self) -> None:
+        """Do what comes before the computation of a step and is no part of it."""
+        self.phase.model.train()
+        if self.phase.draws is not None:
+            self.phase.draws.begin()
+        for optimiser, rate in zip(self.optimisers, self.rates, strict=True):
             set_learning_rate(optimiser, rate, self.steps)
+
+    def compute(self, index: Tensor, update: Callable[[torch.optim.Optimizer], None] = step_of) -> None:
+        """Compute a step on the samples at `index` (b,): all that a device does for it, in tensors that stay in place.
+
+        `update` steps an optimiser.
+        """
+        phase = self.phase
+        batch = gathered(phase, self.x, self.lengths, index)
+        for objective, optimiser in zip(phase.objectives, self.optimisers, strict=True):
             optimiser.zero_grad(set_to_none=True)
             forward = objective.forward or phase.forward
             total = objective.total(forward(phase.model, batch)[0])
             total.backward()  # type: ignore[no-untyped-call]
             clip_gradients(objective.parameters, phase.spec.clip)
-            optimiser.step()
-            self.finite = self.finite & torch.isfinite(total.detach())
-            if objective is phase.objectives[0] and len(self.first) < FIRST_STEPS:
-                self.first.append(total.detach())
-            if objective is phase.objectives[0] and phase.spec.monitor == EPOCH_MEAN:
-                self.epoch_sum = self.epoch_sum + len(index) * total.detach().double()
+            update(optimiser)
+            self.finite.logical_and_(torch.isfinite(total.detach()))
+            if objective is phase.objectives[0]:
+                self.last = total.detach()
+                if phase.spec.monitor == EPOCH_MEAN:
+                    self.epoch_sum.add_(len(index) * self.last.double())
+
+    def conclude(self) -> None:
+        """Count a step that was computed."""
+        if len(self.first) < FIRST_STEPS:
+            self.first.append(self.last.clone())
         self.steps += 1
-        if phase.spec.monitor == EPOCH_MEAN and self.steps % self.per_epoch == 0:
+        if self.phase.spec.monitor == EPOCH_MEAN and self.steps % self.per_epoch == 0:
             self.epoch_mean = float(self.epoch_sum) / self._seen
-            self.epoch_sum = torch.zeros_like(self.epoch_sum)
+            self.epoch_sum.zero_()
 
     @property
     def _seen(self) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.spec import Budget, Clip, Optimiser, Phase
-from benchmark.training import Batch, ClusterParams, Objective, RunContext, Terms, TrainingPhase
+from benchmark.training import Batch, ClusterParams, Draws, Objective, RunContext, Terms, TrainingPhase
 from methods.parts.networks import BatchNorm
 from methods.parts.own_networks import NetworkChoice, chosen_network
 
@@ -96,7 +96,7 @@ def pretraining_phases(model: Autoencoder, params: AutoencoderParams, context: R
         return {"reconstruction": squared_error(decoded, batch.x, params.pretraining_error)}, None
 
     objective = Objective([p for part in parts for p in part.parameters()], {"reconstruction": 1.0})
-    yield TrainingPhase("pretrain", context.protocol.phases["pretrain"], model, [objective], forward)
+    yield TrainingPhase("pretrain", context.protocol.phases["pretrain"], model, [objective], forward, steady=True)
 
 
 def _layer_phase(model: Autoencoder, number: int, params: AutoencoderParams, context: RunContext) -> TrainingPhase:
@@ -106,10 +106,11 @@ def _layer_phase(model: Autoencoder, number: int, params: AutoencoderParams, con
     reconstruction of the samples themselves (Xie et al., 2016, section 3.2).
     """
     name = f"layer-{number + 1}"
-    generator = context.streams.torch(f"noise:{name}")
+    generator, draws = context.streams.torch(f"noise:{name}"), Draws()
 
     def dropped(x: Tensor) -> Tensor:
-        kept = torch.empty(x.shape).bernoulli_(1 - params.noise, generator=generator).to(x.device)
+        shape = x.shape
+        kept = draws(lambda: torch.empty(shape).bernoulli_(1 - params.noise, generator=generator), x.device)
         return x * kept / (1 - params.noise)
 
     def forward(model: Autoencoder, batch: Batch) -> tuple[Terms, None]:
@@ -129,7 +130,8 @@ def _layer_phase(model: Autoencoder, number: int, params: AutoencoderParams, con
 
     encoder, decoder = model.layers()[number]
     objective = Objective([*encoder.parameters(), *decoder.parameters()], {"reconstruction": 1.0})
-    return TrainingPhase(name, context.protocol.phases["layer"], model, [objective], forward)
+    spec = context.protocol.phases["layer"]
+    return TrainingPhase(name, spec, model, [objective], forward, draws=draws, steady=True)
 
 
 STACKED = Optimiser(name="sgd", lr=0.1, momentum=0.9, decay=0.1, decay_every=20_000)

@@ -77,9 +77,9 @@ def result_of(fitted: DeepClusterer[Any, Any], history: History) -> list[Any]:
     return [state, fitted.labels_.tobytes(), fitted.embedding_.tobytes(), fitted.outcome_, history.rows]
 
 
-def alone(method: type[DeepClusterer[Any, Any]], x: np.ndarray, replicate: int) -> list[Any]:
+def alone(method: type[DeepClusterer[Any, Any]], x: np.ndarray, replicate: int, **own: Any) -> list[Any]:
     history = History()
-    return result_of(estimator(method).fit(x, run=run_of(method, replicate, history)), history)
+    return result_of(estimator(method, **own).fit(x, run=run_of(method, replicate, history)), history)
 
 
 def caught(fit: Turns[None]) -> Turns[BaseException | None]:

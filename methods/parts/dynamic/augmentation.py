@@ -8,8 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.training import Draws
 
-def augmented(x: Tensor, shift: float, rotation: float, generator: torch.Generator) -> Tensor:
+
+def augmented(
+    x: Tensor, shift: float, rotation: float, generator: torch.Generator, draws: Draws | None = None
+) -> Tensor:
     """Return images, each turned about its centre and moved by random amounts.
 
     Parameters
@@ -22,6 +26,8 @@ def augmented(x: Tensor, shift: float, rotation: float, generator: torch.Generat
         The largest angle, in degrees; uniform.
     generator : torch.Generator
         Of the CPU, so that all devices see the same draws.
+    draws : Draws, optional
+        Those of the phase, where this is a part of its steps.
 
     Returns
     -------
@@ -35,9 +41,10 @@ def augmented(x: Tensor, shift: float, rotation: float, generator: torch.Generat
         Where the samples are no square images.
     """
     images = _square(x)
-    draws = torch.rand((len(x), 3), generator=generator).to(x.device) * 2 - 1
-    angle = draws[:, 0] * math.radians(rotation)
-    down, right = 2 * shift * draws[:, 1], 2 * shift * draws[:, 2]
+    n = len(x)
+    drawn = (draws or Draws())(lambda: torch.rand((n, 3), generator=generator), x.device) * 2 - 1
+    angle = drawn[:, 0] * math.radians(rotation)
+    down, right = 2 * shift * drawn[:, 1], 2 * shift * drawn[:, 2]
     cos, sin = angle.cos(), angle.sin()
     across = torch.stack([cos, sin, sin * down + cos * right], dim=1)
     along = torch.stack([-sin, cos, cos * down - sin * right], dim=1)

@@ -1,0 +1,105 @@
+"""A stand-in for a CUDA device, on the CPU: it captures steps as tapes of operations, which are replayed as graphs are.
+
+A tape has the operations with the tensors and the plain numbers that they had when they were recorded, and writes what
+they give to where it lay then: as a CUDA graph, it knows nothing of what changes but the values in these places.
+Optimisers are the exception: what they do on the CPU asks for values, so that a replay calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves
+
+from benchmark.training.stepping import Stepper
+from benchmark.training.watching import why_not
+
+
+class Tape(TorchDispatchMode):
+    """The operations of one step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[Callable[[], None]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
+        """Do an operation, and record it."""
+        kwargs = kwargs or {}
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if reason := why_not(func, tensors, kwargs):
+            raise RuntimeError(reason)
+        found = func(*args, **kwargs)
+        self.done.append(lambda: _again(func, args, kwargs, found))
+        return found
+
+    def replay(self) -> None:
+        """Do all operations again."""
+        with torch.no_grad():
+            for again in self.done:
+                again()
+
+
+def _again(func: Any, args: Sequence[Any], kwargs: Any, found: Any) -> None:
+    new = func(*args, **kwargs)
+    for place, value in zip(tree_leaves(found), tree_leaves(new), strict=True):
+        if isinstance(place, Tensor) and place.data_ptr() != value.data_ptr():
+            place.copy_(value)
+
+
+class TapeMachine:
+    """Captures steps as tapes; `log` has what it was asked for, in order: the lanes of steps, and joins."""
+
+    def __init__(self) -> None:
+        self.lanes = 0
+        self.log: list[Any] = []
+
+    def lane(self) -> int:
+        """Return a new lane."""
+        self.lanes += 1
+        return self.lanes
+
+    @contextmanager
+    def on(self, lane: int) -> Iterator[None]:
+        """Note that work is put on a lane."""
+        self.log.append(lane)
+        yield
+
+    def join(self, lanes: Sequence[int]) -> None:
+        """Note that all wait for the lanes."""
+        self.log.append(tuple(lanes))
+
+    def update(self, optimiser: torch.optim.Optimizer) -> None:
+        """Step an optimiser, which on the CPU is no part of what is captured."""
+        with _disable_current_modes():
+            optimiser.step()
+
+    def capture(self, lane: int, stepper: Stepper, index: Tensor) -> Tape:
+        """Record a step, and put all back that it changed: a captured step was not done."""
+        changed = [*stepper.phase.model.parameters(), *stepper.phase.model.buffers(), stepper.finite, stepper.epoch_sum]
+        before = [tensor.detach().clone() for tensor in changed]
+        tape = Tape()
+
+        def update(optimiser: torch.optim.Optimizer) -> None:
+            parameters = [p for group in optimiser.param_groups for p in group["params"]]
+            gradients = [p.grad for p in parameters]
+
+            def step() -> None:
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.grad = gradient
+                with torch.enable_grad():
+                    optimiser.step()
+
+            with _disable_current_modes():
+                tape.done.append(step)
+
+        with tape:
+            stepper.compute(index, update)
+        with torch.no_grad():
+            for tensor, value in zip(changed, before, strict=True):
+                tensor.copy_(value)
+        return tape
