@@ -168,7 +168,7 @@ class Cuda:
 
     def lane(self) -> torch.cuda.Stream:
         """Return a stream."""
-        return torch.cuda.Stream(self.device)
+        return torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def on(self, lane: torch.cuda.Stream) -> Iterator[None]:

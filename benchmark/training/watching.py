@@ -22,7 +22,7 @@ class CannotCapture(RuntimeError):
     """A step does what a captured one cannot."""
 
 
-class Watch(TorchDispatchMode):
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Looks at each operation meanwhile: `reason` is why they cannot be captured, "" where they can.
 
     `seen` holds the operations with their plain arguments and the shapes of their tensors: it differs where a step
@@ -30,7 +30,7 @@ class Watch(TorchDispatchMode):
     """
 
     def __init__(self, *, refuse: bool = False) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.refuse, self.reason = refuse, ""
         self.seen: list[Any] = []
 
@@ -57,7 +57,8 @@ def why_not(func: Any, tensors: Sequence[Tensor], kwargs: Mapping[str, Any]) -> 
     tags = set(func.tags)
     if torch.Tag.nondeterministic_seeded in tags:
         return f"{name} draws from a generator"
-    if tags & {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}:
+    masks = name != "aten::index" or any(tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors[1:])
+    if masks and tags & {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}:
         return f"{name} gives a size that depends on values"
     kinds = {tensor.device.type for tensor in tensors if tensor.ndim or tensor.device.type != "cpu"}
     to = kwargs.get("device")

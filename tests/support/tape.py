@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmark.training.stepping import Stepper
 from benchmark.training.watching import why_not
@@ -33,8 +33,11 @@ class Tape(TorchDispatchMode):
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if reason := why_not(func, tensors, kwargs):
             raise RuntimeError(reason)
+        before = tree_map(_alias, (args, kwargs))
         found = func(*args, **kwargs)
-        self.done.append(lambda: _again(func, args, kwargs, found))
+        if torch.Tag.inplace_view not in func.tags:  # which changes how a tensor is seen, and no value
+            places = tree_map(_alias, found)
+            self.done.append(lambda: _again(func, *before, places))
         return found
 
     def replay(self) -> None:
@@ -42,6 +45,14 @@ class Tape(TorchDispatchMode):
         with torch.no_grad():
             for again in self.done:
                 again()
+
+
+def _alias(leaf: Any) -> Any:
+    """Return a tensor that lies where another one does and keeps its shape, whatever becomes of that of the other."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    with _disable_current_modes():
+        return leaf.detach()
 
 
 def _again(func: Any, args: Sequence[Any], kwargs: Any, found: Any) -> None:
