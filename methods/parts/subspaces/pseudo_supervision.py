@@ -71,7 +71,7 @@ def pssc_terms(model: PSSCNetwork, x: Tensor, params: PSSCParams) -> Terms:
     together = torch.ones_like(graph) if params.pairs == "all" else (votes[:, None] == votes).to(graph.dtype)
     confident = sure > params.confidence
     ballots = shares if params.softmax == "twice" else logits
-    label = functional.cross_entropy(ballots, votes, reduction="none")[confident].sum() / max(1, int(confident.sum()))
+    label = _mean_of(functional.cross_entropy(ballots, votes, reduction="none"), confident)
     apart = torch.relu((1 - together) * graph).sum() + torch.relu(together * (LEAST - graph)).sum()
     return {
         "reconstruction": error,
@@ -80,6 +80,13 @@ def pssc_terms(model: PSSCNetwork, x: Tensor, params: PSSCParams) -> Terms:
         "label": label,
         "graph": apart + shares.sum(dim=0).square().sum(),
     }
+
+
+def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return the mean of the chosen values (m,), 0 where there are none; asking how many they are would stall a GPU."""
+    if values.device.type != "cpu":
+        return torch.where(chosen, values, 0).sum() / chosen.sum().clamp_min(1)
+    return values[chosen].sum() / max(1, int(chosen.sum()))
 
 
 def smoothness(x: Tensor, graph: Tensor, form: Literal["symmetric", "random-walk"]) -> Tensor:
