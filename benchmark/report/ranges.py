@@ -10,7 +10,7 @@ from markupsafe import Markup
 from benchmark.measure.judgement import Interval, Judgement
 from benchmark.measure.verdict import MARGIN
 
-WIDTH, HEIGHT, REACH = 64, 12, 12.0
+WIDTH, HEIGHT, REACH = 96, 12, 10.0
 """A range shows differences from -REACH to +REACH points."""
 
 
@@ -46,7 +46,7 @@ def span_svg(name: str, centre: float, wide: Interval, narrow: Interval, said: s
         '<svg class="range {}" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-label="{}">'
         '<title>{}</title><rect class="margin" x="{}" y="0" width="{:.1f}" height="{h}"/>'
         '<path class="zero" d="M{},0V{h}"/><path class="mark" d="M{},{m}H{}"/><path class="mark inner" d="M{},{m}H{}"/>'
-        '<circle class="mark" cx="{}" cy="{m}" r="2.6"/></svg>'
+        '<circle class="mark" cx="{}" cy="{m}" r="2.2"/></svg>'
     ).format(
         *(name, said, said, at(-MARGIN), at(MARGIN) - at(-MARGIN), at(0.0)),
         *(at(wide[0]), at(wide[1]), at(narrow[0]), at(narrow[1]), at(centre)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,10 @@ def pages_by_size(report: Path) -> list[Path]:
 
 
 def test_report_of_everything(benchmark: Any, results: Path, report: Path) -> None:
+    began = time.process_time()
     built = benchmark.pedantic(lambda: build_report(Session(results), report), rounds=1)
+    # On a busy machine the time of this process alone tells more than that of the clock.
+    benchmark.extra_info["processor seconds"] = round(time.process_time() - began, 1)
     pages = pages_by_size(report)
     benchmark.extra_info["pages"] = len(pages)
     benchmark.extra_info["largest page, KiB"] = pages[-1].stat().st_size // 1024
@@ -177,7 +181,8 @@ def test_report_of_everything(benchmark: Any, results: Path, report: Path) -> No
 def test_report_opens(benchmark: Any, report: Path, chromium: Any, page: str) -> None:
     """Time by the clock of Chromium until a page is loaded, each time without a cache; this process only waits."""
     pages = pages_by_size(report)
-    assert pages, "no report: it is made by test_report_of_everything"
+    if not pages:
+        pytest.skip("no report: it is made by test_report_of_everything")
     opened = report / "index.html" if page == "start page" else pages[-1]
     seconds = benchmark.pedantic(lambda: [seconds_to_load(chromium, opened) for _ in range(5)], rounds=1)
     benchmark.extra_info["wall"] = {"median": float(np.median(seconds)), "min": min(seconds)}
