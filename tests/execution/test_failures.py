@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +32,7 @@ from benchmark.store import Store
 from benchmark.store.run_files import read_state
 from tests.support import hostile
 from tests.support.attack import made
+from tests.support.checkout import ROOT
 from tests.support.hostile import ERRORS, NAMES, OUTCOMES
 
 load_plugins()
@@ -52,6 +55,16 @@ def only_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the methods of these tests from those of others."""
     for name, cls in CLASSES.items():
         monkeypatch.setitem(METHODS._entries, name, cls)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers find the methods by an entry point, as those of a plug-in."""
+    site = tmp_path / "site" / "hostile-1.0.dist-info"
+    site.mkdir(parents=True)
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: hostile\nVersion: 1.0\n")
+    (site / "entry_points.txt").write_text("[reclust.methods]\nhostile = tests.support.hostile\n")
+    monkeypatch.syspath_prepend(str(site.parent))
 
 
 def spec(deed: str = "", method: str = "hostile", folder: Path | str = "", replicate: int = 0) -> RunSpec:
@@ -146,12 +159,7 @@ def test_an_error_while_data_load_is_a_record_or_a_sentence(tmp_path, monkeypatc
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
 @pytest.mark.parametrize("executor", ["serial", "processes"])
-def test_a_run_that_hangs_is_recorded_and_ended_with_its_processes(tmp_path, monkeypatch, executor):
-    site = tmp_path / "site" / "hostile-1.0.dist-info"
-    site.mkdir(parents=True)
-    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: hostile\nVersion: 1.0\n")
-    (site / "entry_points.txt").write_text("[reclust.methods]\nhostile = tests.support.hostile\n")
-    monkeypatch.syspath_prepend(str(site.parent))
+def test_a_run_that_hangs_is_recorded_and_ended_with_its_processes(tmp_path, installed, executor):
     jobs = [Job(spec("hang", folder=tmp_path), Context()), Job(spec(), Context())]
     place = Place(tmp_path / "results", seconds=3.0)
     found = ends(serial(jobs, place) if executor == "serial" else processes(jobs, place, 1))
@@ -179,6 +187,36 @@ def test_a_method_of_the_suite_gives_the_same_bits_where_time_is_limited(tmp_pat
 def test_a_process_that_leaves_without_a_word_is_tried_again_and_given_up(tmp_path):
     (end,) = ends(serial([Job(spec("leave"), Context())], Place(tmp_path))).values()
     assert end.record is None and "died 3 times" in end.error and "exit code 0" in end.error
+
+
+PRINTS = """
+import json, sys
+from pathlib import Path
+from benchmark.execution.events import Finished, Job, Place
+from benchmark.execution.executors import processes, serial
+from benchmark.record import Context
+from benchmark.registry import load_plugins
+from benchmark.spec import RunSpec
+
+if __name__ == "__main__":
+    load_plugins()
+    jobs, place = [Job(RunSpec.model_validate_json(sys.argv[2]), Context())], Place(Path(sys.argv[1]))
+    events = serial(jobs, place) if sys.argv[3] == "serial" else processes(jobs, place, 1)
+    print(json.dumps([end.record.status for end in events if isinstance(end, Finished)]))
+"""
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+def test_what_a_plug_in_prints_in_its_fit_goes_to_standard_error(tmp_path, installed, executor):
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS, str(tmp_path / "results"), spec("chatter").model_dump_json(), executor],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path / "site"), str(ROOT)))},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout == '["ok"]\n', done.stderr[-2000:]
+    assert "a word from the method\n" in done.stderr and "and from C\n" in done.stderr
 
 
 def test_half_a_message_is_waited_for_no_longer_than_a_run_may_take(tmp_path):

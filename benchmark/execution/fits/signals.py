@@ -48,6 +48,7 @@ def leave_to_the_driver() -> None:
 
 def say_nothing_on_stdout() -> None:
     """Send whatever this process prints to standard error: standard output is the command's, which may be JSON."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
         os.dup2(2, 1)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it may be ended without notice
