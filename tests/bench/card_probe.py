@@ -24,6 +24,7 @@ from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Budget, Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
+from benchmark.training.capture import engine_for
 from benchmark.training.lanes import Eager
 from benchmark.training.numeric import numeric_mode
 
@@ -64,7 +65,8 @@ class Fits:
 
     def __init__(self, method: str, replicates: int, samples: int, device: str, captured: bool) -> None:
         self.device = torch.device(device)
-        self.engine: Any = _captured(self.device) if captured else Eager()
+        # On the CPU nothing is captured: its engine takes the operations one after another, too.
+        self.engine: Any = engine_for(self.device) if captured else Eager()
         self.fits = [_fit(method, number, samples, self.device) for number in range(replicates)]
         self.due = [next(fit) for fit in self.fits]
 
@@ -87,15 +89,6 @@ class Fits:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-
-def _captured(device: torch.device) -> Any:
-    """Return who takes the steps of fits on a device; on the CPU that is who takes them one operation after another."""
-    if device.type == "cpu":
-        return Eager()
-    from benchmark.training.capture import engine_for
-
-    return engine_for(device)
 
 
 def _digest(model: Any) -> str:
