@@ -70,8 +70,10 @@ class OwnTable:
         told += f"; {lacking} of {len(self.printed)} comparisons are not printed" if lacking else ""
         if self.of == 1:
             return f"{self.answer}{told or f'; {self.printed[0].text}'}"
-        which = f"all {self.of} must" if self.needed == self.of else f"{self.needed} must"
-        needed = f", and {which} not hold at once" if self.denied else f", and {which}"
+        all_ = self.needed == self.of
+        needed = f", and {f'all {self.of}' if all_ else self.needed} must"
+        if self.denied:
+            needed = f", and the claim is that {'not all' if all_ else f'fewer than {self.needed}'} do"
         return f"{self.answer}: {self.holds} of {self.of} hold{needed}{told}"
 
 
