@@ -62,6 +62,7 @@ class Session:
         self._ready: dict[str, str] = {}
         self._lacking: dict[str, str] = {}
         self._digests: dict[tuple[str, str, str], str] = {}
+        self._renewed: dict[tuple[str, str, str], bool] = {}
 
     @cached_property
     def records(self) -> dict[str, dict[Kind, RunRecord]]:
@@ -119,9 +120,15 @@ class Session:
 
     def stale(self, record: RunRecord) -> bool:
         """Whether a record was made by other code than today's, and no renewal shows that the numbers are the same."""
-        return self.aged(record) and not self.renewals.connects(
-            record.spec, record.code_digest, self.code_digest(record.spec)
-        )
+        return self.aged(record) and not self._connected(record)
+
+    def _connected(self, record: RunRecord) -> bool:
+        """Whether renewals lead from the code of a record to today's; asked often of the same by tables and pages."""
+        today = self.code_digest(record.spec)
+        key = (record.run_id, record.code_digest, today)
+        if key not in self._renewed:
+            self._renewed[key] = self.renewals.connects(record.spec, record.code_digest, today)
+        return self._renewed[key]
 
     def aged(self, record: RunRecord) -> bool:
         """Whether a record was made by other code than today's, renewed or not; not told without its plug-ins."""
