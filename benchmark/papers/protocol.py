@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from benchmark.spec import Frozen
 
@@ -124,3 +124,11 @@ class ProtocolFile(Frozen):
     columns: dict[str, ColumnRule]
     methods: dict[str, MethodRule]
     field: tuple[FieldRule, ...] = ()
+
+    @field_validator("profiles")
+    @classmethod
+    def _all_profiles(cls, profiles: dict[str, ProfileRule]) -> dict[str, ProfileRule]:
+        """Refuse a paper without one of the profiles, which every command may ask for."""
+        if lacking := [name for name in PROFILES if name not in profiles]:
+            raise ValueError(f"say what {' and '.join(lacking)} spend, as [profiles.{lacking[0]}]")
+        return profiles

@@ -19,6 +19,7 @@ import typer.main
 from benchmark.catalogue.networks import layers
 from benchmark.catalogue.references import references
 from benchmark.cli.main import app
+from benchmark.errors import UserError
 from benchmark.papers.paper import Paper, ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.registry import DATASETS, METHODS, NETWORKS, load_plugins
 
@@ -156,7 +157,15 @@ def method_page(name: str) -> Iterator[str]:
         yield from (f"## In {paper.id}, as {title}" + (f" (row {row})" if row != name else ""), "")
         header = ("field", "paper reading", "code reading", "data sets", "ledger", "source")
         yield from table(header, fields_of(paper, row))
-    yield from ("## Cite", "", f"`python -m benchmark cite {name}`:", "", "```text", *references([name]), "```")
+    yield from ("## Cite", "", f"`python -m benchmark cite {name}`:", "", "```text", *cited(name), "```")
+
+
+def cited(name: str) -> list[str]:
+    """Return what to cite for a method, or the sentence that says that it tells nothing."""
+    try:
+        return references([name])
+    except UserError as error:
+        return [str(error)]
 
 
 def first_line(thing: Any) -> str:

@@ -13,11 +13,11 @@ import pytest
 from benchmark.catalogue import method_facts
 from benchmark.errors import UsageError
 from benchmark.papers.paper import load_paper, paper_ids
-from benchmark.papers.protocol import PROFILES
+from benchmark.papers.protocol import PROFILES, ProtocolFile
 from benchmark.papers.tables import settings
 from benchmark.plan.resolve import applies
 from benchmark.registry import DATASETS, METHODS, load_plugins
-from benchmark.spec import Phase
+from benchmark.spec import Phase, validated
 from tests.support.paper_files import PAPERS, raw, written_rules
 
 load_plugins()
@@ -228,3 +228,10 @@ def test_a_missing_file_gives_one_sentence_that_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.resources, "files", lambda package: tmp_path)
     with pytest.raises(UsageError, match=r"ledger\.toml cannot be read"):
         load_paper("broken2024")
+
+
+def test_a_paper_that_lacks_a_profile_is_refused_with_the_table_to_write():
+    values = {"title": "t", "citation": "c", "metrics": {}, "columns": {}, "methods": {}}
+    with pytest.raises(UsageError, match=r"protocol\.toml.*cpu and paper spend, as \[profiles\.cpu\]"):
+        validated(ProtocolFile, values | {"profiles": {"quick": {"runs": 1}}}, "x/protocol.toml")
+    assert validated(ProtocolFile, values | {"profiles": {name: {"runs": 1} for name in PROFILES}}, "x").title == "t"
