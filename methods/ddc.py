@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeVar
@@ -82,9 +83,9 @@ class DDCNetwork(nn.Module):
             decoded: Tensor = self.decoder(features)
         return decoded.to(features.dtype)
 
-    def convolutions(self, x: Tensor) -> torch.autocast:
+    def convolutions(self, x: Tensor) -> AbstractContextManager[Any]:
         """Return the context in which convolutions on the device of `x` have the declared precision."""
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16)
+        return torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
 
 P = TypeVar("P", bound=DDCParams)
