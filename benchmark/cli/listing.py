@@ -51,6 +51,28 @@ def _list_methods() -> list[dict[str, Any]]:
     return [{"name": facts.name, "class": facts.cls, "about": facts.about} for facts in map(method_facts, METHODS)]
 
 
+def captured_phases() -> list[dict[str, Any]]:
+    """Return a line for each phase of the methods that train by steps: captured on a GPU, or eager and why."""
+    from benchmark.errors import error_line
+    from benchmark.registry import load_plugins
+    from benchmark.training import DeepClusterer
+    from benchmark.training.probing import why_phases_are_eager
+
+    load_plugins()
+    lines = []
+    for name, method in sorted(METHODS.items()):
+        if not (isinstance(method, type) and issubclass(method, DeepClusterer)):
+            continue
+        try:
+            found = why_phases_are_eager(method)
+        except Exception as error:
+            lines.append({"name": name, "phase": "", "steps": "not known", "why": error_line(str(error))})
+            continue
+        for phase, why in found.items():
+            lines.append({"name": name, "phase": phase, "steps": "eager" if why else "captured", "why": why})
+    return lines
+
+
 def _list_datasets() -> list[dict[str, Any]]:
     from benchmark.catalogue.datasets import dataset_facts
 

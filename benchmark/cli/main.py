@@ -19,7 +19,7 @@ from benchmark.cli.config import Config, PrintConfig, config_text
 from benchmark.cli.data import data_app
 from benchmark.cli.doctor import doctor
 from benchmark.cli.drawing import draw, embed, figures, report
-from benchmark.cli.listing import LISTS, cannot_run, cite, print_json, print_list, status_line
+from benchmark.cli.listing import LISTS, cannot_run, captured_phases, cite, print_json, print_list, status_line
 from benchmark.cli.manual import InOrder, give_examples
 from benchmark.cli.options import (
     Address,
@@ -210,12 +210,18 @@ def status(
 @app.command()
 def ls(
     what: Annotated[str, typer.Argument(help=", ".join(LISTS))] = "methods",
+    stack: Annotated[
+        bool,
+        typer.Option("--stack", help="Of methods: whether steps of each phase are captured on a GPU."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List what there is."""
     if what not in LISTS:
         raise UsageError(did_you_mean("list", what, LISTS))
-    print_list(LISTS[what](), as_json)
+    if stack and what != "methods":
+        raise UsageError(f"--stack lists phases of methods, not {what}: leave it out, or write `ls methods --stack`.")
+    print_list(captured_phases() if stack else LISTS[what](), as_json)
 
 
 @app.command()

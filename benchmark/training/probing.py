@@ -11,9 +11,14 @@ from functools import partial
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.errors import UserError
+from benchmark.spec import Budget, Protocol
+from benchmark.streams import Streams
+from benchmark.training.phases import RunContext
 from benchmark.training.stepping import Stepper
 from benchmark.training.watching import CannotCapture, Watch
 
@@ -78,3 +83,42 @@ def _parts(thing: Any) -> list[Any]:
         return [thing.func, thing.args, thing.keywords]
     slots = [getattr(thing, name, None) for name in getattr(type(thing), "__slots__", ()) if isinstance(name, str)]
     return [*slots, getattr(thing, "__dict__", None)]
+
+
+SHAPES = ((1, 28, 28), (144,), (12, 12))
+"""Of the samples that are tried: images, vectors, sequences."""
+
+
+def why_phases_are_eager(method: Any) -> dict[str, str]:
+    """Return for each phase of a method, with its defaults, why its steps cannot be captured, "" where they can.
+
+    A fit is begun for each phase, with a step of each phase before it. ValueError where no samples suit the method.
+    """
+    errors: list[Exception] = []
+    for shape in SHAPES:
+        x = np.random.default_rng(0).uniform(-1, 1, (60, *shape)).astype(np.float32)
+        try:
+            return _probed(method, x)
+        except (ValueError, RuntimeError) as error:
+            errors.append(error)
+    raise ValueError(f"no samples suit the method: {errors[0]}")
+
+
+def _probed(method: Any, x: np.ndarray) -> dict[str, str]:
+    brief = {"budget": Budget(unit="steps", amount=1), "batch_size": 20}
+    phases = {name: phase.model_copy(update=brief) for name, phase in method.default_protocol.phases.items()}
+    found: dict[str, str] = {}
+    while True:
+        before = len(found)
+        try:
+            for step in method(n_clusters=5).fitting(x, run=RunContext(Streams("probe", 0), Protocol(phases=phases))):
+                name = step.stepper.phase.name
+                if name not in found:
+                    found[name] = why_eager(step.stepper)
+                    break
+                step.take()
+        except UserError:  # what follows the phases needs a package that is not there
+            if not found:
+                raise
+        if len(found) == before:
+            return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -37,8 +38,6 @@ def test_no_phase_of_ours_stays_eager_on_a_gpu(name: str) -> None:
 
 def test_a_phase_that_draws_for_itself_or_is_not_said_to_be_steady_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not said to be steady" in reasons(Wavering, 1)["pretrain"]
-    import dataclasses
-
     phases = Wavering.phases
 
     def steady(*arguments: Any) -> Any:
