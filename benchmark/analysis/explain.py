@@ -54,8 +54,11 @@ def find_cell(session: Session, request: Request, profile: str | None) -> Planne
     return max(found, key=lambda cell: sum(bool(session.find(spec)) for spec in cell.specs) / max(1, cell.runs))
 
 
-def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[str, Any]:
-    """Return all that is known of a cell, as plain values ready for JSON."""
+def explain_cell(session: Session, cell: PlannedCell, metric_id: str, *, numbers_only: bool = False) -> dict[str, Any]:
+    """Return all that is known of a cell, as plain values ready for JSON.
+
+    With `numbers_only` what is of all metrics is left out: of each run there is only the value.
+    """
     paper = load_paper(cell.paper)
     table = paper.table(cell.table)
     if metric_id not in table.metrics:
@@ -67,7 +70,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
     result = cell_result(cell, table, metric, published, session.find, session.stale)
     records = cell_records(cell.specs, session.find)
     runs, _ = measured(records.values(), metric)
-    return {
+    numbers = {
         "cell": {
             "table": f"{cell.paper}/{cell.table}",
             "title": table.title,
@@ -82,6 +85,11 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str) -> dict[st
         "published": _published(published, table.decimals),
         "ours": _ours(result, runs, metric, unjudged(cell, published)),
         "verdict": verdict_facts(result, cell, published, runs, STATISTICS[statistic]),
+    }
+    if numbers_only:
+        found = {run.record.run_id: run.value for run in runs}
+        return numbers | {"runs": [{"value": found.get(run_id)} for run_id in records]}
+    return numbers | {
         "runs": [_run(session, record, metric) for record in records.values()],
         "machines": _machines(session, cell, records),
         "streams": _streams(records),

@@ -69,7 +69,7 @@ class CellPages:
     def _write(self, cell: PlannedCell, table: str, records: dict[str, RunRecord]) -> None:
         paper = load_paper(cell.paper)
         metrics = paper.table(table).metrics
-        facts = {metric: explain_cell(self._session, cell, metric) for metric in metrics}
+        facts = {m: explain_cell(self._session, cell, m, numbers_only=m != metrics[0]) for m in metrics}
         first = facts[metrics[0]]
         path = _path(cell.paper, table, cell.row, cell.column, cell.setting, cell.profile, cell.reading)
         decimals = paper.table(table).decimals
