@@ -56,7 +56,7 @@ def captured_phases() -> list[dict[str, Any]]:
     from benchmark.errors import error_line
     from benchmark.registry import load_plugins
     from benchmark.training import DeepClusterer
-    from benchmark.training.probing import why_phases_are_eager
+    from benchmark.training.engines.probing import why_phases_are_eager
 
     load_plugins()
     lines = []

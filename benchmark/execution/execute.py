@@ -29,7 +29,7 @@ from benchmark.provenance.environment import environment, machine_kind
 from benchmark.record import COUNTED, NUMERIC_MODE, Context, RunRecord
 from benchmark.registry import OBSERVERS, LoadedData
 from benchmark.spec import RunSpec
-from benchmark.training.lanes import Turns, alone
+from benchmark.training.engines.lanes import Turns, alone
 from benchmark.training.resume import Checkpoints
 
 __all__ = ["Apart", "Measure", "RunResult", "execute", "executing"]

@@ -29,7 +29,7 @@ from benchmark.store.rows import Key, kind_here
 from benchmark.store.run_files import read_state
 from benchmark.store.run_folders import RunFolders
 from benchmark.store.store import Store
-from benchmark.training.lanes import Turns, alone
+from benchmark.training.engines.lanes import Turns, alone
 from benchmark.training.resume import Stopped
 
 

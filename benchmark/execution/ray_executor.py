@@ -34,7 +34,7 @@ from benchmark.files.owners import process
 from benchmark.provenance.code import run_code_digest
 from benchmark.registry import load_plugins
 from benchmark.spec import RunSpec
-from benchmark.training.lanes import Turns
+from benchmark.training.engines.lanes import Turns
 from benchmark.training.resume import Stopped
 
 ATTEMPTS = 4

@@ -18,8 +18,8 @@ from benchmark.execution.fits.turns import Company, Spoilt, Turn
 from benchmark.execution.jobs import End, making, trains_apart
 from benchmark.registry import METHODS
 from benchmark.training import DeepClusterer
-from benchmark.training.capture import engine_for
-from benchmark.training.lanes import Turns, alone, interleaved
+from benchmark.training.engines.capture import engine_for
+from benchmark.training.engines.lanes import Turns, alone, interleaved
 
 T = TypeVar("T")
 

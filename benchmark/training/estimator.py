@@ -32,7 +32,7 @@ from benchmark.training.arguments import (
     device_named,
     streams_of,
 )
-from benchmark.training.capture import take_all
+from benchmark.training.engines.capture import take_all
 from benchmark.training.following import Follower
 from benchmark.training.generators import taking_turns
 from benchmark.training.keeping import load_estimator, save_estimator

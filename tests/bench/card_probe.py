@@ -24,8 +24,8 @@ from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Budget, Protocol
 from benchmark.streams import Streams
 from benchmark.training import RunContext
-from benchmark.training.capture import engine_for
-from benchmark.training.lanes import Eager
+from benchmark.training.engines.capture import engine_for
+from benchmark.training.engines.lanes import Eager
 from benchmark.training.numeric import numeric_mode
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
+from benchmark.training.engines.watching import why_not
 from benchmark.training.stepping import Stepper
-from benchmark.training.watching import why_not
 
 
 class Tape(TorchDispatchMode):

@@ -12,7 +12,7 @@ from benchmark.registry import METHODS
 from benchmark.spec import Budget, Optimiser, Phase, Protocol
 from benchmark.streams import Streams
 from benchmark.training import Objective, RunContext, TrainingPhase
-from benchmark.training.capture import WARM_STEPS, Captured
+from benchmark.training.engines.capture import WARM_STEPS, Captured
 from benchmark.training.stepping import Step, Stepper
 from tests.support.offered import offered
 from tests.support.tape import TapeMachine

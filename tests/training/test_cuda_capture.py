@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmark.registry import METHODS
-from benchmark.training.capture import Captured, Cuda, engine_for
-from benchmark.training.lanes import Eager
+from benchmark.training.engines.capture import Captured, Cuda, engine_for
+from benchmark.training.engines.lanes import Eager
 from benchmark.training.numeric import numeric_mode
 from tests.support.offered import offered
 from tests.training import test_interleaving as fits

@@ -18,7 +18,7 @@ from benchmark.registry import METHODS, NETWORKS, load_plugins
 from benchmark.spec import Budget, Protocol
 from benchmark.streams import Streams
 from benchmark.training import DeepClusterer, RunContext
-from benchmark.training.lanes import Engine, Turns, interleaved
+from benchmark.training.engines.lanes import Engine, Turns, interleaved
 from benchmark.training.stepping import Step
 from methods.parts.recurrent_networks import SequenceNetwork
 from tests.support import wavering

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmark.registry import METHODS
-from benchmark.training.probing import why_eager
+from benchmark.training.engines.probing import why_eager
 from tests.support.offered import offered
 from tests.support.wavering import Wavering
 from tests.training import test_interleaving as fits

@@ -34,7 +34,7 @@ from benchmark.execution.fits.interrupts import interrupts
 from benchmark.registry import fit_under_way
 from benchmark.spec import RunSpec
 from benchmark.streams import Streams
-from benchmark.training.lanes import Turns
+from benchmark.training.engines.lanes import Turns
 from benchmark.training.numeric import NumericMode, numeric_mode
 from benchmark.training.resume import Checkpoints
 from benchmark.training.stepping import Step

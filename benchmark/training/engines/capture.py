@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmark.training.draws import Draw
-from benchmark.training.lanes import Eager, Engine
+from benchmark.training.engines.lanes import Eager, Engine
+from benchmark.training.engines.watching import Watch
 from benchmark.training.stepping import Step, Stepper
-from benchmark.training.watching import Watch
 
 WARM_STEPS = 3
 """How many steps of a kind are taken one operation after another before one is captured."""

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from benchmark.errors import UserError
 from benchmark.spec import Budget, Protocol
 from benchmark.streams import Streams
+from benchmark.training.engines.watching import CannotCapture, Watch
 from benchmark.training.phases import RunContext
 from benchmark.training.stepping import Stepper
-from benchmark.training.watching import CannotCapture, Watch
 
 
 def why_eager(stepper: Stepper) -> str:
