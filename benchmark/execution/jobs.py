@@ -145,21 +145,6 @@ def _parent_folder(job: Job, place: Place) -> tuple[RunFolders, Key] | None:
     return (folders, key) if key else None
 
 
-def train(
-    job: Job,
-    place: Place,
-    report: Callable[[Event], None],
-    asked: Callable[[], bool] = never,
-    weights: Mapping[str, torch.Tensor] | None = None,
-) -> RunResult:
-    """Execute one job with one thread, from the `weights` of its parent.
-
-    Raises UserError, OSError, or Stopped where it was `asked` to stop.
-    """
-    with one_thread():
-        return alone(training(job, place, report, asked, weights))
-
-
 def training(
     job: Job,
     place: Place,
