@@ -166,7 +166,8 @@ class Session:
         """Return why a method cannot be run here, "" where it can: a package that it needs is not installed."""
         if method not in self._lacking:
             packages = [name for name in method_facts(method).requires if find_spec(name) is None]
-            mend = f"{method} needs {' and '.join(packages)}, not installed here: pip install {' '.join(packages)}."
+            extra = "pip install 'reclust[baselines]' has what methods of the suite need"
+            mend = f"{method} needs {' and '.join(packages)}, not installed here: {extra}."
             self._lacking[method] = mend if packages else ""
         return self._lacking[method]
 
