@@ -180,14 +180,13 @@ def check_executor(name: str) -> None:
         raise UsageError(did_you_mean("executor", name, EXECUTORS))
 
 
-MOST = 20
-"""How many runs a stack has at most that is made as large as a GPU's memory allows: the replicates of the papers."""
+def stack_size(text: str, device: str) -> int | None:
+    """Return how many runs a worker makes side by side, for a text such as 4 or auto; UsageError for any other.
 
-
-def stack_size(text: str, device: str) -> int:
-    """Return how many runs a worker makes side by side, for a text such as 4 or auto; UsageError for any other."""
+    None says that the memory of the GPU decides.
+    """
     if text == "auto":
-        return 1 if device == "cpu" else MOST
+        return 1 if device == "cpu" else None
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
         raise UsageError(f"--stack {text!r} is no number of runs: write auto, or a number from 1 to 9999.")
     return int(text)

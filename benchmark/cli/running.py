@@ -139,7 +139,8 @@ class How:
 
     `address` and `gpus` are for a Ray cluster: where it is (without it, one of this machine is made for the command),
     and the share of a GPU that a run takes. `visible` has the value of CUDA_VISIBLE_DEVICES for each GPU over which
-    worker processes are spread. `seconds` is how long a run may take. A worker makes up to `stack` runs side by side.
+    worker processes are spread. `seconds` is how long a run may take. A worker makes up to `stack` runs side by side;
+    None leaves it to the memory of a GPU.
     """
 
     executor: str = "processes"
@@ -151,7 +152,7 @@ class How:
     gpus: float = 1.0
     visible: tuple[str, ...] = ()
     seconds: float | None = None
-    stack: int = 1
+    stack: int | None = 1
 
 
 def carry_out(plan: Plan, session: Session, how: How) -> int:
@@ -184,23 +185,25 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
     return 1 if tally.errors or fruitless else 0
 
 
-def _not_stacked(jobs: Sequence[Job], place: Place, stack: int) -> Iterator[str]:
+def _not_stacked(jobs: Sequence[Job], place: Place, stack: int | None) -> Iterator[str]:
     """Yield a sentence where runs are made one by one though stacks were asked for."""
     from benchmark.execution.stacks import stackable
 
-    if stack > 1 and (left := {job.spec.method for job in jobs if not stackable(job, place)}):
+    if stack and stack > 1 and (left := {job.spec.method for job in jobs if not stackable(job, place)}):
         why = "--run-timeout ends each by itself" if place.seconds is not None else "no steps, or a plug-in"
         yield f"note: --stack makes the runs of {', '.join(sorted(left))} one by one ({why})."
 
 
 def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping, session: Session) -> Iterator[Event]:
     from benchmark.execution.executors import processes, serial
+    from benchmark.execution.stacks import AsManyAsFit, free_mib
 
+    stack = how.stack or AsManyAsFit(free_mib(place.device), session.times.peak_mib)
     if how.executor == "serial":
-        return serial(jobs, place, how.until, stopping.asked, how.stack)
+        return serial(jobs, place, how.until, stopping.asked, stack)
     if how.executor == "ray":
         from benchmark.execution.ray_executor import on_ray
 
-        more: Any = {"workers": how.workers, "peak_mib": session.times.peak_mib, "stack": how.stack}
+        more: Any = {"workers": how.workers, "peak_mib": session.times.peak_mib, "stack": stack}
         return on_ray(jobs, place, how.address, how.gpus, how.until, stopping.asked, **more)
-    return processes(jobs, place, how.workers, how.until, stopping.asked, how.visible, how.stack)
+    return processes(jobs, place, how.workers, how.until, stopping.asked, how.visible, stack)

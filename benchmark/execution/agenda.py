@@ -25,6 +25,10 @@ LOOK_AGAIN_SECONDS = 1.0
 """How long a run that another process claims is left in peace."""
 
 
+Size = int | Callable[[Job, float | None], int]
+"""How many runs are made side by side: so many, or what a function says of a run and the MiB of one like it."""
+
+
 class Agenda:
     """The runs of a plan, in order; none is handed out after the monotonic time `until`, or when `asked` to stop.
 
@@ -49,6 +53,7 @@ class Agenda:
         self._kind = kind_here(place.device)
         self._ready = OrderedDict((job.run_id, job) for job in jobs)
         self._stacks: dict[str, list[Job]] | None = None
+        self._peaks: dict[str, float] = {}
         self._jobs = tuple(jobs)
         self._blocked: dict[str, list[Job]] = {}
         self._suspects: deque[Job] = deque()
@@ -97,20 +102,22 @@ class Agenda:
             self._note_waiting()
         return None
 
-    def take_stack(self, size: int, stackable: Callable[[Job], bool], *, idle: bool = True) -> tuple[Job, ...]:
+    def take_stack(self, size: Size, stackable: Callable[[Job], bool], *, idle: bool = True) -> tuple[Job, ...]:
         """Return the next runs to make, each claimed: one, or up to `size` that differ in the replicate only.
 
+        A `size` that is not a number says it for a run, given the MiB that one like it took alone (None: not known).
         The first is that of `take`; others join it in the order of the plan where they are ready, too, and `stackable`.
         None is a run whose worker died before. Nothing is returned where none can be begun now.
         """
         first = self.take(idle=idle)
         if first is None:
             return ()
-        if size < 2 or first == self.lone or self._deaths[first.run_id] or not stackable(first):
+        if first == self.lone or self._deaths[first.run_id] or not stackable(first):
             return (first,)
+        most = size if isinstance(size, int) else size(first, self._peaks.get(first.stack))
         stack = [first]
         for job in self._alike(first):
-            if len(stack) == size:
+            if len(stack) >= most:
                 break
             if job.run_id in self._ready and not self._deaths[job.run_id]:
                 job = self._ready.pop(job.run_id)
@@ -153,6 +160,8 @@ class Agenda:
         self._open.discard(run_id)
         if end.record is None:
             self._unmade.add(run_id)
+        elif not end.elsewhere:
+            self._peaks[end.job.stack] = max(end.record.peak_mib, self._peaks.get(end.job.stack, 0.0))
         self._come_next(self._blocked.pop(run_id, []))
 
     def again(self, job: Job) -> None:

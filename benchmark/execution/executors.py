@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from benchmark.execution.agenda import LOOK_AGAIN_SECONDS, Agenda
+from benchmark.execution.agenda import LOOK_AGAIN_SECONDS, Agenda, Size
 from benchmark.execution.crew import Crew
 from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place, never
 from benchmark.execution.shared_data import shared_folder
@@ -28,7 +28,7 @@ def serial(
     place: Place,
     until: float | None = None,
     asked: Callable[[], bool] = never,
-    stack: int = 1,
+    stack: Size = 1,
 ) -> Iterator[Event]:
     """Make the runs in this process, up to `stack` side by side; start none after the monotonic time `until`.
 
@@ -68,7 +68,7 @@ def processes(
     until: float | None = None,
     asked: Callable[[], bool] = never,
     gpus: Sequence[str] = (),
-    stack: int = 1,
+    stack: Size = 1,
 ) -> Iterator[Event]:
     """Make the runs in `workers` processes, spread over `gpus`; start none after the monotonic time `until`.
 

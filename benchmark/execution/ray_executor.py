@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from benchmark.errors import UserError, error_line
-from benchmark.execution.agenda import Agenda
+from benchmark.execution.agenda import Agenda, Size
 from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Started, never
 from benchmark.execution.execute import RunResult
 from benchmark.execution.fits.apart import Lost
@@ -85,7 +85,7 @@ def on_ray(
     *,
     workers: int = 1,
     peak_mib: Callable[[RunSpec], float | None] = unknown,
-    stack: int = 1,
+    stack: Size = 1,
 ) -> Iterator[Event]:
     """Make the runs on the Ray cluster at `address`, up to `stack` side by side; start none after the time `until`.
 
@@ -114,7 +114,7 @@ class _Driver:
         mark: str,
         agenda: Agenda,
         peak_mib: Callable[[RunSpec], float | None] = unknown,
-        stack: int = 1,
+        stack: Size = 1,
     ) -> None:
         self.ray, self.place, self.mark, self.agenda, self.peak_mib = ray, place, mark, agenda, peak_mib
         self.need = gpus if place.device.startswith("cuda") else 0.0

@@ -17,11 +17,41 @@ from benchmark.execution.fits.threads import one_thread
 from benchmark.execution.fits.turns import Company, Spoilt, Turn
 from benchmark.execution.jobs import End, making, trains_apart
 from benchmark.registry import METHODS
+from benchmark.spec import RunSpec
 from benchmark.training import DeepClusterer
 from benchmark.training.engines.capture import engine_for
 from benchmark.training.engines.lanes import Turns, alone, interleaved
 
 T = TypeVar("T")
+
+
+MOST = 20
+"""How many runs a stack has at most that is made as large as a GPU's memory allows: the replicates of the papers."""
+
+SHARE = 0.8
+"""The share of a GPU's free memory that is given to the runs of a stack; graphs and cuDNN take some beside them."""
+
+
+class AsManyAsFit:
+    """The size of stacks where a GPU's memory decides: one until a run like it was measured, on the GPU and alone.
+
+    `free_mib` is what the GPU has free before anything runs on it, `known` the peak of earlier runs like one.
+    """
+
+    def __init__(self, free_mib: float, known: Callable[[RunSpec], float | None]) -> None:
+        self.free_mib, self.known = free_mib, known
+
+    def __call__(self, job: Job, measured: float | None) -> int:
+        """Return how many runs are made side by side with `job`, itself included."""
+        peak = measured or self.known(job.spec)
+        return max(1, min(MOST, int(SHARE * self.free_mib / peak))) if peak else 1
+
+
+def free_mib(device: str) -> float:
+    """Return the free memory of a GPU in MiB, 0 where it is not on this machine."""
+    if not device.startswith("cuda") or not torch.cuda.is_available():
+        return 0.0
+    return float(torch.cuda.mem_get_info(torch.device(device))[0]) / 2**20
 
 
 def stackable(job: Job, place: Place) -> bool:

@@ -23,7 +23,7 @@ from benchmark.execution.checkpoints import CHECKPOINTS
 from benchmark.execution.events import Finished, Frequency, Job, Noted, Paused, Place, Started
 from benchmark.execution.executors import processes, serial
 from benchmark.execution.fits.turns import Company, Turn
-from benchmark.execution.stacks import make_stack, stackable
+from benchmark.execution.stacks import AsManyAsFit, free_mib, make_stack, stackable
 from benchmark.files.locks import Claims
 from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, NETWORKS, load_plugins
@@ -299,6 +299,21 @@ def test_take_stack_hands_out_replicates_of_one_run_in_the_order_of_the_plan_eac
         assert agenda.take_stack(2, always) == (second[1], second[2])
         assert agenda.take_stack(3, always) == (first[4],)
         assert agenda.open  # as the other command may not come to its end
+
+
+def test_a_stack_is_as_large_as_the_memory_of_a_gpu_allows_once_a_run_of_it_was_measured(tmp_path: Path) -> None:
+    planned = jobs(number=9)
+    size = AsManyAsFit(1000.0, lambda spec: None)
+    with Claims(tmp_path) as ours:
+        agenda = ready(planned, tmp_path, ours)
+        (first,) = agenda.take_stack(size, always)
+        (ended,) = [e for e in make_stack([first], Place(tmp_path), lambda event: None) if isinstance(e, Finished)]
+        assert ended.record is not None
+        agenda.ended(dataclasses.replace(ended, record=ended.record.model_copy(update={"peak_mib": 190.0})))
+        assert len(agenda.take_stack(size, always)) == 4  # of 800 MiB, four times 190 and not five times
+    assert AsManyAsFit(1e6, lambda spec: 190.0)(first, None) == 20
+    assert AsManyAsFit(100.0, lambda spec: 190.0)(first, None) == 1
+    assert AsManyAsFit(free_mib("cpu"), lambda spec: 190.0)(first, None) == 1
 
 
 def test_take_stack_waits_for_parents_and_joins_only_runs_whose_parents_are_stored(tmp_path: Path) -> None:
