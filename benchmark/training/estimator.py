@@ -280,7 +280,7 @@ class Clusterer(ClusterMixin, BaseEstimator, Generic[P]):
             text = f"the fit of {type(self).__name__} collapsed: all {len(x)} samples are in one cluster"
             far = far_outside(x) if self.scaled else ""
             mend = far or "try another random_state, a lower learning_rate or more epochs."
-            warnings.warn(f"{text}; {mend}", CollapseWarning, stacklevel=4)
+            warnings.warn(f"{text}; {mend}", CollapseWarning, stacklevel=5)
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

@@ -109,12 +109,12 @@ class ClustPyDEC(Clusterer[P]):
         named = {"clustering": "clustering_loss_weight", "reconstruction": "ssl_loss_weight"}
         return {**{named[name]: weight for name, weight in weights.items()}, "initial_clustering_params": starts}
 
-    def network(self, deep: Any, layers: list[int], seed: int) -> nn.Module:
+    def untrained(self, deep: Any, layers: list[int], seed: int) -> nn.Module:
         """Return ClustPy's network before training."""
         found: nn.Module = deep.neural_networks.FeedforwardAutoencoder(layers, work_on_copy=False, random_state=seed)
         return found
 
-    def pretraining(self) -> dict[str, Any]:
+    def pretraining_options(self) -> dict[str, Any]:
         """Return what ClustPy is told of pre-training beside its optimiser and data."""
         return {}
 
@@ -135,13 +135,13 @@ class ClustPyDEC(Clusterer[P]):
     ) -> nn.Module:
         """Return ClustPy's auto-encoder, trained on `x` (n, d) as its DEC would."""
         layers = [x.shape[1], *params.layers, params.embedding]
-        network = self.network(deep, layers, seed)
+        network = self.untrained(deep, layers, seed)
         network.to(context.device).fit(  # type: ignore[operator]
             phase.budget.amount,
             optimizer_params={},
             optimizer_class=_optimiser(phase.optimiser),
             dataloader=deep.get_dataloader(x, phase.batch_size, shuffle=True),
-            **self.pretraining(),
+            **self.pretraining_options(),
         )
         return network
 

@@ -87,12 +87,12 @@ class ClustPyVaDE(ClustPyDEC[ClustPyDECParams]):
         """Return the start of the mixture."""
         return {"initial_clustering_params": {"n_init": params.starts, "covariance_type": "diag"}}
 
-    def network(self, deep: Any, layers: list[int], seed: int) -> nn.Module:
+    def untrained(self, deep: Any, layers: list[int], seed: int) -> nn.Module:
         """Return ClustPy's variational auto-encoder, which is a plain one while it is pre-trained."""
         found: nn.Module = deep.vade._VaDE_VAE(layers, work_on_copy=False, random_state=seed)
         return found
 
-    def pretraining(self) -> dict[str, Any]:
+    def pretraining_options(self) -> dict[str, Any]:
         """Return the loss of pre-training, which is that of VaDE's reconstruction."""
         return {"ssl_loss_fn": nn.BCELoss(reduction="sum")}
 
@@ -101,5 +101,5 @@ class ClustPyVaDE(ClustPyDEC[ClustPyDECParams]):
     ) -> tuple[np.ndarray, dict[str, float]]:
         """Return the means of the embedding (n, e) of `x` (n, d), and the objective of the last epoch per sample."""
         with torch.no_grad():
-            means = model.neural_network_trained_.encode(torch.from_numpy(x).to(device))[0].cpu().numpy()
+            means = model.neural_network_trained_.encode(torch.tensor(x, device=device))[0].cpu().numpy()
         return means, {"training": epoch_losses.get(CLUSTER, 0.0) / len(x)}

