@@ -185,7 +185,7 @@ THESIS = ["context-prediction", "ddc-ss", "dtkc-sm", "dtkc-ss", "rddc", "rdtkc"]
 @pytest.mark.parametrize("n", [2 * BATCH + 1, 2 * BATCH + 2, 3 * BATCH - 1])
 def test_samples_beyond_the_last_full_batch_get_labels_too(name, n, request):
     if n % BATCH == 1 and name in THESIS:
-        why = "torch's batch normalisation takes no batch of one sample, which Keras' does: to be mended with the next renewal"
+        why = "torch's batch normalisation takes no batch of one sample, as that of Keras does: to be mended"
         request.applymarker(pytest.mark.xfail(reason=why, raises=ValueError, strict=True))
     assert small(name).fit(samples_for(name)[:n]).labels_.shape == (n,)
 
