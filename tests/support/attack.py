@@ -70,4 +70,4 @@ def told(reporter: pytest.TerminalReporter) -> None:
     for kind, number in sums(passed).items():
         reporter.write_line(f"{number:>7} {KINDS[kind]}")
     wrong = len(reporter.getreports("failed")) + len(reporter.getreports("error"))
-    reporter.write_line(f"{len(passed)} tests passed, {wrong} in which something was lost or changed")
+    reporter.write_line(f"{len(passed)} tests passed, {wrong} failed")
