@@ -27,7 +27,7 @@ from benchmark.cli.options import (
     request,
 )
 from benchmark.cli.screen import say
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from benchmark.plan.cells import PlannedCell
@@ -69,6 +69,7 @@ def check(
     asked = request(profile, paper, table, method, dataset, reading or everything, None, runs)
     cells = [cell for cell in plan_cells(asked) if cell.specs]
     refuse_nothing(cells, asked)
+    cells = _possible(session, cells)
     if sample is not None:
         cells = _drawn(session, cells, sample, secrets.randbelow(10**6) if seed is None else seed, as_json)
     started = time.monotonic()
@@ -81,6 +82,17 @@ def check(
     verdict = "agree" if not found.disagreements else f"{len(found.disagreements)} disagreements"
     say(f"check: {found.runs} runs of {found.cells} cells in {duration(time.monotonic() - started)}: {verdict}.")
     raise typer.Exit(1 if found.disagreements else 0)
+
+
+def _possible(session: Session, cells: list[PlannedCell]) -> list[PlannedCell]:
+    """Return the cells whose methods can run here, and say of the others, on stderr, which packages they lack."""
+    lacking = {cell.specs[0].method: session.lacking(cell.specs[0].method) for cell in cells}
+    for reason in filter(None, lacking.values()):
+        say(f"left out: {reason}", err=True)
+    found = [cell for cell in cells if not lacking[cell.specs[0].method]]
+    if not found:
+        raise UserError("nothing can be checked here: the packages of all methods asked for are missing.")
+    return found
 
 
 def _drawn(session: Session, cells: list[PlannedCell], sample: int, seed: int, aside: bool) -> list[PlannedCell]:

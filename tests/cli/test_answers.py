@@ -250,3 +250,9 @@ def test_tables_show_the_lines_that_are_asked_for(call):
     for rows, said in (("ours,verdit", "did you mean 'verdict'"), ("verdict", "leaves out 'ours'")):
         code, _, err = call(*words, "--rows", rows)
         assert code == 2 and said in err
+
+
+def test_check_leaves_out_methods_whose_package_is_missing(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(METHODS["clustpy-dcn"], "requires", ("a_package_that_is_nowhere",))
+    code, out, err = call("check", "--table", "dynae2022/table2", "--method", "clustpy-dcn")
+    assert code == 1 and "nothing can be checked here" in err + out and "clustpy-dcn needs a_package" in err + out
