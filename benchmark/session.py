@@ -171,6 +171,11 @@ class Session:
             self._lacking[method] = mend if packages else ""
         return self._lacking[method]
 
+    @property
+    def optional(self) -> frozenset[str]:
+        """The sentences of `lacking` so far: runs that are left out for one of them need an extra that is not here."""
+        return frozenset(filter(None, self._lacking.values()))
+
     def plan(self, cells: Sequence[PlannedCell]) -> Plan:
         """Return what is missing of `cells`."""
         needed: dict[str, set[str]] = {}

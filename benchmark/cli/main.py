@@ -152,11 +152,12 @@ def run(
         code = carry_out(plan, session, how) if plan.runs else 0
         session.refresh()
         drawn = draw(session, asked, shown=not as_json)
-    code = code or int(bool(plan.impossible))
+    unmade = [why for why in plan.impossible.values() if method or why not in session.optional]
+    code = code or int(bool(unmade))
     if as_json:
         print_json(running.outcome(plan, session, code) | {"tables": str(drawn)})
-    elif plan.impossible:
-        say(f"error: {len(plan.impossible)} runs were not made: {next(iter(plan.impossible.values()))}", err=True)
+    elif unmade:
+        say(f"error: {len(unmade)} runs were not made: {unmade[0]}", err=True)
     raise typer.Exit(code)
 
 

@@ -256,3 +256,16 @@ def test_check_leaves_out_methods_whose_package_is_missing(call: Any, monkeypatc
     monkeypatch.setattr(METHODS["clustpy-dcn"], "requires", ("a_package_that_is_nowhere",))
     code, out, err = call("check", "--table", "dynae2022/table2", "--method", "clustpy-dcn")
     assert code == 1 and "nothing can be checked here" in err + out and "clustpy-dcn needs a_package" in err + out
+
+
+def test_run_ends_well_though_a_row_needs_an_extra_that_nobody_asked_for_by_name(
+    call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(METHODS["clustpy-dec"], "requires", ("a_package_that_is_nowhere",))
+    monkeypatch.setattr(
+        "benchmark.session.Session.lacking",
+        lambda self, m: self._lacking.setdefault(m, "it needs an extra." * (m == "gmm")),
+    )
+    asked = ("run", "--table", "dynae2022/table2", "--fresh", "--budget", "0s", "--results", str(tmp_path))
+    assert call(*asked)[0] == 0
+    assert call(*asked, "--method", "gmm")[0] == 1
