@@ -72,7 +72,7 @@ def simulate(jobs: Sequence[Job], seconds: np.ndarray, gpus: int, failing: float
     chance = np.random.default_rng(1)
     agenda = Agenda(jobs, Place(folder), MemoryClaims(), alone=False, attempts=4)  # type: ignore[arg-type]
     cost = {job.run_id: float(s) for job, s in zip(jobs, seconds, strict=True)}
-    record: Any = SimpleNamespace(status="ok")
+    record: Any = SimpleNamespace(status="ok", peak_mib=0.0)
     running: list[tuple[float, int, Job, bool]] = []
     now = idle = 0.0
     wave = last = (0.0, 0.0)
