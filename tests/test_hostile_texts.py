@@ -233,10 +233,14 @@ def test_charts_of_pages_hold_any_text_as_text(text: str) -> None:
     assert {name for name, _ in tags_of(chart)} == {"svg", "text", "path", "polyline", "title", "circle"}
 
 
-def test_mathematics_of_ours_stays_mathematics() -> None:
+@pytest.mark.parametrize("title", [r"$\lambda$ = 1", "a\n$\\lambda$ = 1"])
+def test_mathematics_of_ours_stays_mathematics_and_a_line_break_is_no_missing_glyph(
+    title: str, caplog: pytest.LogCaptureFixture
+) -> None:
     figure, (axes,) = canvas()
-    axes.set_title(r"$\lambda$ = 1")
+    axes.set_title(title)
     assert "\u03bb" in svg_bytes(figure, "t").decode()
+    assert caplog.text == ""
 
 
 def test_json_is_ascii_and_gives_the_text_back(text: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -210,11 +210,13 @@ def _make_harmless(figure: Canvas) -> None:
         assert isinstance(text, Text)
         shown = printable(text.get_text())
         text.set_text(shown)
-        if "$" in shown:
-            try:
-                parser.parse(shown)
-            except ValueError:
-                text.set_parse_math(False)
+        # Lines are drawn one by one, so they are tried one by one: a line break has no glyph.
+        for line in shown.splitlines():
+            if "$" in line:
+                try:
+                    parser.parse(line)
+                except ValueError:
+                    text.set_parse_math(False)
 
 
 def svg_bytes(figure: Canvas, title: str) -> bytes:

@@ -129,6 +129,8 @@ def made_again(session: Session, best: RunRecord, epochs: Sequence[int]) -> tupl
     for spec in (beginning, best.spec) if beginning != best.spec else (best.spec,):
         holder = Holder(phase, epochs)
         result = execute(spec, data_dir=session.data_dir, device=session.device, measures=(holder,), parent=weights)
+        if result.record.status not in COUNTED:
+            raise UserError(f"run {best.run_id} cannot be made again here: {result.record.error}")
         again = result.record.loss
         same = _begins_as(best, result.record, phase) if spec != best.spec else _close(again, best.loss)
         if same and result.labels is not None:

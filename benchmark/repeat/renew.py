@@ -85,6 +85,8 @@ def _difference(stored: RunRecord, end: Finished | None) -> str:
         return end.error
     if machine_of(stored) != machine_of(today):
         return "it was made on another kind of machine, or with another torch or number of threads: run it again."
+    if today.status == "failed" and stored.status != "failed":
+        return f"today's run failed: {today.error}"
     if not stored.spec.protocol.phases:
         same = (stored.status, stored.loss, stored.metrics) == (today.status, today.loss, today.metrics)
         return "" if same else "today's code gives other numbers."

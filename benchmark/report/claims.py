@@ -29,6 +29,11 @@ class ShownClaim:
     answers: tuple[Said, ...]
     page: str
 
+    @property
+    def open(self) -> bool:
+        """Whether nothing answers it so far."""
+        return all(said.word == UNDECIDED for said in self.answers)
+
 
 def shown_claims(claims: Sequence[ClaimAnswers]) -> list[ShownClaim]:
     """Return the claims of a paper with their answers, in the order in which they are declared."""

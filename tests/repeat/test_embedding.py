@@ -63,6 +63,15 @@ def test_the_same_command_writes_the_same_bytes(cell, results):
     assert second.read_bytes() == before
 
 
+def test_a_run_that_fails_today_is_said_with_its_reason_and_not_called_another_number(cell, results, monkeypatch):
+    def without_its_package(self, *arguments, **options):
+        raise UserError("a package is not installed.")
+
+    monkeypatch.setattr("methods.ddc.DDC.phases", without_its_package)
+    with pytest.raises(UserError, match=r"cannot be made again here: UserError: a package is not installed\."):
+        embed_best(Session(results), cell, "block1_pool", "pca")
+
+
 def test_the_run_is_made_again_with_one_thread_as_all_runs_are(cell, results, monkeypatch):
     threads = []
 

@@ -110,6 +110,15 @@ def test_other_numbers_of_a_method_without_phases_leave_the_row_stale(made, tmp_
     assert found.entries == () and "other numbers" in found.left[0]
 
 
+def test_a_run_that_fails_today_leaves_the_row_stale_and_says_why_it_failed(made, tmp_path, monkeypatch):
+    def without_its_package(self, *arguments, **options):
+        raise UserError("a package is not installed.")
+
+    monkeypatch.setattr("methods.baselines.k_means.KMeans.cluster", without_its_package)
+    found = renewed(changed(made["k-means"][0]), tmp_path)
+    assert found.entries == () and "today's run failed: UserError: a package is not installed." in found.left[0]
+
+
 def test_rows_of_another_kind_of_machine_stay_stale(made, tmp_path):
     record = made["ddc"][0]
     found = renewed(changed(record, environment={**record.environment, "machine": "m68k, 68000, cpu"}), tmp_path)

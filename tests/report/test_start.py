@@ -54,6 +54,16 @@ def test_the_start_page_says_of_each_paper_how_many_published_numbers_were_judge
     assert text.index('class="picture"') < text.index('id="counts"')
 
 
+def test_claims_that_something_answers_come_before_those_that_nothing_does_which_are_folded(built):
+    text = start(built)
+    section = text[text.index('id="dtkc2019"') : text.index('id="dynae2022"')]
+    shown, folded = section.split("<details>")
+    answered, unanswered = (re.findall(r"<li id=.*?</li>", part, re.DOTALL) for part in (shown, folded))
+    assert answered and all(re.search("<b>(supported|contradicted)", one) for one in answered)
+    assert unanswered and all("<b>undecided" in one and "<b>supported" not in one for one in unanswered)
+    assert f"<summary>{len(unanswered)} more that nothing decides yet</summary>" in folded
+
+
 def test_the_range_of_a_verdict_lies_on_its_margin():
     drawn = str(range_svg(Judgement(EQUIVALENT, 1.0, (-0.5, 2.5), (-1.0, 3.0))))
     assert "difference +1.0 points, 95 % interval -1.0 to +3.0, 90 % interval -0.5 to +2.5, margin 3" in drawn
