@@ -1,4 +1,4 @@
-"""The commands that README and docs show have only options and names that there are; those of three pages are run."""
+"""The commands that README and docs show have only options and names that there are; those that only read are run, and whole pages."""
 
 from __future__ import annotations
 
@@ -26,6 +26,24 @@ EXECUTED = ("docs/tutorial.md", "docs/own-data.md", "docs/own-paper.md")
 
 OF_EXAMPLES = {"deep-means", "pca-k-means", "ward-linkage", "rings", "NAME"}
 """Methods and data sets that a page adds itself."""
+
+READ_ONLY = (
+    "cite",
+    "claims",
+    "compare",
+    "data status",
+    "doctor",
+    "explain",
+    "figures",
+    "ledger",
+    "ls",
+    "report",
+    "results export",
+    "results pack",
+    "results verify",
+    "tables",
+)
+"""Commands that need no more than the tracked rows."""
 
 PACKAGES = ("benchmark", "methods", "datasets", "paper_tables", "results")
 
@@ -74,6 +92,33 @@ def test_the_commands_of_the_readme_are_found():
 
 def test_a_newcomer_reads_the_readme_in_five_minutes():
     assert len(text_of("README.md").splitlines()) <= 150
+
+
+def reading(document: str) -> list[list[str]]:
+    """Return the commands of a document that need no data, train nothing, and name nothing that a page adds."""
+    if document in EXECUTED:
+        return []
+    return [
+        words
+        for words in commands_of(document)
+        if " ".join(words).startswith(READ_ONLY) and not {*words} & {"|", "--run", *OF_EXAMPLES}
+    ]
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the packages and the tracked rows."""
+    folder = tmp_path_factory.mktemp("copied")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "figures"))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if reading(name)])
+def test_commands_that_only_read_end_well(document, copied):
+    for words in reading(document):
+        run(["-m", "benchmark", *words], copied)
 
 
 @pytest.mark.slow

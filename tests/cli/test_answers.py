@@ -107,7 +107,7 @@ def test_run_says_in_json_what_became_of_it(call):
 @pytest.mark.parametrize(("found", "code"), [(Checked(1, 2, ()), 0), (Checked(1, 2, ("it differs.",)), 1)])
 def test_check_says_in_json_what_it_found(call, monkeypatch, found, code):
     monkeypatch.setattr("benchmark.repeat.check.check_cells", lambda *_: found)
-    got, out, err = call("check", "--dataset", "digits", "--json")
+    got, out, err = call("check", "--dataset", "digits", "--method", "k-means", "--json")
     answer = json.loads(out)
     assert (got, err, answer["agree"], answer["cells"], answer["runs"]) == (code, "", not code, 1, 2)
     assert answer["disagreements"] == list(found.disagreements)
