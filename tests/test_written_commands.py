@@ -1,4 +1,4 @@
-"""The commands that README and docs show have only options and names that there are; those that only read are run, and whole pages."""
+"""The commands that README and docs show have only options and names that there are; many are run, whole pages too."""
 
 from __future__ import annotations
 
