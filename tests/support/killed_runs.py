@@ -21,6 +21,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -109,16 +110,18 @@ def forked(work: Callable[[], None]) -> int:
     return child
 
 
-def attempt(job: Job, results: Path, chance: random.Random, longest: float) -> str:
-    """Work at a run in a child that is killed; return where, "" where it came to its end before."""
+def attempt(
+    make_all: Callable[[], None], results: Path, chance: random.Random, longest: float, operations: int = 60
+) -> str:
+    """Make runs in a child that is killed; return where, "" where it came to its end before."""
     struck = results.parent / "struck"
     struck.unlink(missing_ok=True)
-    operation = chance.randint(1, 60) if chance.random() < 0.5 else 0
+    operation = chance.randint(1, operations) if chance.random() < 0.5 else 0
 
     def work() -> None:
         if operation:
             die_at_operation(results, operation)
-        make(job, results)
+        make_all()
 
     child = forked(work)
     if not operation:
@@ -143,9 +146,9 @@ def fits() -> list[int]:
     return found
 
 
-def attempt_apart(job: Job, results: Path, chance: random.Random, longest: float) -> str:
-    """Work at a run in a driver and a fit, of which one or both are killed; return which, "" where they had ended."""
-    driver = forked(lambda: make(job, results, apart=True))
+def attempt_apart(make_all: Callable[[], None], results: Path, chance: random.Random, longest: float) -> str:
+    """Make a run in a driver and a fit, of which one or both are killed; return which, "" where they had ended."""
+    driver = forked(make_all)
     time.sleep(chance.uniform(0, longest))
     whom = chance.choice(("driver", "fit", "both"))
     struck = fits() if whom != "driver" else []
@@ -186,7 +189,8 @@ def main(folder: Path, kills: int, seed: int, apart: bool) -> None:
     while struck.total() < kills:
         job = planned[made % len(planned)]
         results = folder / f"results-{made}"
-        while struck.total() < kills and (where := strike(job, results, chance, times[job.spec.run_id])):
+        work, longest = partial(make, job, results, apart), times[job.spec.run_id]
+        while struck.total() < kills and (where := strike(work, results, chance, longest)):
             struck[where] += 1
         make(job, results, apart)
         record = Store(results, use_stored=False).get(job.spec.run_id)

@@ -7,21 +7,20 @@ checkpoint, and the runs that did not end with the bits of one that was made alo
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmark.execution import jobs as making
 from benchmark.execution.events import Finished, Frequency, Job, Place
 from benchmark.execution.executors import serial
 from benchmark.store import Store
-from tests.support.killed_runs import die_at_operation, forked, jobs, make, numbers
+from tests.support.killed_runs import attempt, jobs, make, numbers
 
 
 def replicates(job: Job, number: int) -> list[Job]:
@@ -34,28 +33,6 @@ def make_together(stack: Sequence[Job], results: Path) -> None:
     place = Place(results, checkpoints=Frequency(0.0))
     ends = [event for event in serial(stack, place, stack=len(stack)) if isinstance(event, Finished)]
     assert all(end.record is not None and end.record.status in ("ok", "collapsed") for end in ends), ends
-
-
-def attempt(stack: Sequence[Job], results: Path, chance: random.Random, longest: float) -> str:
-    """Work at a stack in a child that is killed; return where, "" where it came to its end before."""
-    struck = results.parent / "struck"
-    struck.unlink(missing_ok=True)
-    operation = chance.randint(1, 120) if chance.random() < 0.5 else 0
-
-    def work() -> None:
-        if operation:
-            die_at_operation(results, operation)
-        make_together(stack, results)
-
-    child = forked(work)
-    if not operation:
-        time.sleep(chance.uniform(0, longest))
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return struck.read_text() if operation else "a moment in time"
-    assert os.WEXITSTATUS(status) == 0, "the child failed"
-    return ""
 
 
 def main(folder: Path, kills: int, seed: int) -> None:
@@ -74,7 +51,8 @@ def main(folder: Path, kills: int, seed: int) -> None:
     while struck.total() < kills:
         number, results = made % len(stacks), folder / f"results-{made}"
         stack = stacks[number]
-        while struck.total() < kills and (where := attempt(stack, results, chance, times[number])):
+        work = partial(make_together, stack, results)
+        while struck.total() < kills and (where := attempt(work, results, chance, times[number], operations=120)):
             struck[where] += 1
         make_together(stack, results)
         for job in stack:
