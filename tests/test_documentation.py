@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from benchmark.papers.claim_sides import load_claims
 from benchmark.papers.paper import load_ledger, load_paper, paper_ids
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from tests.support.checkout import ROOT
@@ -85,6 +86,15 @@ def test_every_entry_of_a_ledger_is_shown_under_the_anchor_that_links_use(writte
         assert f"{{#{paper}-{entry.id}}}\n## {entry.id}: ".lower() in page.lower()
     used = {entry for rule in load_paper(paper).protocol.field for entry in rule.ledger}
     assert used <= set(load_ledger(paper))
+
+
+@pytest.mark.parametrize("paper", paper_ids())
+def test_every_claim_is_shown_with_its_place_and_its_rule(written, paper):
+    page = (written / "claims" / f"{paper}.md").read_text(encoding="utf-8")
+    for name, rule in load_claims(paper).items():
+        (part,) = [each for each in page.split("\n## ") if f"`{paper}/{name}`" in each]
+        assert "| where |" in part and "| rule |" in part
+        assert all(f"[{entry}](../ledger/{paper}.md#" in part for entry in rule.ledger)
 
 
 def test_every_command_is_shown_with_its_options(written):

@@ -16,10 +16,13 @@ from typing import Any
 
 import typer.main
 
+from benchmark.analysis.claims.printed import own_table
 from benchmark.catalogue.networks import layers
 from benchmark.catalogue.references import references
 from benchmark.cli.main import app
 from benchmark.errors import UserError
+from benchmark.papers.claim_sides import load_claims
+from benchmark.papers.claims import OfTables
 from benchmark.papers.paper import Paper, ledger_ids, load_ledger, load_paper, paper_ids
 from benchmark.registry import DATASETS, METHODS, NETWORKS, load_plugins
 
@@ -279,6 +282,25 @@ def ledger_page(paper: str) -> Iterator[str]:
         yield from table(("", ""), rows.items())
 
 
+def claims_page(paper: str) -> Iterator[str]:
+    """Yield the lines of the page of a paper's claims: what does not depend on runs."""
+    loaded, claims = load_paper(paper), load_claims(paper)
+    yield from (f"# Claims of {paper}", "", "What the paper says in words, each sentence ours, as a rule that numbers")
+    yield from (f"answer. `python -m benchmark claims --paper {paper}` says what stored runs answer.", "")
+    for name, rule in claims.items():
+        own = own_table(loaded, rule).word if isinstance(rule, OfTables) else ""
+        yield from (f"## {text(rule.says)}", "")
+        rows = {
+            "id": code(f"{paper}/{name}"),
+            "where": text(rule.where),
+            "rule": text(rule.asks),
+            "the paper's own table": own,
+            "ledger": entries(paper, rule.ledger, "../"),
+            "note": text(rule.note),
+        }
+        yield from table(("", ""), ([label, value] for label, value in rows.items() if value))
+
+
 def papers() -> Pages:
     """Return the pages of papers and ledgers."""
     here = [load_paper(name) for name in paper_ids()]
@@ -289,7 +311,10 @@ def papers() -> Pages:
     severities = {name: [entry.severity for entry in load_ledger(name).values()] for name in ledger_ids()}
     counted = ([f"[{name}]({name}.md)", *(str(of.count(s)) for s in "ABC")] for name, of in severities.items())
     lines = ("# Ledger", "", *table(("paper", "A", "B", "C"), counted), *contents(severities))
-    return pages | {"ledger/index.md": lines}
+    pages |= {f"claims/{name}.md": claims_page(name) for name in paper_ids()}
+    said = ([f"[{name}]({name}.md)", str(len(load_claims(name)))] for name in paper_ids())
+    told = ("# Claims", "", *table(("paper", "claims"), said), *contents(paper_ids()))
+    return pages | {"ledger/index.md": lines, "claims/index.md": told}
 
 
 # ---------------------------------------------------------------- commands, Python
@@ -373,7 +398,8 @@ def write_reference(root: Path, target: Path) -> None:
     """
     load_plugins()
     pages = methods() | datasets() | papers() | commands() | python()
-    top = ("commands", "methods/index", "networks", "datasets", "papers/index", "ledger/index", "python/index")
+    papers_too = ("papers/index", "ledger/index", "claims/index")
+    top = ("commands", "methods/index", "networks", "datasets", *papers_too, "python/index")
     pages["index.md"] = ("# Reference", "", "Made from the installed package.", "", *contents(top, depth=1))
     for path, lines in pages.items():
         file = target / "reference" / path
