@@ -30,13 +30,16 @@ from benchmark.papers.protocol import Reading
 from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.record import COUNTED, RunRecord
-from benchmark.registry import ARTEFACTS, DATASETS, NETWORKS, Artefact
+from benchmark.registry import ARTEFACTS, DATASETS, NETWORKS, OBSERVERS, Artefact
 from benchmark.session import Session
 
 
 @dataclass(frozen=True)
 class Made:
-    """An artefact of the best run of a cell, its `content` as the artefact's reader gives it."""
+    """An artefact of the best run of a cell, its `content` as the artefact's reader gives it.
+
+    Where one of an `epoch` was asked for, it was `taken` at the first evaluation from there on, or at the run's end.
+    """
 
     method: str
     label: str
@@ -46,6 +49,7 @@ class Made:
     content: Any
     setting: str = ""
     epoch: int | None = None
+    taken: int | None = None
 
 
 class StoredNumbers:
@@ -72,7 +76,9 @@ class StoredNumbers:
         command = _command(self.folder, table, self.profile, cells[0].column if cells else dataset)
         if lacking:
             kind = ", ".join(need.rstrip(":") for need in needs)
-            raise NoNumbers(f"history has no drift ({kind}): rerun with `{command} --record drift`.", near=True)
+            left = [o.name for o in OBSERVERS.values() if any(need.startswith(p) for p in o.leaves for need in needs)]
+            record = "".join(f" --record {name}" for name in left)
+            raise NoNumbers(f"history has no {', '.join(left)} ({kind}): rerun with `{command}{record}`.", near=True)
         raise NoNumbers(f"no run is stored in the {self.profile} profile: `{command}`.")
 
     def rows(self, file: str) -> tuple[dict[str, str], ...]:
@@ -139,7 +145,8 @@ class StoredNumbers:
                 content = read_artefact(self.session, self.folder, artefact, run_id, options, epoch)
                 if content is not None:
                     labels = (shown.method, shown.label, shown.dataset_label)
-                    found.append(Made(*labels, run_id, note, content, cell.setting if every_setting else "", epoch))
+                    when = (epoch, _taken(shown.best, epoch))
+                    found.append(Made(*labels, run_id, note, content, cell.setting if every_setting else "", *when))
         if found:
             return tuple(found)
         if not commands:
@@ -175,7 +182,8 @@ class StoredNumbers:
         made = self.artefacts(
             ARTEFACTS[artefact], table, methods, dataset, options, epochs, every_setting=every_setting
         )
-        return tuple(_sheet_of(each) for each in made)
+        # A run that stopped before an epoch shows its end once.
+        return tuple({(each.run_id, each.setting, each.taken): _sheet_of(each) for each in made}.values())
 
     def scores(self, table: str, methods: Sequence[str], dataset: str) -> tuple[Scores, ...]:
         """Return what is stored of every setting of a table; see `Numbers`."""
@@ -217,10 +225,21 @@ class StoredNumbers:
         return [cell for cell in mine if every_setting or cell.setting == mine[0].setting]
 
 
+def _taken(best: Trace, epoch: int | None) -> int | None:
+    """Return the epoch of the evaluation that an artefact of `epoch` shows: see `make_artefacts`."""
+    if epoch is None:
+        return None
+    return int(next((at for at in best.epochs if at >= epoch), best.epochs[-1]))
+
+
 def _sheet_of(made: Made) -> Sheet:
-    """Return a picture with its title: the method, and the epoch or setting where there are several."""
-    which = made.setting if made.epoch is None else str(made.epoch)
-    title = f"{made.label}, epoch {made.epoch}" if made.epoch is not None else f"{made.label} {made.setting}".strip()
+    """Return a picture with its title: the method, and the epoch or setting where there are several.
+
+    What a run shows that ended before the epoch asked for is named by the epoch of its end.
+    """
+    which, title = made.setting, f"{made.label} {made.setting}".strip()
+    if made.epoch is not None and made.taken is not None:
+        which, title = str(min(made.epoch, made.taken)), f"{made.label}, epoch {made.taken}"
     content: sheets.SheetContent = made.content
     return Sheet(
         made.method,

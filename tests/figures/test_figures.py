@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.analysis import figures
+from benchmark.analysis.artefacts import artefact_file
+from benchmark.analysis.sheets import KERNELS, SheetContent, sheet_bytes
 from benchmark.analysis.stored_numbers import StoredNumbers
 from benchmark.cli import main as cli
 from benchmark.errors import UsageError
@@ -121,10 +123,22 @@ def test_without_runs_the_reason_names_the_command_that_makes_them(tmp_path):
         numbers(tmp_path).traces("table2", ("ddc",), "mnist")
 
 
-def test_a_history_without_drift_says_so_and_how_to_record_it(tmp_path):
+@pytest.mark.parametrize(("need", "observer"), [("gram:", "drift"), ("kernel_", "kernels"), ("fr", "features")])
+def test_a_history_without_what_an_observer_leaves_says_so_and_how_to_record_it(tmp_path, need, observer):
     store_runs(tmp_path)
-    with pytest.raises(NoNumbers, match=r"history has no drift.*--record drift"):
-        numbers(tmp_path).traces("table2", ("ddc",), "mnist", needs=("gram:",))
+    with pytest.raises(NoNumbers, match=rf"history has no {observer} .*--record {observer}`"):
+        numbers(tmp_path).traces("table2", ("ddc",), "mnist", needs=(need,))
+
+
+def test_a_picture_of_an_epoch_that_the_run_did_not_reach_is_shown_once_as_that_of_its_end(tmp_path):
+    store_runs(tmp_path)
+    best = numbers(tmp_path).traces("table2", ("ddc",), "mnist")[0].best.run_id
+    for epoch in (2, 20, 50):
+        file = artefact_file(tmp_path / "stored", "tkuco2024", KERNELS, best, {"block": 2}, epoch)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(sheet_bytes(SheetContent(np.zeros((2, 2), np.uint8))))
+    found = numbers(tmp_path).sheets("kernels", "table2", ("ddc",), "mnist", {"block": 2}, (2, 20, 50))
+    assert [(sheet.key, sheet.title) for sheet in found] == [("ddc@2", "DDC, epoch 2"), ("ddc@3", "DDC, epoch 3")]
 
 
 def test_rows_come_from_a_committed_file_below_results_stored(tmp_path):
