@@ -41,11 +41,28 @@ def results_there(context: typer.Context, folder: Path) -> Path:
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}: name a results folder with --results.")
     names = {path.name for path in folder.iterdir()}
-    if folder.name in ("runs", "stored") and not names & {"runs", "stored"}:
-        raise UserError(f"{folder} is part of a results folder: name the folder above it with --results.")
+    _refuse_part(folder, names)
     if names and not names & {"runs", "stored", "quarantine", "checkpoints"}:
         say(f"note: {folder} holds no results yet: it has neither runs nor stored.", err=True)
     return folder
+
+
+def results_possible(context: typer.Context, folder: Path) -> Path:
+    """Return the results folder that a command writes to, made or not; UserError for what can be none."""
+    if not context.resilient_parsing:
+        wrong = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+        if wrong is not None:
+            raise UserError(f"{wrong} is a file: name a folder with --results.")
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if names:
+            _refuse_part(folder, names)
+    return folder
+
+
+def _refuse_part(folder: Path, names: set[str]) -> None:
+    """Raise UserError for the folder of runs, or of tracked rows, that is in a results folder; `names` are in it."""
+    if folder.name in ("runs", "stored") and not names & {"runs", "stored"}:
+        raise UserError(f"{folder} is part of a results folder: name the folder above it with --results.")
 
 
 def data_there(context: typer.Context, folder: Path | None) -> Path | None:
@@ -72,7 +89,10 @@ SomeProfile = Annotated[
 OwnProtocol = Annotated[
     bool, typer.Option("--own-protocol", help="Methods that a table does not list keep their own protocol in it.")
 ]
-NewResults = Annotated[Path, typer.Option("--results", help="The folder to which results are written.")]
+NewResults = Annotated[
+    Path,
+    typer.Option("--results", callback=results_possible, help="The folder to which results are written."),
+]
 Results = Annotated[
     Path, typer.Option("--results", callback=results_there, help="The folder with results; ./results if not given.")
 ]

@@ -7,6 +7,7 @@ column of a page. Rows and columns without a final value are left out; a TeX com
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmark.tables import notes
@@ -38,13 +39,37 @@ def draw_results(table: TableResult, decimals: int) -> str:
     name = f"{table.paper}/{table.table}, profile {table.profile}"
     if not kept.rows:
         return f"% {name}: no cell has a final value.\n"
-    n_readings = len(kept.readings)
-    width = MAX_VALUE_COLUMNS if len(kept.columns) * n_readings <= MAX_VALUE_COLUMNS else MAX_WIDE_COLUMNS
-    blocks = [laid_block(kept, places, {}, decimals) for places in column_blocks(kept.columns, n_readings, width)]
-    environment = "table" if width == MAX_VALUE_COLUMNS else "table*"
-    floats = [_float(kept, block, environment, (i, len(blocks))) for i, block in enumerate(blocks, 1)]
+    parts = [part for table in _alike(kept) for part in _parts(table, decimals)]
+    floats = [_float(table, block, wide, (i, len(parts))) for i, (table, block, wide) in enumerate(parts, 1)]
     comments = [f"% {name}."] + ([f"% Left out, without a final value: {', '.join(left)}."] if left else [])
     return "\n".join((NEEDS, *comments, *floats))
+
+
+def _parts(table: TableResult, decimals: int) -> list[tuple[TableResult, Block, str]]:
+    """Return a table as the blocks of its floats, each with the environment that it takes."""
+    n_readings = len(table.readings)
+    narrow = len(table.columns) * n_readings <= MAX_VALUE_COLUMNS
+    places = column_blocks(table.columns, n_readings, MAX_VALUE_COLUMNS if narrow else MAX_WIDE_COLUMNS)
+    environment = "table" if narrow else "table*"
+    return [(table, laid_block(table, block, {}, decimals), environment) for block in places]
+
+
+def _alike(table: TableResult) -> list[TableResult]:
+    """Split a table so that no column of values is empty: by the readings under which a column has final values."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for place in range(len(table.columns)):
+        cells = [row.cells[place] for row in table.rows if not row.reference]
+        there = (name for name in table.readings if any(is_final(result_of(cell, name)) for cell in cells))
+        found.setdefault(tuple(there), []).append(place)
+    return [_columns_of(table, readings, places) for readings, places in found.items()]
+
+
+def _columns_of(table: TableResult, readings: tuple[str, ...], places: Sequence[int]) -> TableResult:
+    """Return the table with these columns under these readings, and the rows that have final values there."""
+    rows = [replace(row, cells=tuple(row.cells[place] for place in places)) for row in table.rows]
+    held = [row for row in rows if any(is_final(result_of(cell, name)) for cell in row.cells for name in readings)]
+    columns = tuple(table.columns[place] for place in places)
+    return replace(table, readings=readings, columns=columns, rows=tuple(held))
 
 
 def _final_part(table: TableResult) -> tuple[TableResult, list[str]]:

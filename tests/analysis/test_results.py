@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -105,6 +106,18 @@ def test_the_shipped_results_load_without_training_anything():
     script += "print(len(f) > 100, [n for n in ('torch', 'benchmark.training') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("True"), done.stderr
+
+
+def test_a_process_that_imported_nothing_else_loads_what_any_other_does(results):
+    """Without the plug-ins no cell could be drawn, and runs of other code, as these are, did not count as stale."""
+    script = "from benchmark.analysis import load_results\n"
+    script += "frames = [load_results('results', of, shipped=False) for of in ('runs', 'histories', 'cells')]\n"
+    script += "print(*map(len, frames), frames[0]['stale'].sum())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    here = [len(load_results(results, of, shipped=False)) for of in ("runs", "histories", "cells")]
+    assert [int(word) for word in done.stdout.split()] == [*here, 6]
 
 
 def test_a_pack_is_merged_by_a_colleague(call, results):

@@ -205,7 +205,9 @@ def test_status_tells_what_cannot_run_from_what_is_left(call, monkeypatch):
         (("explain", "tkuco2024/table2", "ddc", "digits", "acc", "--results", "a-file"), "there is no folder a-file"),
         (("status", "--data-dir", "nowhere"), "there is no folder nowhere: name the folder of the data sets"),
         (("data", "status", "--data-dir", "a-file"), "there is no folder a-file"),
-        (("run", *K_MEANS, "--results", "a-file"), "a-file"),
+        (("run", *K_MEANS, "--results", "a-file"), "a-file is a file: name a folder with --results."),
+        (("run", *K_MEANS, "--results", "a-file/below"), "a-file is a file: name a folder with --results."),
+        (("run", *K_MEANS, "--results", "results/runs"), "results/runs is part of a results folder"),
     ],
     ids=" ".join,
 )

@@ -134,6 +134,26 @@ def test_a_run_stopped_every_few_steps_ends_with_the_bits_of_an_undisturbed_one(
     assert result.record.environment.get("resumed", 0) == parts - 1
 
 
+def test_a_network_with_tied_weights_is_resumed(tmp_path, weights, monkeypatch):
+    """Its state names one tensor twice, as in auto-encoders whose decoder has the weights of the encoder."""
+    wavering = METHODS["wavering"]
+    plain = wavering.build
+
+    def tied(self: Any, *arguments: Any) -> Any:
+        model = plain(self, *arguments)
+        model["tied"] = torch.nn.Linear(model["encoder"][1].in_features, 16, bias=False)
+        model["tied"].weight = model["encoder"][1].weight
+        return model
+
+    monkeypatch.setattr(wavering, "build", tied)
+    undisturbed, result = bits(execute(spec())), None
+    while result is None:
+        result = attempt(spec(), tmp_path, 4)
+    assert bits(result) == undisturbed
+    assert weights[-1] == weights[0] and weights[0]["tied.weight"] == weights[0]["encoder.1.weight"]
+    assert result.record.environment["resumed"] > 1
+
+
 @pytest.mark.parametrize("sampler", ["fixed", pytest.param("full", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("keep", ["best", pytest.param("last", marks=pytest.mark.slow)])
 def test_every_sampler_and_keep_rule_is_resumed(tmp_path, weights, sampler, keep):

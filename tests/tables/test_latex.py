@@ -138,6 +138,18 @@ def test_a_cell_without_a_final_value_in_a_kept_row_is_a_dash_and_takes_no_part(
     assert ddc.count(r"\textit{\textendash{}}") == 4  # incomplete 3/5, not run, no data, not implemented
 
 
+def test_no_column_of_values_is_empty_in_a_table_for_a_paper() -> None:
+    """MNIST was run under one reading, USPS under both: each stands in a table of the readings that it has."""
+    ours = (cell(None, ran(50.0, 1.0), empty("not run")),) * 2 + (cell(None, ran(60.0, 2.0), ran(61.0, 3.0)),) * 2
+    reference = row("k-means", *(cell(None, ran(40.0, 0.1), ran(40.0, 0.1)) for _ in range(4)), reference=True)
+    text = render_table(replace(full(), rows=(row("a", *ours), reference)), "tex", style="paper")
+    assert "textendash" not in text
+    first, second = re.findall(r"\\begin\{table\*?\}.*?\\end\{table\*?\}", text, re.S)
+    assert "reading paper;" in first and "a & 50.0 (1.0) & 50.0 (1.0) \\\\" in first and "{USPS}" not in first
+    assert "readings paper and code;" in second and "a & 60.0 (2.0) & 61.0 (3.0)" in second and "{MNIST}" not in second
+    assert "Part 1 of 2." in first and "Part 2 of 2." in second
+
+
 def test_a_reduced_profile_is_named_in_the_caption_of_a_table_for_a_paper() -> None:
     text = render_table(reduced(), "tex", style="paper")
     assert "Profile cpu; reading paper;" in text and "5 runs; 20 epochs" in text
