@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,6 +61,22 @@ class PlannedCell:
         return Context(paper=self.paper, setting=label, reading=self.reading, profile=self.profile)
 
 
+_KEPT: ContextVar[dict[tuple[object, ...], PlannedCell] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def cells_kept() -> Iterator[None]:
+    """Within this a cell that is planned again is the one planned before, whose run ids are worked out once.
+
+    For whatever plans the same tables many times; papers and plug-ins must not change within.
+    """
+    token = _KEPT.set({} if _KEPT.get() is None else _KEPT.get())
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def selected_tables(request: Request) -> list[tuple[Paper, str, TableRule]]:
     """Return the tables that a request names: ``PAPER/TABLE``, or ``TABLE`` of every paper selected."""
     if request.profile not in PROFILES:
@@ -113,6 +131,8 @@ def _cells_of(
     runs = table.runs.get(request.profile, profile.runs)
     overrides = parse_overrides(request.sets, paper, entries)
     guests = _guests(paper, table, names)
+    asked = (paper.id, name, request.profile, request.runs, request.sets, request.record, request.own_protocol)
+    kept: dict[tuple[object, ...], PlannedCell] = {} if (shared := _KEPT.get()) is None else shared
     for column_id, column in _columns(paper, table, request):
         for setting in _settings(table, request):
             for row_id in dict.fromkeys((*table.rows, *table.reference, *guests)):
@@ -124,8 +144,12 @@ def _cells_of(
                 guest = _guest(paper, table, row_id, request.own_protocol) if row_id in guests else None
                 planned = runs if row.runs is None else min(runs, row.runs)
                 for reading in readings:
+                    key = (*asked, row_id, guest is None, column_id, setting.label, reading)
+                    if key in kept:
+                        yield kept[key]
+                        continue
                     resolved, reason = _resolve(paper, row, column, reading, profile, setting, overrides, guest)
-                    yield PlannedCell(
+                    kept[key] = PlannedCell(
                         paper.id,
                         name,
                         row_id,
@@ -144,6 +168,7 @@ def _cells_of(
                         guest is not None,
                         guest is not None and guest.own_protocol,
                     )
+                    yield kept[key]
 
 
 def _guests(paper: Paper, table: TableRule, names: Sequence[str]) -> list[str]:

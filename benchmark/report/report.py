@@ -11,6 +11,7 @@ from benchmark import __version__
 from benchmark.analysis.claims import claims_of
 from benchmark.analysis.figures import figure_folders
 from benchmark.papers.paper import ledger_ids, load_ledger, load_paper, paper_ids
+from benchmark.plan.cells import cells_kept
 from benchmark.registry import DATASETS, METHODS
 from benchmark.report.against import FILE as AGAINST
 from benchmark.report.against import against_page
@@ -36,6 +37,7 @@ class Built:
     moved: Mapping[str, int] = field(default_factory=dict)
 
 
+@cells_kept()
 def build_report(
     session: Session,
     out: Path,

@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.errors import UsageError
 from benchmark.papers.paper import load_paper
-from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.cells import PlannedCell, cells_kept, plan_cells
 from benchmark.plan.estimate import RunTimes
 from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
@@ -379,3 +379,25 @@ def test_planning_leaves_the_garbage_collector_as_it_was(collects):
         assert gc.isenabled() is collects
     finally:
         gc.enable()
+
+
+def test_cells_that_are_kept_are_those_that_are_planned_and_no_request_gets_those_of_another():
+    whole = Request("cpu", tables=("tkuco2024/table2",), readings=("paper", "code"))
+    asked = [
+        whole,
+        replace(whole, methods=("ddc",), readings=("code",)),
+        replace(whole, runs=2),
+        replace(whole, sets=("K1=code",)),
+        replace(whole, profile="quick", readings=("paper",)),
+        replace(whole, methods=("idec",), own_protocol=True),
+        replace(whole, methods=("idec",)),
+        replace(whole, record=("drift",)),
+    ]
+    plainly = [plan_cells(request) for request in asked]
+    with cells_kept():
+        kept = [plan_cells(request) for request in asked]
+        again = plan_cells(whole)
+    assert kept == plainly
+    assert all(one is other for one, other in zip(kept[0], again, strict=True))
+    assert all(any(one is other for other in kept[0]) for one in kept[1])
+    assert not any(one is other for one, other in zip(again, plan_cells(whole), strict=True)), "forgotten afterwards"

@@ -20,6 +20,7 @@ from benchmark.papers.claim_sides import load_claims, units_of
 from benchmark.papers.claims import ClaimRule, OfFigures, OfTables
 from benchmark.papers.paper import Paper, load_paper
 from benchmark.papers.protocol import PROFILES, READINGS, Reading
+from benchmark.plan.cells import cells_kept
 from benchmark.session import Session
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -120,6 +121,7 @@ class ClaimAnswers:
         return found.answer
 
 
+@cells_kept()
 def claims_of(
     session: Session,
     paper: str,
