@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.catalogue.answers import remembered
+from benchmark.catalogue.filling import fill_once
 from benchmark.catalogue.methods import method_facts
 from benchmark.data.prepared import prepared_data
 from benchmark.errors import UsageError, UserError
@@ -52,6 +53,8 @@ class Session:
         fresh: bool = False,
         rerun_stale: bool = False,
     ) -> None:
+        # A script knows all plug-ins, as commands do: else cells had no data, and no run counted as stale.
+        fill_once()
         # Absolute from the start: what a method does to the working directory moves no record.
         results = Path(results).absolute()
         self.results, self.data_dir = results, None if data_dir is None else Path(data_dir).expanduser().absolute()

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.catalogue.filling import fill_registries
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.papers.protocol import PROFILES, READINGS
 from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.record import RunRecord
-from benchmark.registry import METHODS, fill_when_asked
+from benchmark.registry import METHODS
 from benchmark.session import Session
 from benchmark.store.rows import device_of, device_order, kind_of
 
@@ -82,8 +81,6 @@ def load_results(
 
     if of not in RESULTS:
         raise UsageError(did_you_mean("kind of results", of, RESULTS))
-    # In a process that imported no method, none would be known: tables would lack networks, and no run count as stale.
-    fill_when_asked(fill_registries)
     place = Path(results)
     session = Session(place, shipped=None if shipped else place / "stored")
     choice = Choice(*map(tuple, (papers, methods, datasets, profiles, readings)))

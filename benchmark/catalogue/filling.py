@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from benchmark.catalogue.answers import Catalogue, read, use
@@ -12,7 +13,16 @@ from benchmark.catalogue.datasets import dataset_facts
 from benchmark.catalogue.methods import method_facts
 from benchmark.catalogue.networks import layers
 from benchmark.catalogue.sources import sources_key, stamps_elsewhere
-from benchmark.registry import BROKEN, DATASETS, METHODS, NETWORKS, REGISTRIES, Registry, load_plugins
+from benchmark.registry import (
+    BROKEN,
+    DATASETS,
+    METHODS,
+    NETWORKS,
+    REGISTRIES,
+    Registry,
+    fill_when_asked,
+    load_plugins,
+)
 
 
 def fill_registries() -> None:
@@ -38,6 +48,12 @@ def fill_registries() -> None:
     for registry, declared in zip((METHODS, DATASETS, NETWORKS), told, strict=True):
         for name in registry:
             declared(name)
+
+
+@cache
+def fill_once() -> None:
+    """Have the registries filled when they are first asked for something; later calls of a process change nothing."""
+    fill_when_asked(fill_registries)
 
 
 def _modules(registry: Registry[Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.catalogue.answers import keep
-from benchmark.catalogue.filling import fill_registries
+from benchmark.catalogue.filling import fill_once
 from benchmark.cli.checking import check
 from benchmark.cli.claims import claims
 from benchmark.cli.config import Config, PrintConfig, config_text
@@ -62,7 +62,7 @@ from benchmark.cli.screen import say
 from benchmark.cli.study import compare, create, ledger
 from benchmark.cli.surroundings import completed_name, refuse_mixed_packages, shut_out
 from benchmark.errors import UsageError, UserError, did_you_mean
-from benchmark.registry import check_siblings, fill_when_asked
+from benchmark.registry import check_siblings
 
 app = typer.Typer(
     cls=InOrder,
@@ -308,7 +308,7 @@ def main() -> None:
     try:
         refuse_mixed_packages()
         check_siblings()
-        fill_when_asked(fill_registries)
+        fill_once()
         app(standalone_mode=True, prog_name=completed_name())
     except UsageError as error:
         say(f"error: {error}", err=True)

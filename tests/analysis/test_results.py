@@ -108,6 +108,24 @@ def test_the_shipped_results_load_without_training_anything():
     assert done.stdout.startswith("True"), done.stderr
 
 
+def test_a_process_that_imported_nothing_else_explains_a_cell_and_draws_its_table(results):
+    """Without the plug-ins the cell had no data, and nothing said why."""
+    script = """
+from pathlib import Path
+from benchmark.analysis import explain_cell, find_cell, stored_tables
+from benchmark.plan.request import Request
+from benchmark.session import Session
+asked = Request("quick", tables=("tkuco2024/table2",), methods=("ddc",), datasets=("digits",))
+session = Session(Path("results"))
+print(explain_cell(session, find_cell(session, asked, "quick"), "acc")["ours"]["verdict"] != "no data")
+print(len(stored_tables(session, asked)))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "1"]
+
+
 def test_a_process_that_imported_nothing_else_loads_what_any_other_does(results):
     """Without the plug-ins no cell could be drawn, and runs of other code, as these are, did not count as stale."""
     script = "from benchmark.analysis import load_results\n"
