@@ -12,7 +12,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from benchmark.errors import UsageError
@@ -123,17 +123,27 @@ def code_digest(roots: Iterable[Root]) -> str:
 def entries(roots: Iterable[Root]) -> Iterator[str]:
     """Yield for every definition that `roots` reach its normal form, and what its names are bound to."""
     wanted = tuple(roots)
+    reader = _reader(_homes(wanted))
     for definition in reached(wanted):
-        yield _entry(definition, _reader(_homes(wanted)))
+        yield _entry(definition, reader)
 
 
 def reached(roots: Iterable[Root]) -> frozenset[Definition]:
     """Return the definitions that `roots` reach."""
     wanted = tuple(roots)
-    closure = _Closure(_reader(_homes(wanted)))
-    for root in wanted:
-        closure.begin(root)
-    return closure.close()
+    replaced = frozenset(name for root in wanted for name in root.replaced)
+    return frozenset(_closed(wanted, _reader(_homes(wanted)), replaced).found)
+
+
+@lru_cache(maxsize=128)
+def _closed(roots: tuple[Root, ...], reader: Reader, replaced: frozenset[str]) -> _Closure:
+    """Return the closure of `roots`, grown from that of all of them but the last, which others have in common."""
+    if not roots:
+        return _Closure(reader, replaced)
+    closure = _closed(roots[:-1], reader, replaced).copy()
+    closure.begin(roots[-1])
+    closure.close()
+    return closure
 
 
 def _homes(roots: Iterable[Root]) -> frozenset[str]:
@@ -162,6 +172,7 @@ def _head(statement: Statement) -> Statement:
     return head
 
 
+@cache
 def _entry(definition: Definition, reader: Reader) -> str:
     bound = [f"{name}={_bound(target)}" for name, target in reader.read(definition).names.items()]
     # Statements that bind no name are told apart by their place in the file, which may change.
@@ -181,13 +192,19 @@ def _bound(target: Definition | External | OwnModule) -> str:
 class _Closure:
     """What is reached so far: definitions, the classes that have instances, and the attributes that are asked for."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader, self.classes = reader, reader.classes
+    def __init__(self, reader: Reader, replaced: frozenset[str]) -> None:
+        self.reader, self.classes, self.replaced = reader, reader.classes, replaced
         self.found: set[Definition] = set()
         self.live: set[Definition] = set()
         self.asked: dict[Atom, set[str]] = {}
-        self.replaced: set[str] = set()
         self._waiting: list[Definition] = []
+
+    def copy(self) -> _Closure:
+        """Return a closure that has found as much, to which more is added."""
+        copied = _Closure(self.reader, self.replaced)
+        copied.found, copied.live = set(self.found), set(self.live)
+        copied.asked = {atom: set(names) for atom, names in self.asked.items()}
+        return copied
 
     def begin(self, root: Root) -> None:
         """Add what a root names; UsageError where it has no source."""
@@ -210,7 +227,6 @@ class _Closure:
                 self.reach(definition)
             for member in root.members:
                 self.ask(UNKNOWN, member)
-        self.replaced |= set(root.replaced)
 
     def reach(self, definition: Definition) -> None:
         """Add a definition."""
@@ -218,13 +234,12 @@ class _Closure:
             self.found.add(definition)
             self._waiting.append(definition)
 
-    def close(self) -> frozenset[Definition]:
-        """Follow all references to their end, and return what was found."""
-        for owner in [d for d in self.found if is_class(d)]:
+    def close(self) -> None:
+        """Follow all references to their end."""
+        for owner in [d for d in self._waiting if is_class(d)]:
             self._live(owner)
         while self._waiting:
             self._follow(self._waiting.pop())
-        return frozenset(self.found)
 
     def _follow(self, definition: Definition) -> None:
         references = self.reader.read(definition)
@@ -252,7 +267,7 @@ class _Closure:
         if isinstance(atom, Definition):
             self._live(atom)
         for c in tuple(self.live):
-            if self._may_be(c, atom):
+            if _may_be(self.classes, c, atom):
                 self._answer(c, atom, name)
 
     def _live(self, owner: Definition) -> None:
@@ -274,7 +289,7 @@ class _Closure:
                     if isinstance(atom, Definition) and is_class(atom):
                         self.reach(atom)
         for atom, names in tuple(self.asked.items()):
-            if self._may_be(owner, atom):
+            if _may_be(self.classes, owner, atom):
                 for name in tuple(names):
                     self._answer(owner, atom, name)
 
@@ -283,15 +298,17 @@ class _Closure:
         if (member := self.classes.lookup(c, name, after)) is not None:
             self.reach(member)
 
-    def _may_be(self, c: Definition, atom: Atom) -> bool:
-        """Whether an instance of the class `c` may be what `atom` stands for."""
-        if atom == UNKNOWN:
-            return True
-        wanted = atom.owner if isinstance(atom, Super) else atom
-        assert isinstance(wanted, Definition)
-        if wanted in self.classes.order(c):
-            return True
-        return self.classes.is_protocol(wanted) and self.classes.names(wanted) <= self.classes.names(c)
+
+@cache
+def _may_be(classes: Classes, c: Definition, atom: Atom) -> bool:
+    """Return whether an instance of the class `c` may be what `atom` stands for."""
+    if atom == UNKNOWN:
+        return True
+    wanted = atom.owner if isinstance(atom, Super) else atom
+    assert isinstance(wanted, Definition)
+    if wanted in classes.order(c):
+        return True
+    return classes.is_protocol(wanted) and classes.names(wanted) <= classes.names(c)
 
 
 def _registrations(reader: Reader, root: Root) -> list[Definition]:
