@@ -19,6 +19,7 @@ from benchmark.errors import UsageError, UserError
 from benchmark.papers.protocol import Reading
 from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.estimate import RunTimes
+from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.plan.runs import Plan, plan_runs
 from benchmark.provenance.code import run_code_digest
@@ -28,7 +29,7 @@ from benchmark.registry import DATASETS, METHODS, LoadedData, load_plugins
 from benchmark.spec import RunSpec
 from benchmark.store.observed import recorded
 from benchmark.store.renewals import Renewals
-from benchmark.store.rows import Kind
+from benchmark.store.rows import Kind, kind_of
 from benchmark.store.store import Store
 from benchmark.store.tracked import stored_folders
 from benchmark.streams import Streams
@@ -65,14 +66,12 @@ class Session:
         self._ready: dict[str, str] = {}
         self._lacking: dict[str, str] = {}
         self._digests: dict[tuple[str, str, str], str] = {}
-        self._renewed: dict[tuple[str, str, str], bool] = {}
+        self._stale: dict[tuple[str, str], bool] = {}
 
     @cached_property
     def records(self) -> dict[str, dict[Kind, RunRecord]]:
         """All records by run id and kind of machine, as they are now; of those with a device the first is first."""
-        found = {run_id: self.store.kinds(run_id) for run_id in self.store.ids()}
-        pairs = {run_id: {k: self.store.get(run_id, k) for k in kinds} for run_id, kinds in found.items()}
-        return {run_id: {k: r for k, r in by_kind.items() if r is not None} for run_id, by_kind in pairs.items()}
+        return self.store.by_kind()
 
     @cached_property
     def tracked(self) -> dict[str, dict[Kind, RunRecord]]:
@@ -110,6 +109,11 @@ class Session:
         current = {kind.device for kind, record in held.items() if not self.stale(record)}
         return tuple(r for kind, r in held.items() if kind.device not in current or not self.stale(r))
 
+    def parent(self, record: RunRecord) -> RunRecord | None:
+        """Return the record, of the same kind of machine, of the run that a record's starts from; None without one."""
+        parent = parent_of(record.spec) if record.spec.method in METHODS else None
+        return self.records.get(parent.run_id, {}).get(kind_of(record)) if parent else None
+
     def held(self, spec: RunSpec) -> Sequence[RunRecord]:
         """Return all records of a run, one for each kind of machine."""
         return tuple(self.records.get(spec.run_id, {}).values())
@@ -123,15 +127,14 @@ class Session:
 
     def stale(self, record: RunRecord) -> bool:
         """Whether a record was made by other code than today's, and no renewal shows that the numbers are the same."""
-        return self.aged(record) and not self._connected(record)
+        key = (record.run_id, record.code_digest)
+        if key not in self._stale:  # asked often of the same by tables and pages
+            self._stale[key] = self.aged(record) and not self._connected(record)
+        return self._stale[key]
 
     def _connected(self, record: RunRecord) -> bool:
-        """Whether renewals lead from the code of a record to today's; asked often of the same by tables and pages."""
-        today = self.code_digest(record.spec)
-        key = (record.run_id, record.code_digest, today)
-        if key not in self._renewed:
-            self._renewed[key] = self.renewals.connects(record.spec, record.code_digest, today)
-        return self._renewed[key]
+        """Whether renewals lead from the code of a record to today's."""
+        return self.renewals.connects(record.spec, record.code_digest, self.code_digest(record.spec))
 
     def aged(self, record: RunRecord) -> bool:
         """Whether a record was made by other code than today's, renewed or not; not told without its plug-ins."""

@@ -32,7 +32,7 @@ from benchmark.plan.cells import PlannedCell, plan_cells
 from benchmark.plan.request import Request
 from benchmark.record import COUNTED, RunRecord
 from benchmark.session import Session
-from benchmark.store.rows import Kind
+from benchmark.store.rows import Kind, kind_of
 
 MIN_DATASETS = 5
 """From so many data sets on, mean ranks and a critical difference are given."""
@@ -232,7 +232,11 @@ def alike(
     Runs of two kinds part by rounding, which is no difference of methods. Else they are those of `values`.
     """
     kind = shared_kind(cells[a].specs, cells[b].specs, session.find)
-    if kind is None:
+    known = all(
+        len(values[key]) == len(cells[key].specs) and all(kind_of(r) == kind for _, r in values[key].values())
+        for key in (a, b)
+    )
+    if kind is None or known:
         return values[a], values[b]
     left, right = (measured_runs(session, cells[key], metric, "", kind)[0] for key in (a, b))
     return left, right

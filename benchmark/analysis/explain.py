@@ -179,7 +179,7 @@ def _pretraining(session: Session, record: RunRecord) -> dict[str, Any]:
     parent = parent_of(record.spec)
     if parent is None:
         return {}
-    held = session.store.get(parent.run_id, kind_of(record))
+    held = session.parent(record)
     return {
         "seconds_with_pretraining": round(record.seconds + held.seconds, 1) if held else None,
         "starts_from": parent.run_id,

@@ -36,6 +36,8 @@ def cell_records(specs: Iterable[RunSpec], find: Find, first: Kind | None = None
     They are those of the kind `first`, by default the one with the most, and of other kinds where it has none.
     """
     found = _found(specs, find)
+    if first is None and len({kind for kinds in found.values() for kind in kinds}) == 1:  # by far the most cells
+        return {run_id: record for run_id, kinds in found.items() for record in kinds.values()}
     devices = Counter(device for kinds in found.values() for device in {kind.device for kind in kinds})
     if not devices:
         return {}

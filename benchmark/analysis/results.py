@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UsageError, did_you_mean
 from benchmark.papers.protocol import PROFILES, READINGS
-from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.record import RunRecord
-from benchmark.registry import METHODS
 from benchmark.session import Session
 from benchmark.store.rows import device_of, device_order, kind_of
 
@@ -107,11 +105,8 @@ def chosen_records(session: Session, choice: Choice) -> list[RunRecord]:
 def with_parents(session: Session, records: Sequence[RunRecord]) -> list[RunRecord]:
     """Return records with those of the runs that they start from, as far as these are stored, each once."""
     found = {(record.run_id, kind_of(record)): record for record in records}
-    for record in records:
-        parent = parent_of(record.spec) if record.spec.method in METHODS else None
-        held = session.records.get(parent.run_id, {}).get(kind_of(record)) if parent else None
-        if held is not None:
-            found.setdefault((held.run_id, kind_of(held)), held)
+    for parent in filter(None, map(session.parent, records)):
+        found.setdefault((parent.run_id, kind_of(parent)), parent)
     return list(found.values())
 
 

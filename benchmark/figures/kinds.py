@@ -27,7 +27,7 @@ from benchmark.figures.kit import canvas, classes, legend, line, own_defaults
 from benchmark.figures.rules import Curves, Embeddings, FileCurves, Matrix, Scatter, Sweep
 from benchmark.figures.run_kinds import draw_images, draw_loss_scatter, draw_settings, draw_sheets
 from benchmark.figures.run_rules import Images, LossScatter, Settings, Sheets
-from benchmark.measure.mismatch import neighbours_match, purity
+from benchmark.measure.mismatch import neighbours_match
 from benchmark.measure.stated import Measured, answered
 from benchmark.measure.statements import Series
 
@@ -63,11 +63,13 @@ def _embeddings(rule: Embeddings, numbers: Numbers) -> tuple[Drawing, Measured]:
             else:
                 sheet.axis("off")
     shown = [each for found in rows for each in found]
-    shares = ", ".join(f"{_title(e, ' epoch ')}: {100 * purity(e.points, e.classes):.0f} %" for e in shown)
+    matches = [neighbours_match(each.points, each.classes) for each in shown]
+    purities = [100 * float(match.mean()) for match in matches]
+    shares = ", ".join(f"{_title(e, ' epoch ')}: {p:.0f} %" for e, p in zip(shown, purities, strict=True))
     told = f"nearest neighbours of the same class in the plane: {shares}"
     missing = (f"missing: {reason}".rstrip(".") for reason in reasons)
     facts = (*facts_of_embeddings(shown, numbers.profile), *left_out(rule.methods, shown), *missing)
-    return Drawing(figure, told, facts), {"purity": _series_of_embeddings(rows, rule)}
+    return Drawing(figure, told, facts), {"purity": _series_of_embeddings(shown, matches, rule)}
 
 
 def _rows_of_embeddings(rule: Embeddings, numbers: Numbers) -> tuple[list[list[Embedding]], list[NoNumbers]]:
@@ -90,13 +92,16 @@ def _title(shown: Embedding, between: str) -> str:
     return shown.label if shown.epoch is None else f"{shown.label}{between}{shown.epoch}"
 
 
-def _series_of_embeddings(rows: Sequence[Sequence[Embedding]], rule: Embeddings) -> dict[str, Series]:
+def _series_of_embeddings(
+    drawn: Sequence[Embedding], matches: Sequence[np.ndarray], rule: Embeddings
+) -> dict[str, Series]:
     """Return by method (at its last epoch), and by METHOD@EPOCH, whether each sample's neighbour is of its class."""
     found = {}
-    for shown in (each for row in rows for each in row):
-        match = neighbours_match(shown.points, shown.classes).astype(float)
+    for shown, match in zip(drawn, matches, strict=True):
         # Samples belong together by place and class: other places would be other samples.
-        series = Series.of(match, list(enumerate(shown.classes.tolist())), counted="samples of these runs")
+        series = Series.of(
+            match.astype(float), list(enumerate(shown.classes.tolist())), counted="samples of these runs"
+        )
         found[shown.method] = series
         for epoch in rule.epochs.get(shown.method, ()):
             if shown.epoch is not None and shown.epoch <= epoch:

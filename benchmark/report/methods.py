@@ -23,7 +23,7 @@ from benchmark.report.curves import curve_svg
 from benchmark.report.site import Site, rounded
 from benchmark.report.views import FULL, Standing
 from benchmark.session import Session
-from benchmark.store.rows import device_of, kind_of
+from benchmark.store.rows import device_of
 
 CHARTS = 12
 """A page shows at most so many small charts of each kind."""
@@ -150,9 +150,8 @@ def seconds_of(session: Session, one: Standing) -> float:
     taken = []
     for run_id in one.result.run_ids:
         record = next(iter(session.records[run_id].values()))
-        parent = parent_of(record.spec)
-        before = session.store.get(parent.run_id, kind_of(record)) if parent else None
-        taken.append(record.seconds + (before.seconds if before else 0.0))
+        parent = session.parent(record)
+        taken.append(record.seconds + (parent.seconds if parent else 0.0))
     return float(np.median(taken))
 
 
@@ -177,11 +176,10 @@ def _cost(session: Session, records: list[RunRecord]) -> list[dict[str, Any]]:
 
 def _with_pretraining(session: Session, records: list[RunRecord]) -> Mapping[str, Any]:
     """Return the median of the seconds with those of the runs that they start from; nothing where there are none."""
-    parents = [(record, parent_of(record.spec)) for record in records]
-    held = [(record, session.store.get(parent.run_id, kind_of(record))) for record, parent in parents if parent]
-    if not held:
+    started = [record for record in records if record.spec.method in METHODS and parent_of(record.spec)]
+    if not started:
         return {}
-    whole = [record.seconds + parent.seconds for record, parent in held if parent]
+    whole = [record.seconds + parent.seconds for record in started if (parent := session.parent(record))]
     return {"with pre-training": rounded(float(np.median(whole)), 1) if whole else "-"}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +39,22 @@ class Built:
     moved: Mapping[str, int] = field(default_factory=dict)
 
 
+@contextmanager
+def _collecting_what_is_new() -> Iterator[None]:
+    """Leave what is in memory already, such as thousands of records, out of garbage collections until the end.
+
+    Each full collection walks through all of it and frees nothing: with 10 000 records that is a sixth of the time.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 @cells_kept()
 def build_report(
     session: Session,
@@ -50,6 +68,18 @@ def build_report(
     `Built.moved` counts the numbers of that page by what became of them.
     """
     started = time.monotonic()
+    for held in (session, against):
+        if held is not None:
+            _ = held.records  # read first, so that they count as old
+    with _collecting_what_is_new():
+        index, pages, moved = _build(session, out, progress, against)
+    return Built(index, pages, time.monotonic() - started, moved)
+
+
+def _build(
+    session: Session, out: Path, progress: Callable[[str], None], against: Session | None
+) -> tuple[Path, int, Mapping[str, int]]:
+    """Write all pages; return the start page, the number of pages, and what moved."""
     papers = paper_ids()
     folders = tuple(dict.fromkeys((*papers, *figure_folders())))
     site = Site(out, {"papers": folders, "version": __version__, "against": AGAINST if against else ""})
@@ -80,7 +110,7 @@ def build_report(
     claim_pages(site, pages, claims)
     start_page(session, site, pages, found, claims, {name: _title(name) for name in folders})
     moved = against_page(session, against, site, pages, drawn) if against else {}
-    return Built(out / "index.html", site.pages, time.monotonic() - started, moved)
+    return out / "index.html", site.pages, moved
 
 
 def _title(name: str) -> str:

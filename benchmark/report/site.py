@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib.resources
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from benchmark.errors import UsageError
 from benchmark.printable import printable
+
+NUMBER = ' class="number"'
 
 ASSETS = ("style.css", "report.js", "find.js")
 
@@ -58,6 +61,7 @@ def _environment() -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, auto_reload=False
     )
     environment.filters["shown"] = shown
+    environment.globals["body"] = body
     return environment
 
 
@@ -98,6 +102,20 @@ def shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items()) or "–"
     return str(value)
+
+
+def body(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
+    """Return the lines of a table: of each row the values of `keys` as pages show them, escaped.
+
+    >>> body([{"a": 1.5, "b": "x < y"}, {"a": None}], ["a", "b"]).splitlines()[0]
+    Markup('<tr><td class="number">1.5</td><td>x &lt; y</td></tr>')
+    """
+    lines = []
+    for row in rows:
+        values = [row.get(key) for key in keys]
+        cells = [f"<td{NUMBER if isinstance(value, Number) else ''}>{escape(shown(value))}</td>" for value in values]
+        lines.append(f"<tr>{''.join(cells)}</tr>\n")
+    return Markup("".join(lines))
 
 
 def link(target: str, text: str) -> Markup:

@@ -114,6 +114,13 @@ class Store:
         chosen = {run_id: _choose(kinds, device) for run_id, kinds in sorted(self._shelves().items())}
         return Records({run_id: found for run_id, found in chosen.items() if found})
 
+    def by_kind(self) -> dict[str, dict[Kind, RunRecord]]:
+        """Return all records by run id and kind of machine, as they are now, kinds in the order of `kinds`."""
+        return {
+            run_id: {kind: shelf.record((run_id, kind)) for kind, shelf in _ordered(shelves).items()}
+            for run_id, shelves in sorted(self._shelves().items())
+        }
+
     def get(self, run_id: str, device: Kind | str | None = None) -> RunRecord | None:
         """Return the record of a run, or None."""
         found = self._find(run_id, device)
@@ -128,8 +135,8 @@ class Store:
 
         Tracked ones were there before those of run folders.
         """
-        held = dict.fromkeys((*self._stored.get(run_id, ()), *self._scanned.kinds(run_id)))
-        return tuple(sorted(held, key=lambda kind: device_order(kind.device)))
+        held = (*self._stored.get(run_id, ()), *self._scanned.kinds(run_id))
+        return tuple(_ordered(dict.fromkeys(held, self._runs)))
 
     def local(self) -> list[Key]:
         """Return run id and kind of all records in run folders of this machine, as they are now."""
@@ -225,7 +232,12 @@ def _by_run(shelves: Iterable[Shelf]) -> dict[str, dict[Kind, Shelf]]:
 
 def _choose(kinds: Mapping[Kind, _S], device: Kind | str | None) -> tuple[Kind, _S] | None:
     """Return the first kind that is asked for, or of the device asked for, with the shelf of its record."""
-    for kind in sorted(kinds, key=lambda kind: device_order(kind.device)):
+    for kind, held in _ordered(kinds).items():
         if device in (None, kind, kind.device):
-            return kind, kinds[kind]
+            return kind, held
     return None
+
+
+def _ordered(kinds: Mapping[Kind, _S]) -> dict[Kind, _S]:
+    """Return what is held by kind, the CPU's first, then devices by name."""
+    return dict(sorted(kinds.items(), key=lambda item: device_order(item[0].device)))
