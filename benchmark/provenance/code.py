@@ -65,6 +65,7 @@ BASES: Final = ("Clusterer", "Source")
 """The suite's base classes of methods and data sources."""
 
 METHOD_MEMBERS: Final = ("checked_params", "steps")
+FIT_MEMBERS: Final = ("fit", "fitting")
 PRETRAINING_MEMBERS: Final = ("phases",)
 NETWORK_MEMBERS: Final = ("backbone", "decoder", "hidden", "tap_shapes")
 DATA_MEMBERS: Final = ("parse", "scale", "identify", "prepare", "x", "y", "n_clusters")
@@ -77,7 +78,7 @@ def run_code_digest(spec: Any) -> str:
 
 def _run_digest(method: str, dataset: str, network: str) -> str:
     roots = [
-        Root(*_class(METHODS[method]), METHOD_MEMBERS, replaced=("fit", "fitting")),
+        Root(*_class(METHODS[method]), METHOD_MEMBERS, replaced=FIT_MEMBERS),
         _root(DATASETS.origin(dataset), DATA_MEMBERS),
     ]
     if before := METHODS[method].pretrained_by:

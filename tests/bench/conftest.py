@@ -69,8 +69,8 @@ LIMITS = (
     ("k-means, 20 starts, 70 000 x 10, groups", "test_k_means_of_70000_embeddings[groups]", "< 3000 ms"),
     ("k-means, 20 starts, 70 000 x 10, no groups", "test_k_means_of_70000_embeddings[no-groups]", "< 3000 ms"),
     ("plan of 100 000 runs", "test_plan_of_100_000_runs", "< 5000 ms"),
-    ("report of 10 000 records built", "test_report_of_everything", "< 60 000 ms"),
-    ("its start page opens", "test_report_opens[start page]", "< 2000 ms"),
+    ("report of 10 000 records built", "test_report_of_everything", "<= 40 000 ms"),
+    ("its start page opens", "test_report_opens[start page]", "<= 500 ms"),
     ("its largest page opens", "test_report_opens[largest page]", "< 2000 ms"),
 )
 """Times that are promised, in milliseconds: a label, the name of the benchmark, and the target.

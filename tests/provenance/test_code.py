@@ -33,6 +33,24 @@ from benchmark.provenance.code import Root, code_digest
 print(code_digest([Root("plants.tree", {name!r}, ("grow",))]))
 """
 
+OWN_FIT = """
+from benchmark.training.estimator import Clusterer
+
+
+class Own(Clusterer):
+    def fitting(self, X, *, lengths=None, run=None):
+        return helper(X)
+
+
+def helper(x):
+    return 3 * x
+"""
+
+ASK_OF_A_RUN = """
+from benchmark.provenance.code import FIT_MEMBERS, HARNESS, METHOD_MEMBERS, Root, code_digest
+print(code_digest([*HARNESS, Root("own_fit", {name!r}, METHOD_MEMBERS, replaced=FIT_MEMBERS)]))
+"""
+
 
 @pytest.fixture
 def digest(tmp_path: Path) -> Digest:
@@ -133,6 +151,20 @@ def test_the_digest_changes_with_code_that_decides_numbers(digest: Digest, chang
 @pytest.mark.parametrize("change", UNSEEN)
 def test_the_digest_does_not_see_what_cannot_change_numbers(digest: Digest, change: str) -> None:
     assert digest(UNSEEN[change]) == GOLDEN["Oak"]
+
+
+def test_a_member_that_takes_the_place_of_a_base_class_s_counts_as_called(digest: Digest) -> None:
+    ask = ASK.replace('("grow",))', '("grow",), replaced=("_prune",))')
+    changed = {"tree.py": ("return 0.5", "return 0.75")}
+    assert digest(changed) == digest() and digest(changed, ask=ask) != digest(ask=ask)
+
+
+def test_a_method_s_own_fitting_counts_for_its_runs(tmp_path: Path, digest: Digest) -> None:
+    home = tmp_path / "own_fit.py"
+    home.write_text(OWN_FIT)
+    before = digest(name="Own", ask=ASK_OF_A_RUN)
+    home.write_text(OWN_FIT.replace("return 3 * x", "return 4 * x"))
+    assert digest(name="Own", ask=ASK_OF_A_RUN) != before
 
 
 def test_the_digest_does_not_see_that_modules_are_moved_and_renamed(digest: Digest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import html
 import re
 from collections import Counter
@@ -17,7 +18,7 @@ from benchmark.papers.paper import load_paper
 from benchmark.registry import DATASETS, METHODS
 from benchmark.report.cells import confusion_lines
 from benchmark.report.curves import curve_svg
-from benchmark.report.report import Built
+from benchmark.report.report import Built, collecting_what_is_new
 from benchmark.report.site import inline_svg, shown, slug
 from benchmark.report.views import views_of
 from benchmark.session import Session
@@ -191,6 +192,13 @@ def test_the_ledger_page_has_every_entry_with_its_sources(built):
     text = page(built, "ledger.html")
     assert "<code>--set D6=arm</code>" in text and "phases.cluster.drop_last=true" in text
     assert 'id="tkuco2024-K1"' in text and 'id="uco2021-W2"' in text and "tf_lib/loss.py:42-43,84" in text
+
+
+def test_garbage_is_collected_as_before_once_a_report_is_built(built):
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    with collecting_what_is_new():
+        assert gc.get_freeze_count() > frozen and gc.get_threshold()[0] > before[0]
+    assert gc.get_threshold() == before and gc.get_freeze_count() == 0
 
 
 def test_text_from_records_cannot_become_markup():
