@@ -36,6 +36,7 @@ def fixture_paper(tmp_path, monkeypatch):
     def load(tables: str, facts: str = "") -> Any:
         folder.mkdir(parents=True)
         shutil.copytree(PAPERS / "families", folder.parent / "families")
+        shutil.copy(PAPERS / "references.bib", folder.parent)
         profiles = "".join(f"profiles.{name}.runs = 1\n" for name in ("quick", "cpu", "paper"))
         rest = 'inherits = "ddc"\n[methods]\nddc = { label = "DDC", method = "ddc" }\n'
         (folder / "protocol.toml").write_text(f'title = "A fixture"\ncitation = "Nobody, 2030."\n{profiles}{rest}')
