@@ -118,13 +118,18 @@ def interval_text(interval: tuple[float, float] | None, digits: str = "+.2f") ->
 
 
 def metric_of(table: str, metric_id: str) -> MetricRule:
-    """Return the rule of a metric of ``PAPER/TABLE``; UsageError where the table has no such metric, or none at all."""
+    """Return the rule of a metric of ``PAPER/TABLE``; UsageError where the table has no such metric, or none at all.
+
+    Runs are compared by their own values: where a table has several statistics of ACC, "acc" means its mean.
+    """
     rule = _rule(table)
     if rule.kind != "results":
         raise UsageError(f"{table} lists facts and has no numbers of runs to compare: draw it with `tables`.")
-    if metric_id not in rule.metrics:
+    metrics = load_paper(table.partition("/")[0]).protocol.metrics
+    known = [name for name in rule.metrics if metric_id in (name, metrics[name].column)]
+    if not known:
         raise UsageError(did_you_mean(f"metric of {table}", metric_id, rule.metrics))
-    return load_paper(table.partition("/")[0]).protocol.metrics[metric_id]
+    return metrics[min(known, key=lambda name: (name != metric_id, metrics[name].statistic != "mean"))]
 
 
 def setting_of(table: str, setting: str | None) -> str:

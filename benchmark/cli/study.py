@@ -174,8 +174,9 @@ def _home(methods: Sequence[str] = (), metric: str | None = None, papers: Sequen
             rows = {*rule.rows, *rule.reference}
             known = rows | {paper.method(row).method for row in rows}
             lacks = sum(method not in known for method in methods)
+            has = {*rule.metrics, *(paper.protocol.metrics[each].column for each in rule.metrics)}
             if rule.rows:
-                places.append((metric not in (None, *rule.metrics), lacks, rule.priority, f"{paper.id}/{name}"))
+                places.append((metric not in (None, *has), lacks, rule.priority, f"{paper.id}/{name}"))
     return min(places)[-1]
 
 

@@ -80,10 +80,21 @@ def test_runs_that_share_streams_are_compared_pair_by_pair(tmp_path):
         (("ddc", "k-means", "a-method-of-mine"), "acc", "tkuco2024/table2"),
         (("dcec", "dec-conv"), "nmi", "tkuco2024/table5"),
         (("dec", "k-means"), "acc-max", "dtkc2019/table4"),
+        (("ddc-ss", "ddc"), "acc", "dtkc2019/table4"),
     ],
 )
 def test_methods_are_compared_in_the_table_where_most_of_them_are_at_home(methods, metric, table):
     assert _home(methods, metric) == table
+
+
+def test_where_a_table_has_several_statistics_of_acc_runs_are_compared_by_their_acc(tmp_path):
+    for method, accs in (("ddc", [0.5, 0.6]), ("k-means", [0.4, 0.4])):
+        keep(tmp_path, method, accs, place=("dtkc2019/table4",))
+    words = ("compare", "ddc", "k-means", "--table", "dtkc2019/table4", "--json")
+    answer = json.loads(call(tmp_path, *words).output)
+    assert answer["metric"] == "ACC mean" and answer["pairs"][0]["difference"] == pytest.approx(15.0)
+    best = json.loads(call(tmp_path, *words, "--metric", "acc-best").output)
+    assert best["metric"] == "ACC best" and best["pairs"] == answer["pairs"]
 
 
 def test_runs_without_common_streams_are_compared_as_two_groups(tmp_path):
