@@ -237,11 +237,12 @@ def alike(
     Runs of two kinds part by rounding, which is no difference of methods. Else they are those of `values`.
     """
     kind = shared_kind(cells[a].specs, cells[b].specs, session.find)
-    known = all(
+    # Where all runs of both are in `values`, made by that kind, they would only be read again.
+    read = all(
         len(values[key]) == len(cells[key].specs) and all(kind_of(r) == kind for _, r in values[key].values())
         for key in (a, b)
     )
-    if kind is None or known:
+    if kind is None or read:
         return values[a], values[b]
     left, right = (measured_runs(session, cells[key], metric, "", kind)[0] for key in (a, b))
     return left, right

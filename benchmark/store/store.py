@@ -117,7 +117,7 @@ class Store:
     def by_kind(self) -> dict[str, dict[Kind, RunRecord]]:
         """Return all records by run id and kind of machine, as they are now, kinds in the order of `kinds`."""
         return {
-            run_id: {kind: shelf.record((run_id, kind)) for kind, shelf in _ordered(shelves).items()}
+            run_id: {kind: shelves[kind].record((run_id, kind)) for kind in _ordered(shelves)}
             for run_id, shelves in sorted(self._shelves().items())
         }
 
@@ -135,8 +135,7 @@ class Store:
 
         Tracked ones were there before those of run folders.
         """
-        held = (*self._stored.get(run_id, ()), *self._scanned.kinds(run_id))
-        return tuple(_ordered(dict.fromkeys(held, self._runs)))
+        return tuple(_ordered(dict.fromkeys((*self._stored.get(run_id, ()), *self._scanned.kinds(run_id)))))
 
     def local(self) -> list[Key]:
         """Return run id and kind of all records in run folders of this machine, as they are now."""
@@ -232,12 +231,12 @@ def _by_run(shelves: Iterable[Shelf]) -> dict[str, dict[Kind, Shelf]]:
 
 def _choose(kinds: Mapping[Kind, _S], device: Kind | str | None) -> tuple[Kind, _S] | None:
     """Return the first kind that is asked for, or of the device asked for, with the shelf of its record."""
-    for kind, held in _ordered(kinds).items():
+    for kind in _ordered(kinds):
         if device in (None, kind, kind.device):
-            return kind, held
+            return kind, kinds[kind]
     return None
 
 
-def _ordered(kinds: Mapping[Kind, _S]) -> dict[Kind, _S]:
-    """Return what is held by kind, the CPU's first, then devices by name."""
-    return dict(sorted(kinds.items(), key=lambda item: device_order(item[0].device)))
+def _ordered(kinds: Iterable[Kind]) -> list[Kind]:
+    """Return kinds, the CPU's first, then by the names of their devices; of equal ones in the order given."""
+    return sorted(kinds, key=lambda kind: device_order(kind.device))
