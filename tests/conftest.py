@@ -1,8 +1,13 @@
-"""One thread for all tests: as the executors make runs, and so that parallel workers do not fight for cores."""
+"""One thread for all tests: as the executors make runs, and so that parallel workers do not fight for cores.
+
+A relative RECLUST_DATA is meant from where pytest was started; commands that tests run in other folders find it, too.
+"""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if os.environ.get("RECLUST_DATA"):
+    os.environ["RECLUST_DATA"] = os.path.abspath(os.environ["RECLUST_DATA"])
 
 import shutil
 import sys

@@ -140,11 +140,10 @@ def test_a_page_leads_where_it_says(document, tmp_path):
 
 
 def run(words: list[str], folder: Path) -> int:
-    data = {"RECLUST_DATA": str(Path(os.environ["RECLUST_DATA"]).absolute())} if os.environ.get("RECLUST_DATA") else {}
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, **data, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "RECLUST_CACHE": "off"},
+        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "RECLUST_CACHE": "off"},
         capture_output=True,
         text=True,
         timeout=600,
