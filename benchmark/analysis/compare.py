@@ -95,8 +95,9 @@ def _winner_lines(answer: dict[str, Any]) -> list[str]:
     for line in answer["winners"]:
         means = (f"{line['mean']:.2f}", f"{line['next_mean']:.2f}")
         best = line["winner"] or "tie"
+        lead = "-" if line["interval"] is None else f"{line['lead']:+.2f} {interval_text(line['interval'])}"
         clear = "yes" if line["clear"] else "no"
-        rows.append((line["dataset"], best, means[0], line["next"], means[1], interval_text(line["interval"]), clear))
+        rows.append((line["dataset"], best, means[0], line["next"], means[1], lead, clear))
     widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     won = ", ".join(f"{line['method']} {line['wins']} ({line['clear_wins']} clear)" for line in answer["wins"])
@@ -316,6 +317,7 @@ def _answer(
     notes += [note for pair in pairs if len(pair["machines"]) == 1 for note in _moved(pair, values)]
     if any(pair["p"] is None for pair in pairs):
         notes.append(f"No test is shown where the number of runs lets no p be below {LEVEL}.")
+    notes += _uneven(values)
     means = {key: float(np.mean([value for value, _ in runs.values()])) for key, runs in values.items()}
     best = winners(means, pairs, metric.higher_is_better)
     return {
@@ -330,6 +332,20 @@ def _answer(
         "ranks": _ranks(values, request.methods, metric),
         "notes": notes,
     }
+
+
+def _uneven(values: Values) -> list[str]:
+    """Return a note for each data set on which the means of the best are over unequally many runs."""
+    counts: dict[str, dict[str, int]] = {}
+    for (method, dataset), runs in values.items():
+        counts.setdefault(dataset, {})[method] = len(runs)
+    return [
+        f"Best and next on {dataset} are by means over all stored runs: "
+        + ", ".join(f"{method} {count}" for method, count in held.items())
+        + "; a lead of pairs is of the runs that both have."
+        for dataset, held in counts.items()
+        if len(set(held.values())) > 1
+    ]
 
 
 def _mixed(pair: dict[str, Any]) -> str:

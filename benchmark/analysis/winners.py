@@ -17,10 +17,11 @@ from benchmark.tables.latex_text import escape
 def winners(
     means: Mapping[tuple[str, str], float], pairs: Sequence[Mapping[str, Any]], higher: bool
 ) -> list[dict[str, Any]]:
-    """Return for each data set the method with the best mean, the next one, and whether the lead is clear.
+    """Return for each data set the method with the best mean, the next one, its lead and whether that is clear.
 
-    `means` are by method and data set, `pairs` as `compare_methods` gives them. A lead is clear where the 95 % interval
-    of the difference to every other method excludes 0. Of a tie no method is the winner.
+    `means`, over all runs of a method, are by method and data set, `pairs` as `compare_methods` gives them. The lead is
+    the difference of the pair: of runs that both have, where these are paired. It is clear where the 95 % interval of
+    the difference to every other method excludes 0. Of a tie no method is the winner.
     """
     found = []
     for dataset in dict.fromkeys(dataset for _, dataset in means):
@@ -30,8 +31,8 @@ def winners(
         ordered = sorted(values, key=lambda method: -values[method] if higher else values[method])
         best, after = ordered[:2]
         tie = tied(values[best], values[after])
-        leads = [_interval(pairs, dataset, best, other) for other in ordered[1:]]
-        clear = all(ends is not None and (ends[0] > 0 if higher else ends[1] < 0) for ends in leads)
+        leads = [_lead(pairs, dataset, best, other) for other in ordered[1:]]
+        clear = all(ends is not None and (ends[0] > 0 if higher else ends[1] < 0) for _, ends in leads)
         found.append(
             {
                 "dataset": dataset,
@@ -39,7 +40,8 @@ def winners(
                 "mean": values[best],
                 "next": after,
                 "next_mean": values[after],
-                "interval": leads[0],
+                "lead": leads[0][0],
+                "interval": leads[0][1],
                 "clear": clear and not tie,
                 "methods": len(values),
             }
@@ -47,13 +49,17 @@ def winners(
     return found
 
 
-def _interval(pairs: Sequence[Mapping[str, Any]], dataset: str, a: str, b: str) -> tuple[float, float] | None:
-    """Return the interval of the difference a - b on a data set."""
+def _lead(
+    pairs: Sequence[Mapping[str, Any]], dataset: str, a: str, b: str
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Return the difference a - b on a data set with its interval; None for what no pair tells."""
     for pair in pairs:
-        if pair["dataset"] == dataset and {pair["a"], pair["b"]} == {a, b} and pair["interval"] is not None:
-            low, high = pair["interval"]
-            return (low, high) if pair["a"] == a else (-high, -low)
-    return None
+        if pair["dataset"] == dataset and {pair["a"], pair["b"]} == {a, b}:
+            sign = 1 if pair["a"] == a else -1
+            ends = pair["interval"]
+            turned = None if ends is None else (ends[0], ends[1]) if sign == 1 else (-ends[1], -ends[0])
+            return sign * pair["difference"], turned
+    return None, None
 
 
 def tally(found: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> list[dict[str, Any]]:
@@ -110,7 +116,7 @@ def _winners_tex(answer: Mapping[str, Any]) -> str:
     lines += [r"Data & Best & Mean & Next & Mean & Lead \\", r"\midrule"]
     for line in answer["winners"]:
         ends = line["interval"]
-        lead = "--" if ends is None else f"$[{ends[0]:+.1f}, {ends[1]:+.1f}]$"
+        lead = "--" if ends is None else f"${line['lead']:+.1f}$ $[{ends[0]:+.1f}, {ends[1]:+.1f}]$"
         best = escape(line["winner"] or "tie")
         best = f"\\textbf{{{best}}}" if line["clear"] else best
         cells = (
