@@ -80,7 +80,8 @@ Readings = Annotated[ReadingChoice | None, typer.Option("--reading", help="What 
 Sets = Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE, or LEDGER-ID=paper|code|arm; repeatable.")]
 Runs = Annotated[int | None, typer.Option("--runs", min=1, help="Runs per cell, in place of the profile's number.")]
 Record = Annotated[
-    list[str] | None, typer.Option("--record", help="Record also: drift, validity, randomness; repeatable.")
+    list[str] | None,
+    typer.Option("--record", help="Record also what an observer sees: drift, ... (`ls observers`); repeatable."),
 ]
 Profile = Annotated[str, typer.Option("--profile", help="How much is spent: quick, cpu or paper.")]
 SomeProfile = Annotated[
