@@ -46,6 +46,7 @@ def paper_page(session: Session, site: Site, pages: CellPages, name: str, views:
             assert not isinstance(facts, TableResult)
             lines = [dict(zip(facts.header, row, strict=True)) for row in facts.rows]
             tables.append(_heading(rule, table) | {"lines": lines, "views": [], "footnotes": facts.footnotes})
+    _tell_apart(tables)
     site.write(
         f"papers/{name}.html",
         "paper.html.j2",
@@ -73,6 +74,15 @@ def _figure(session: Session, folder: str, figure_id: str) -> dict[str, Any]:
 def _heading(rule: TableRule, table: str) -> dict[str, Any]:
     title = f"{rule.published}. {rule.title}"
     return {"id": table, "published": rule.published, "title": title, "footnotes": rule.footnotes, "lines": []}
+
+
+def _tell_apart(tables: list[dict[str, Any]]) -> None:
+    """Give those tables their whole title as a name that were printed as a part of one above."""
+    seen: set[str] = set()
+    for table in tables:
+        if table["published"] in seen:
+            table["published"] = table["title"]
+        seen.add(table["published"])
 
 
 def _table(rule: TableRule, table: str, views: list[View], pages: CellPages) -> dict[str, Any]:

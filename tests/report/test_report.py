@@ -83,6 +83,19 @@ def test_no_page_has_an_id_twice(built):
         assert [name for name, count in ids.items() if count > 1] == [], path
 
 
+def test_no_sentence_has_lost_a_space(built):
+    for file in built.index.parent.rglob("*.html"):
+        text = re.sub(r"(?s)<(script|style|svg|pre|code).*?</\1>", "", file.read_text(encoding="utf-8"))
+        for part in re.findall(r"(?s)<(?:p|li|figcaption)[^>]*>(.*?)</(?:p|li|figcaption)>", text):
+            assert not re.search(r"[a-z)],[a-z]|[a-z]\.[A-Z][a-z]", re.sub("<[^>]+>", "", part)), f"{file.name}: {part}"
+
+
+def test_no_two_links_of_a_paper_have_one_name(built):
+    for file in (built.index.parent / "papers").iterdir():
+        names = re.findall(r'<li><a href="#[^"]*">([^<]*)</a>', file.read_text(encoding="utf-8"))
+        assert len(names) == len(set(names)), f"{file.name}: {names}"
+
+
 def test_nothing_is_loaded_from_elsewhere(built):
     for path in built.index.parent.rglob("*.*"):
         text = path.read_text(encoding="utf-8")
