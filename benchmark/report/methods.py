@@ -129,7 +129,7 @@ def _prices(session: Session, name: str, found: Sequence[Standing]) -> list[Mark
         seconds = [seconds_of(session, one) for one in ordered]
         values = [float(one.result.value or 0.0) for one in ordered]
         names = [f"{one.label}: {one.ours} %, {taken:.3g} s" for one, taken in zip(ordered, seconds, strict=True)]
-        head = f"{part[0].dataset_label}, profile {profile}"
+        head = f"{paper} {table}, {part[0].dataset_label}, {profile}"
         chart = curve_svg(
             head,
             [[taken] for taken in seconds],
@@ -139,7 +139,7 @@ def _prices(session: Session, name: str, found: Sequence[Standing]) -> list[Mark
             width=SMALL,
             bounds=(0.0, 100.0),
             first_stands_out=True,
-            said=f"{head}, {paper} {table}, reading {reading}: {'; '.join(names)}",
+            said=f"{head} profile, reading {reading}: {'; '.join(names)}",
         )
         charts.append(Markup(chart))
     return charts[:CHARTS]

@@ -39,7 +39,7 @@ class Site:
         if not place.resolve().is_relative_to(self.out.resolve()):
             raise UsageError(f"the page {path!r} would lie outside of {self.out}: a name in it is no name.")
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(printable(text), encoding="utf-8")
+        place.write_text(printable(coded(text)), encoding="utf-8")
         self.pages += 1
 
     def write_text(self, path: str, text: str) -> None:
@@ -116,6 +116,29 @@ def body(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
         cells = [f"<td{NUMBER if isinstance(value, Number) else ''}>{escape(shown(value))}</td>" for value in values]
         lines.append(f"<tr>{''.join(cells)}</tr>\n")
     return Markup("".join(lines))
+
+
+def coded(page: str) -> str:
+    """Return a page in which words between backticks, as texts of this suite have them, are code.
+
+    Only in running text: not in attributes, scripts, pictures, nor in what is code or preformatted already.
+
+    >>> coded("<p title='`a`'>from `acai`, <code>`x`</code></p>")
+    "<p title='`a`'>from <code>acai</code>, <code>`x`</code></p>"
+    """
+    if "`" not in page:
+        return page
+    parts, end = [], 0
+    for apart in _APART.finditer(page):
+        parts += [_QUOTED.sub(r"<code>\1</code>", page[end : apart.start()]), apart[0]]
+        end = apart.end()
+    return "".join([*parts, _QUOTED.sub(r"<code>\1</code>", page[end:])])
+
+
+_QUOTED = re.compile(r"`([^`\n]+)`")
+_VERBATIM = "script|style|svg|pre|code|title|textarea|option"
+_APART = re.compile(rf"((?s:<({_VERBATIM})\b.*?</\2>)|<[^>]*>)")
+"""What is no running text of a page: tags, and elements whose content is not."""
 
 
 def link(target: str, text: str) -> Markup:

@@ -65,3 +65,16 @@ def test_lines_of_a_chart_are_named_below_it_unless_they_are_too_many():
     assert [few.count(f">{name}</text>") for name in "abc"] == [1, 1, 1]
     many = curve_svg("t", [line] * 20, [line] * 20, [f"n{i}" for i in range(20)])
     assert "one line for each of 20 runs" in many and ">n3</text>" not in many
+
+
+def test_words_between_backticks_are_code_in_running_text(built):
+    said = text_of(built, "methods/acai.html") + text_of(built, "methods/dynae.html")
+    assert "from the weights of <code>acai</code>" in said
+    for file in built.index.parent.rglob("*.html"):
+        text = re.sub(r"(?s)<(script|style|svg|pre|code|title).*?</\1>|<[^>]*>", "", file.read_text(encoding="utf-8"))
+        assert not re.search(r"`[^`\n]+`", text), file
+
+
+def test_pictures_of_cost_say_of_which_table_they_are(built):
+    (chart,) = re.findall(r"<svg[^>]*DDC-UCO_T: 90.*?</svg>", text_of(built, "methods/ddc.html"), re.DOTALL)
+    assert re.search(r">tkuco2024 table2, digits \(stand-in\), quick<", chart)
