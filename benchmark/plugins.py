@@ -143,16 +143,19 @@ class DerivedMetric:
     """A number of a run that is computed from its record when a table is drawn: the column of a metric.
 
     `compute` is called with the record and the rule of the metric, or is "module:function"; it raises NotMeasured where
-    the record has no such number. `about` is one line.
+    the record has no such number. `about` is one line. A metric `with_parent` is also given the record of the run that
+    this one starts from, None where it starts from none.
     """
 
     name: str
     about: str
-    compute: Callable[[Any, Any], float] | str
+    compute: Callable[..., float] | str
+    with_parent: bool = False
 
-    def __call__(self, record: Any, metric: Any) -> float:
+    def __call__(self, record: Any, metric: Any, parent: Any = None) -> float:
         """Return the number of a record."""
-        return float(_function(self.compute)(record, metric))
+        given = (record, metric, parent) if self.with_parent else (record, metric)
+        return float(_function(self.compute)(*given))
 
 
 @dataclass(frozen=True)

@@ -162,4 +162,4 @@ def test_what_reads_records_knows_them_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     observers = ["drift", "features", "kernels", "randomness", "subsets", "validity"]
-    assert done.stdout.split() == [*observers, "10", "embedding"], done.stderr
+    assert done.stdout.split() == [*observers, "11", "embedding"], done.stderr

@@ -146,7 +146,7 @@ def cell_result(
     records = cell_records(planned.specs, find)
     counts = Counter(record.status for record in records.values())
     missing = len(planned.specs) - len(records)
-    runs, why = measured(records.values(), metric)
+    runs, why = measured(records.values(), metric, find)
     result = CellResult(
         n_ok=len(runs),
         n=len(planned.specs),

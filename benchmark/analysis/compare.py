@@ -218,7 +218,7 @@ def measured_runs(
     """
     found = cell_records(cell.specs, session.find, first).values()
     counted = [record for record in found if record.status in COUNTED and record.loss is not None]
-    used, why = measured(counted, metric)
+    used, why = measured(counted, metric, session.find)
     runs = {run.record.spec.replicate: (run.value, run.record) for run in used if math.isfinite(run.value)}
     left = len(counted) - len(runs)
     why = why or "its value is not finite"

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from benchmark.analysis.kinds import Find
 from benchmark.measure.mismatch import ROFM, Floats, NotMeasured, drift, matching, ofm, r_ofm
 from benchmark.papers.protocol import MetricRule
+from benchmark.plan.lineage import parent_of
 from benchmark.record import Evaluation, RunRecord
-from benchmark.registry import DERIVED, DerivedMetric, register_derived
+from benchmark.registry import DERIVED, METHODS, DerivedMetric, register_derived
+from benchmark.store.rows import kind_of
 
 
 def regression(record: RunRecord, metric: MetricRule) -> ROFM:
@@ -78,6 +81,12 @@ for _metric in (
         lambda record, metric: record.seconds,
     ),
     DerivedMetric(
+        "seconds_whole",
+        "wall time in seconds, with that of the run that it starts from",
+        lambda record, metric, parent: record.seconds + (parent.seconds if parent else 0.0),
+        with_parent=True,
+    ),
+    DerivedMetric(
         "r_ofm_slope",
         "R-OFM: the mean slope of performance over the auxiliary loss",
         lambda record, metric: regression(record, metric).slope,
@@ -100,13 +109,29 @@ for _metric in (
     register_derived(_metric)
 
 
-def metric_value(record: RunRecord, metric: MetricRule) -> float:
-    """Return the number of one run for a metric, in the unit of the table; NotMeasured where the record has none."""
+def metric_value(record: RunRecord, metric: MetricRule, find: Find | None = None) -> float:
+    """Return the number of one run for a metric, in the unit of the table; NotMeasured where the record has none.
+
+    `find` gives the stored records of a run, for metrics that need the one that this run starts from.
+    """
     if metric.column in DERIVED:
-        value = metric.scale * DERIVED[metric.column](record, metric)
+        derived = DERIVED[metric.column]
+        parent = _parent(record, find) if derived.with_parent else None
+        value = metric.scale * derived(record, metric, parent)
         if not math.isfinite(value):
             raise NotMeasured("a gradient or a spread is zero, so there is no number")
         return value
     if metric.column not in record.metrics:
         raise NotMeasured(f"the record has no {metric.column}")
     return metric.scale * record.metrics[metric.column]
+
+
+def _parent(record: RunRecord, find: Find | None) -> RunRecord | None:
+    """Return the record, of the same kind of machine, of the run that this one starts from; None if from none."""
+    spec = parent_of(record.spec) if record.spec.method in METHODS else None
+    if spec is None:
+        return None
+    for held in find(spec) if find else ():
+        if kind_of(held) == kind_of(record):
+            return held
+    raise NotMeasured("the run that it starts from is not stored")

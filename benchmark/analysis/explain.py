@@ -69,7 +69,7 @@ def explain_cell(session: Session, cell: PlannedCell, metric_id: str, *, numbers
     published = paper.published_value(table, row, column, cell.setting, metric, statistic)
     result = cell_result(cell, table, metric, published, session.find, session.stale)
     records = cell_records(cell.specs, session.find)
-    runs, _ = measured(records.values(), metric)
+    runs, _ = measured(records.values(), metric, session.find)
     numbers = {
         "cell": {
             "table": f"{cell.paper}/{cell.table}",
@@ -149,7 +149,7 @@ def _ours(result: CellResult, runs: list[MeasuredRun], metric: MetricRule, unjud
 
 
 def _run(session: Session, record: RunRecord, metric: MetricRule) -> dict[str, Any]:
-    runs, _ = measured([record], metric)
+    runs, _ = measured([record], metric, session.find)
     return {
         "run_id": record.run_id,
         "replicate": record.spec.replicate,

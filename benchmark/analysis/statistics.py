@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from benchmark.analysis.derived import metric_value
+from benchmark.analysis.kinds import Find
 from benchmark.measure.judgement import Judgement, Statistic, judge_runs
 from benchmark.measure.loss_regression import LossRegression, every_fourth, loss_regression
 from benchmark.measure.mismatch import NotMeasured
@@ -98,13 +99,18 @@ STATISTICS: Mapping[str, CellStatistic] = MappingProxyType(
 """The statistics of cells by name."""
 
 
-def measured(records: Iterable[RunRecord], metric: MetricRule) -> tuple[list[MeasuredRun], str]:
-    """Return the runs that enter the statistic with their values, and why the first of the others has none."""
+def measured(
+    records: Iterable[RunRecord], metric: MetricRule, find: Find | None = None
+) -> tuple[list[MeasuredRun], str]:
+    """Return the runs that enter the statistic with their values, and why the first of the others has none.
+
+    `find` gives the stored records of a run, for metrics that need the one that a run starts from.
+    """
     runs, why = [], ""
     for record in records:
         if record.status in COUNTED and record.loss is not None:
             try:
-                runs.append(MeasuredRun(record, float(record.loss), metric_value(record, metric)))
+                runs.append(MeasuredRun(record, float(record.loss), metric_value(record, metric, find)))
             except NotMeasured as reason:
                 why = why or str(reason)
     return runs, why

@@ -83,7 +83,7 @@ def footnotes(table: TableResult, blocks: Sequence[Block], marks: Mapping[str, s
     notes = [Footnote(DAGGER, "made wholly or in part by other code than today's (stale runs).")] * (DAGGER in used)
     notes += [Footnote(mark, note) for note, mark in marks.items() if mark in used]
     notes += [Footnote("", f"Published values: {note}") for note, mark in marks.items() if not mark]
-    notes += [Footnote("", text) for text in _compared(table)]
+    notes += [Footnote("", text) for text in (*_compared(table), *_clocks(table))]
     notes += [Footnote("", "A published sd of 0 is one rounded to the printed digits, and not exact.")] * _rounded(
         table
     )
@@ -99,6 +99,15 @@ def footnotes(table: TableResult, blocks: Sequence[Block], marks: Mapping[str, s
 def _rounded(table: TableResult) -> bool:
     """Whether a published value has an sd that was rounded to 0."""
     return any(cell.published is not None and cell.published.sd == 0 for row in table.rows for cell in row.cells)
+
+
+def _clocks(table: TableResult) -> list[str]:
+    """Return on which machines the seconds of a table were measured, in one sentence, if it shows any."""
+    if table.unit != "s":
+        return []
+    results = [result for row in table.rows for cell in row.cells for result in cell.results.values()]
+    machines = dict.fromkeys(machine for result in results for machine in result.machines)
+    return [f"Our seconds are of {'; '.join(machines)}."] if machines else []
 
 
 def _compared(table: TableResult) -> list[str]:

@@ -8,14 +8,20 @@ from typing import Any
 
 import pytest
 
+from benchmark.analysis.derived import metric_value
+from benchmark.analysis.tables import stored_tables
 from benchmark.figures.rules import figure_rule
+from benchmark.measure.mismatch import NotMeasured
 from benchmark.papers.families import read_toml
 from benchmark.papers.paper import load_paper
 from benchmark.plan.cells import PlannedCell, plan_cells
+from benchmark.plan.lineage import parent_of
 from benchmark.plan.request import Request
 from benchmark.plan.runs import plan_runs
 from benchmark.registry import load_plugins
+from benchmark.session import Session
 from benchmark.spec import RunSpec
+from benchmark.tables.markdown import draw_results
 from paper_tables.dynae2022.figures import FIGURES
 from tests.support.checkout import ROOT
 
@@ -125,3 +131,25 @@ def test_every_published_figure_is_declared_or_drawn():
     assert all(rule.statement for rule in rules.values())
     for table in {rule.table for rule in rules.values()}:  # type: ignore[attr-defined]
         assert load_paper("dynae2022").table(table)
+
+
+def test_seconds_are_those_with_the_pre_training_that_a_run_starts_from_and_beside_them_those_without():
+    session = Session(ROOT / "results")
+    rules = load_paper("dynae2022").protocol.metrics
+    for spec in cells("table5", "quick", methods=("dynae",))[0].specs:
+        parent = parent_of(spec)
+        assert parent is not None
+        (run,), (pre_training,) = session.find(spec), session.find(parent)
+        assert metric_value(run, rules["seconds-own"], session.find) == run.seconds
+        assert metric_value(run, rules["seconds"], session.find) == run.seconds + pre_training.seconds
+        assert metric_value(pre_training, rules["seconds"], session.find) == pre_training.seconds
+        with pytest.raises(NotMeasured, match="the run that it starts from is not stored"):
+            metric_value(run, rules["seconds"], lambda _: ())
+
+
+def test_a_table_of_seconds_names_the_machines_that_took_them():
+    (table,) = stored_tables(Session(ROOT / "results"), Request("quick", tables=("dynae2022/table5",)), profile="quick")
+    results = [result for row in table.rows for cell in row.cells for result in cell.results.values()]
+    machines = {machine for result in results for machine in result.machines}
+    (line,) = (text for text in draw_results(table, 0).splitlines() if "Our seconds are of " in text)
+    assert machines and all(machine in line for machine in machines)
