@@ -200,7 +200,9 @@ def page_of(text: str, out: Path) -> str:
 
 def test_pages_have_the_elements_of_the_template_alone(text: str, tmp_path: Path) -> None:
     page = page_of(text, tmp_path / "a")
-    assert tags_of(page) == tags_of(page_of("plain", tmp_path / "b"))
+    bare = ("code", ())  # what a text has between backticks
+    found, plain = ([tag for tag in tags_of(p) if tag != bare] for p in (page, page_of("plain", tmp_path / "b")))
+    assert found == plain
     assert not CONTROL.search(page)
 
 
