@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ SAMPLES = 1024
 """On how many samples kernels are taken, drawn without labels (dtkc2019 section 17.3)."""
 
 
+ONE_KERNEL = {"transpose": True, "projector_form": "projector"}
+"""How matricisations are compared here, whatever a reading says of companions (ledger K3, K14): as dtkc2019 section 12
+has it. A model without companions does not say how, so that in the code reading two models had two kernels."""
+
+
 def chosen_samples(n: int) -> np.ndarray:
     """Return which of n samples kernels are taken on, the same in every run."""
     found: np.ndarray = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLES])
@@ -25,11 +31,14 @@ def chosen_samples(n: int) -> np.ndarray:
 def kernels_of(estimator: Any, model: nn.Module, data: LoadedData) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the kernel (m, m) of each block on the chosen samples, and the class of each (m,).
 
-    By `block_kernels(model, x)`, the hook of a method; none where it has no such hook.
+    By `block_kernels(model, x)`, the hook of a method; none where it has no such hook. Models with and without
+    companions are measured by one kernel (`ONE_KERNEL`).
     """
     index = chosen_samples(len(data.x))
     if not hasattr(estimator, "block_kernels"):
         return [], np.asarray(data.y)[index]
+    known = estimator.get_params(deep=False)
+    estimator = copy.copy(estimator).set_params(**{name: value for name, value in ONE_KERNEL.items() if name in known})
     device = next(model.parameters()).device
     x = torch.from_numpy(np.array(np.asarray(data.x)[index], dtype=np.float32)).to(device)
     with torch.no_grad():

@@ -12,6 +12,8 @@ from torch import nn
 from benchmark.analysis.sheets import SheetContent, read_sheet, sheet_bytes
 from benchmark.execution.kernel_observer import chosen_samples, record_kernels
 from benchmark.measure.kernels import contrasts, normalised_distance, perfect_kernel
+from benchmark.plan.cells import plan_cells
+from benchmark.plan.request import Request
 from benchmark.registry import DATASETS, METHODS, OBSERVERS, load_plugins
 from benchmark.repeat.sheets import (
     averaged,
@@ -134,6 +136,20 @@ def test_the_observer_records_distance_and_contrast_of_both_blocks(shown):
     assert OBSERVERS["kernels"].saw(found)
     kernel = shown.estimator.block_kernels(shown.model, torch.from_numpy(shown.data.x.copy()))[1].detach()
     assert found["kernel_distance_2"] == pytest.approx(normalised_distance(kernel, shown.data.y), rel=1e-4)
+
+
+@pytest.mark.parametrize("reading", ["paper", "code"])
+def test_kernels_of_models_with_and_without_companions_are_measured_alike_from_the_same_weights(shown, reading):
+    cells = plan_cells(Request("cpu", tables=("dtkc2019/table4",), datasets=("mnist",), readings=(reading,)))
+    specs = {cell.row: cell.specs[0] for cell in cells if cell.row in ("ddc", "dtkc")}
+    assert specs["dtkc"].params["transpose"] == (reading == "paper"), "the readings differ in the kernel of companions"
+    snapshot = Snapshot("train", 1, 1, 0.0, {}, shown.clusters, model=lambda: shown.model)
+    found = {}
+    for row, spec in specs.items():
+        estimator = METHODS[spec.method](**spec.params)
+        found[row] = record_kernels(snapshot, estimator, shown.data)
+        assert estimator.get_params().items() >= spec.params.items(), "it is measured by a copy"
+    assert found["ddc"] == found["dtkc"] and len(found["ddc"]) == 4
 
 
 def test_samples_of_kernels_are_the_same_in_every_run_and_know_no_labels():
