@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.analysis.claims.compared import Compared, Lack, tested_by
 from benchmark.analysis.compare import RunsByReplicate, alike, matched, measured_runs
 from benchmark.analysis.kinds import cell_records
-from benchmark.analysis.statistics import evaluations
+from benchmark.analysis.statistics import STATISTICS, MeasuredRun
 from benchmark.measure.claims import Estimate, Evidence, Gap, apart, best_of, mean_of, paired_gap, spread_of
 from benchmark.measure.judgement import enough
-from benchmark.measure.loss_regression import loss_regression
 from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED, QUOTED
 from benchmark.papers.claim_sides import Side, Unit, side_of
 from benchmark.papers.claims import OfTables, Pair
@@ -23,7 +23,7 @@ from benchmark.plan.request import Request
 from benchmark.session import Session
 
 ON_LOSS = "loss_"
-"""Statistics of the regression of ACC on the loss begin so; a claim looks at those of single runs."""
+"""Statistics of the regression of ACC on the loss begin so."""
 
 SELECTED = ("best", "boot_mean")
 """Statistics of the run that the lowest loss selects."""
@@ -188,7 +188,7 @@ class Runs:
         values, without = measured_runs(self.session, cell, rule, label)
         statistic = statistic_of(table, rule)
         if statistic.startswith(ON_LOSS):
-            values = _on_loss(values, statistic.removeprefix(ON_LOSS))
+            values = _on_loss(values, statistic)
         lack = self._lack(cell, label, where)
         if lack is None and not enough(len(values), cell.runs):
             lack = Lack("runs", without or f"{len(values)} of {cell.runs} runs of {label} on {where} count", None)
@@ -225,7 +225,15 @@ def _reason(cell: PlannedCell, label: str, where: str) -> Lack:
     return Lack("runs", f"{label} on {where}: {cell.reason}")
 
 
-def _on_loss(values: RunsByReplicate, name: str) -> RunsByReplicate:
-    """Return in place of each value that of the regression of ACC on the loss over the run's own evaluations."""
-    fits = {place: loss_regression(*evaluations(record)) for place, (_, record) in values.items() if record.history}
-    return {place: (float(getattr(fit, name)), values[place][1]) for place, fit in fits.items() if fit is not None}
+def _on_loss(values: RunsByReplicate, statistic: str) -> RunsByReplicate:
+    """Return in place of each value the jackknife's pseudo-value of the regression of ACC on the loss over all runs.
+
+    Their mean is the number that a table shows, but for its bias, and they vary as it would over new runs (Tukey,
+    1958). Fits of single runs are other numbers: runs that end apart lower the R2 of all of them together.
+    """
+    number = STATISTICS[statistic].value
+    runs = {place: MeasuredRun(r, float(r.loss or 0.0), value) for place, (value, r) in values.items() if r.history}
+    whole, n = number(tuple(runs.values())), len(runs)
+    less = {place: number(tuple(run for other, run in runs.items() if other != place)) for place in runs}
+    found = {place: n * whole - (n - 1) * without for place, without in less.items()}
+    return {place: (value, values[place][1]) for place, value in found.items() if math.isfinite(value)}
