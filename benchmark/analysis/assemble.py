@@ -184,7 +184,9 @@ def _with_verdict(
         return replace(result, verdict=INCOMPLETE)
     if not full or planned.overrides or published is None or result.value is None:
         return result
-    asked = question(runs, STATISTICS[statistic], published) if metric.judged else None
+    asked = None
+    if metric.judged:
+        asked = question(runs, STATISTICS[statistic], published, planned.deterministic)
     if asked is None:
         return replace(result, verdict=NOT_JUDGED)
     judgement = asked.answer()

@@ -127,6 +127,7 @@ class Question:
     statistic: Statistic
     published_runs: int | None
     decimals: int
+    deterministic: bool = False
 
     def answer(self) -> Judgement:
         """Return the judgement."""
@@ -135,16 +136,20 @@ class Question:
             statistic=self.statistic,
             published_runs=self.published_runs,
             decimals=self.decimals,
+            deterministic=self.deterministic,
         )
 
     def call(self) -> str:
         """Return the question as a line of Python that anybody can ask again; needs `judge_runs` imported."""
         positional = [list(self.losses), list(self.values), self.published_value, self.published_sd]
         named = f"statistic={self.statistic!r}, published_runs={self.published_runs}, decimals={self.decimals}"
+        named += ", deterministic=True" if self.deterministic else ""
         return f"judge_runs({', '.join(map(repr, positional))}, {named})"
 
 
-def question(runs: Runs, statistic: CellStatistic, published: Published) -> Question | None:
+def question(
+    runs: Runs, statistic: CellStatistic, published: Published, deterministic: bool = False
+) -> Question | None:
     """Return what to ask of a published number, given our runs; None where the statistic is not judged."""
     if statistic.judged_as is None:
         return None
@@ -157,4 +162,5 @@ def question(runs: Runs, statistic: CellStatistic, published: Published) -> Ques
         statistic.judged_as,
         published.runs,
         1 if published.decimals is None else published.decimals,
+        deterministic,
     )

@@ -20,7 +20,9 @@ def verdict_facts(
     statistic: CellStatistic,
 ) -> dict[str, Any]:
     """Return the verdict of a cell, its intervals and their ground, and the call that recomputes them."""
-    asked = question(runs, statistic, published) if published is not None and result.judgement is not None else None
+    asked = None
+    if published is not None and result.judgement is not None:
+        asked = question(runs, statistic, published, cell.deterministic)
     if asked is None or result.judgement is None or published is None:
         return {"verdict": result.verdict or unjudged(cell, published), "why": _reason(result)}
     judgement = result.judgement
@@ -72,6 +74,9 @@ def _spread(judgement: Judgement, asked: Question) -> str:
     """Return in words which sd was taken for the published side."""
     if judgement.interval90 is None:
         return "nothing is judged"
+    if asked.deterministic and len(asked.values) == 1:
+        printed = "" if asked.published_sd is None else f"the paper's {asked.published_sd:.4g}, and "
+        return f"{printed}the rounding to {asked.decimals} decimals, as the method draws nothing at random"
     rounding = f"with the rounding to {asked.decimals} decimals"
     if asked.published_sd is None:
         return f"our model's, as the paper prints none, {rounding}"

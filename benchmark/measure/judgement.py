@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.measure.prediction import KNOWN, Floats, Prediction, predict_best, predict_mean
+from benchmark.measure.prediction import KNOWN, Floats, Prediction, predict_best, predict_mean, predict_same
 from benchmark.measure.ties import levels
 from benchmark.measure.verdict import (
     CONSISTENT,
@@ -63,12 +63,13 @@ def judge_runs(
     published_runs: int | None = None,
     decimals: int = 1,
     margin: float = MARGIN,
+    deterministic: bool = False,
 ) -> Judgement:
     """Say whether a published number holds, by our runs.
 
     `equivalent` when the 90 % interval of the difference lies inside the margin; else `higher` or `lower` (ours against
-    the published) when the 95 % interval excludes 0; else `consistent`. A `max`, and a single run of ours, are
-    `not judged`.
+    the published) when the 95 % interval excludes 0; else `consistent`. A `max` is `not judged`, nor is a single run of
+    ours, unless its method is deterministic.
 
     Parameters
     ----------
@@ -86,6 +87,8 @@ def judge_runs(
         Digits of the published numbers after the point.
     margin
         The largest difference in points that counts as none.
+    deterministic
+        The method draws nothing at random: one run of ours is as good as many.
 
     Raises
     ------
@@ -96,11 +99,13 @@ def judge_runs(
     --------
     >>> judge_runs([1, 2, 3, 4, 5], [80.1, 79.8, 80.3, 79.9, 80.2], 80.0, statistic="mean").name
     'equivalent'
+    >>> judge_runs([0.4], [22.1], 22.0, deterministic=True).name
+    'equivalent'
     """
     loss, value = _runs(losses, values)
     m = 1 if published_runs is None else published_runs
     _check(published_value, published_sd, statistic, m, decimals, margin)
-    if statistic == "max" or len(value) == 1:
+    if statistic == "max" or (len(value) == 1 and not deterministic):
         ours = {"max": value.max(), "mean": value.mean(), "best": value[levels(loss) == 0].mean()}[statistic]
         return Judgement(NOT_JUDGED, float(ours) - published_value, published_sd=published_sd, runs=len(value))
     sd = None if published_sd is None else np.array([float(published_sd)])
@@ -127,7 +132,10 @@ def predicted(
     unit = 10.0**-decimals
     # A printed sd of 0.0 is up to half a unit of its last digit.
     sd = None if published_sd is None else np.where(published_sd > 0, published_sd, unit / 2)
-    found = predict_mean(values, sd, m) if statistic == "mean" else predict_best(losses, values, sd, m)
+    if values.shape[1] == 1:
+        found = predict_same(values, sd)
+    else:
+        found = predict_mean(values, sd, m) if statistic == "mean" else predict_best(losses, values, sd, m)
     rounding = unit**2 / 12
     estimated = found.variance + found.published
     # What is known of the variance makes Student's factor smaller (Satterthwaite).

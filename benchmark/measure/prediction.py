@@ -65,6 +65,16 @@ def predict_mean(values: Floats, published_sd: Floats | None, m: int) -> Predict
     return Prediction(values.mean(axis=1), wider / n, wider / m, _freedom(total, model**2 / (n - 1)), _all_of(values))
 
 
+def predict_same(values: Floats, published_sd: Floats | None) -> Prediction:
+    """Predict any statistic of a method that draws nothing at random from one run of ours (s, 1): that value.
+
+    Only a printed sd (s,) makes it uncertain.
+    """
+    none = np.zeros(len(values))
+    printed = none if published_sd is None else np.broadcast_to(published_sd**2, none.shape)
+    return Prediction(values[:, 0], none, printed, np.full(len(values), KNOWN), _all_of(values))
+
+
 def predict_best(losses: Floats, values: Floats, published_sd: Floats | None, m: int) -> Prediction:
     """Predict the value of the run that has the lowest of m losses.
 

@@ -67,8 +67,8 @@ class MethodRule(Frozen):
 
     `preprocess` replaces that of the column, for methods that the networks' preprocessing does not concern. `quoted`
     rows have numbers that the paper took from elsewhere, and no runs. `columns` are those that the row has cells in
-    (all when empty); it is blank in the others, as in the paper. `runs` are all that it needs where its method has no
-    chance in it.
+    (all when empty); it is blank in the others, as in the paper. `runs` are all that it needs: 1 says that its method
+    draws nothing at random, so that verdicts and claims take that one for as good as many.
     """
 
     label: str

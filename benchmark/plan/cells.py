@@ -28,7 +28,8 @@ class PlannedCell:
 
     `reason` is "", "not implemented" (no method of ours), "quoted" or "no data" (the data set is not registered).
     `reduced` marks a cell for which fewer runs were asked than the profile's; `record` are the observers that its runs
-    need. A `guest` is in no list of the table's rows; it may keep its own protocol.
+    need. A `guest` is in no list of the table's rows; it may keep its own protocol. A `deterministic` method draws
+    nothing at random, and one run of it says all.
     """
 
     paper: str
@@ -48,6 +49,7 @@ class PlannedCell:
     record: tuple[str, ...] = ()
     guest: bool = False
     own_protocol: bool = False
+    deterministic: bool = False
 
     @cached_property
     def specs(self) -> tuple[RunSpec, ...]:
@@ -167,6 +169,7 @@ def _cells_of(
                         tuple(dict.fromkeys((*table.record, *request.record))),
                         guest is not None,
                         guest is not None and guest.own_protocol,
+                        row.runs == 1,
                     )
                     yield kept[key]
 

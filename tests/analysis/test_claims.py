@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmark.analysis.claims import ClaimAnswers, claims_of
 from benchmark.analysis.claims.figures import stated_by
-from benchmark.analysis.claims.runs import _on_loss
+from benchmark.analysis.claims.runs import Held, _on_loss
 from benchmark.analysis.compare import measured_runs
 from benchmark.analysis.statistics import STATISTICS, MeasuredRun
 from benchmark.papers.claim_sides import claimed
@@ -61,17 +63,18 @@ def test_the_quick_profile_decides_nothing_about_real_data(answers: dict[str, Cl
 
 @pytest.mark.parametrize("statistic", ["loss_slope", "loss_r2"])
 def test_a_claim_on_the_loss_is_about_the_number_that_the_table_shows_and_not_about_fits_of_single_runs(
-    statistic, tmp_path
-):
+    statistic: str, tmp_path: Path
+) -> None:
     session = Session(tmp_path)
     (cell,) = plan_cells(Request("cpu", tables=("dtkc2019/table6",), methods=("ddc",), datasets=("mnist",)))
     metric = load_paper("dtkc2019").protocol.metrics["acc-mean"]
     values, _ = measured_runs(session, cell, metric, "DDC")
     number = STATISTICS[statistic].value
     runs = [MeasuredRun(record, record.loss, value) for value, record in values.values()]
-    found = [value for value, _ in _on_loss(values, statistic).values()]
-    assert len(found) == len(runs) == 5
-    bias = 4 * (np.mean([number([run for run in runs if run is not left]) for left in runs]) - number(runs))
-    assert np.mean(found) == pytest.approx(number(runs) - bias)
-    single = np.mean([number([run]) for run in runs])
-    assert abs(np.mean(found) - number(runs)) < abs(single - number(runs)) / 5 or statistic == "loss_slope"
+    parts = _on_loss(values, statistic)
+    assert len(parts) == len(runs) == 5
+    gap = Held("DDC", cell, parts, statistic=statistic, of=20).against(0.5)
+    assert gap is not None
+    assert abs(gap.estimate + 0.5 - number(runs)) < 0.03
+    if statistic == "loss_r2":
+        assert np.mean([number([run]) for run in runs]) > number(runs) + 0.5

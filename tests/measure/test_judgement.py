@@ -114,6 +114,24 @@ def test_what_cannot_be_judged_is_said_so_and_has_no_interval():
     assert highest.difference == pytest.approx(2.3) and single.difference == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("statistic", ["best", "mean"])
+def test_one_run_of_a_deterministic_method_says_all(statistic):
+    def judged(value, published, sd=None):
+        return judge_runs([0.3], [value], published, sd, statistic=statistic, published_runs=20, deterministic=True)
+
+    assert judged(22.1, 22.0).name == "equivalent"
+    assert judged(25.9, 46.0).name == "lower"
+    assert judged(46.0, 25.9).name == "higher"
+    found = judged(46.0, 25.9)
+    half = 1.96 * 0.1 / math.sqrt(12)
+    assert found.interval95 == pytest.approx((20.1 - half, 20.1 + half), abs=1e-4)
+    assert found.runs == 1
+    # With a printed sd the published number is a draw from it; more runs tell by themselves how far they lie apart.
+    assert judged(26.0, 25.0, 5.0).name == "consistent"
+    several = ([0.3, 0.4, 0.5], [20.0, 25.0, 30.0], 22.0)
+    assert judge_runs(*several, deterministic=True) == judge_runs(*several)
+
+
 @pytest.mark.parametrize("n", [2, 3, 4])
 @pytest.mark.parametrize("statistic", ["best", "mean"])
 def test_the_fewer_runs_the_wider_the_interval_is_and_always_finite(n, statistic):

@@ -128,6 +128,17 @@ def record(found: RunSpec, loss: float, acc: float) -> RunRecord:
     return RunRecord(run_id=found.run_id, spec=found, status="ok", **values)
 
 
+@pytest.mark.parametrize(("acc", "verdict"), [(0.22, "equivalent"), (0.28, "higher"), (0.16, "lower")])
+def test_the_one_run_of_hierarchical_clustering_is_judged(acc: float, verdict: str) -> None:
+    (cell,) = cells(methods=("hierarchical",), datasets=("usps",), readings=("paper",))
+    found = [record(cell.specs[0], 1.0, acc)]
+    table = assemble(load_paper("dtkc2019"), "table4", [cell], lambda s: found, lambda r: False, ("paper",))
+    (row,) = table.rows
+    results = {column.metric: c.results["paper"] for column, c in zip(table.columns, row.cells, strict=True)}
+    assert results["acc-best"].verdict == results["acc-mean"].verdict == verdict
+    assert results["acc-max"].verdict == "not judged"
+
+
 def test_table_4_judges_best_and_mean_and_neither_the_highest_value_nor_the_spread():
     """Twenty runs at exactly the published numbers of DEC on USPS but for a mean that is ten points off."""
     (cell,) = cells(methods=("dec",), datasets=("usps",), readings=("code",))

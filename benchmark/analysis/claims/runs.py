@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from benchmark.analysis.claims.compared import Compared, Lack, tested_by
 from benchmark.analysis.compare import RunsByReplicate, alike, matched, measured_runs
 from benchmark.analysis.kinds import cell_records
-from benchmark.analysis.statistics import STATISTICS, MeasuredRun
-from benchmark.measure.claims import Estimate, Evidence, Gap, apart, best_of, mean_of, paired_gap, spread_of
+from benchmark.analysis.statistics import evaluations
+from benchmark.measure.claims import Estimate, Evidence, Gap, apart, as_shares, best_of, mean_of, paired_gap, spread_of
 from benchmark.measure.judgement import enough
+from benchmark.measure.loss_regression import jackknifed
 from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED, QUOTED
 from benchmark.papers.claim_sides import Side, Unit, side_of
 from benchmark.papers.claims import OfTables, Pair
@@ -24,6 +25,9 @@ from benchmark.session import Session
 
 ON_LOSS = "loss_"
 """Statistics of the regression of ACC on the loss begin so."""
+
+SHARE = "loss_r2"
+"""The share of the variance of ACC that this regression explains."""
 
 SELECTED = ("best", "boot_mean")
 """Statistics of the run that the lowest loss selects."""
@@ -72,7 +76,17 @@ class Held:
     @property
     def quantity(self) -> str:
         """What is compared, in words."""
+        if self.statistic.startswith(ON_LOSS):
+            return "over all runs"
         return "spread" if self.statistic == "sd" else f"best of {self.of}" if self.selected else "mean"
+
+    def against(self, number: float) -> Gap | None:
+        """Return the difference of this side and a number without chance."""
+        if self.statistic != SHARE:
+            return apart(self.estimate(self.values), Estimate(number))
+        z = math.atanh(math.sqrt(min(max(number, 0.0), 1 - 1e-12)))
+        gap = apart(self.estimate(self.values), Estimate(z))
+        return None if gap is None else as_shares(gap, z)
 
 
 class Runs:
@@ -90,7 +104,7 @@ class Runs:
         first = self._held(side, unit.column, unit.metric, profile, reading)
         if isinstance(pair[1], float):
             other, second, label = None, None, f"{pair[1]:g}"
-            found = _Found(apart(first.estimate(first.values), Estimate(pair[1])), False, first.values, {})
+            found = _Found(first.against(pair[1]), False, first.values, {})
         else:
             other = self._side(rule, pair[1], unit.column)
             second = self._held(other, unit.column, unit.second, profile, reading)
@@ -158,11 +172,12 @@ class Runs:
         rule = self.paper.protocol.metrics[unit.metric]
         if unit.metric == unit.second and not rule.statistic.startswith(ON_LOSS):
             left, right = alike(self.session, {0: first.cell, 1: second.cell}, rule, {0: left, 1: right}, 0, 1)
-        if first.paired and second.paired:
-            a, b, paired = matched(left, right)
-            if paired:
-                return _Found(paired_gap(a, b), True, left, right)
-        return _Found(apart(first.estimate(left), second.estimate(right)), False, left, right)
+        a, b, paired = matched(left, right) if first.paired and second.paired else ([], [], False)
+        base = second.estimate(right)
+        gap = paired_gap(a, b) if paired else apart(first.estimate(left), base)
+        if gap is not None and base is not None and first.statistic == second.statistic == SHARE:
+            gap = as_shares(gap, base.mean)
+        return _Found(gap, paired, left, right)
 
     def _held(self, side: Side, column: str, metric: str, profile: str, reading: Reading) -> Held:
         key = (side, column, metric, profile, reading)
@@ -226,14 +241,14 @@ def _reason(cell: PlannedCell, label: str, where: str) -> Lack:
 
 
 def _on_loss(values: RunsByReplicate, statistic: str) -> RunsByReplicate:
-    """Return in place of each value the jackknife's pseudo-value of the regression of ACC on the loss over all runs.
+    """Return in place of each value its run's part in the regression of ACC on the loss, in which all runs are.
 
-    Their mean is the number that a table shows, but for its bias, and they vary as it would over new runs (Tukey,
-    1958). Fits of single runs are other numbers: runs that end apart lower the R2 of all of them together.
+    Of R2 it is the part in Fisher's z, whose sign is that of the whole line: what few runs explain is skewed.
     """
-    number = STATISTICS[statistic].value
-    runs = {place: MeasuredRun(r, float(r.loss or 0.0), value) for place, (value, r) in values.items() if r.history}
-    whole, n = number(tuple(runs.values())), len(runs)
-    less = {place: number(tuple(run for other, run in runs.items() if other != place)) for place in runs}
-    found = {place: n * whole - (n - 1) * without for place, without in less.items()}
-    return {place: (value, values[place][1]) for place, value in found.items() if math.isfinite(value)}
+    runs = [(place, record) for place, (_, record) in values.items() if record.history]
+    points = [evaluations(record) for _, record in runs]
+    number = "z" if statistic == SHARE else statistic.removeprefix(ON_LOSS)
+    found = jackknifed(points, number)
+    turn = math.copysign(1.0, sum(found)) if statistic == SHARE else 1.0
+    parts = zip(runs, found, strict=True)
+    return {place: (turn * part, record) for (place, record), part in parts if math.isfinite(part)}
