@@ -39,8 +39,12 @@ def environment(device: str, threads: int) -> dict[str, Any]:
 
 
 def machine_kind(device: str) -> str:
-    """Return architecture, CPU model and device: where these are equal, equal runs should give equal numbers."""
-    return ", ".join((platform.machine(), cpu_model(), device_name(device)))
+    """Return architecture, CPU and device: where these are equal, equal runs should give equal numbers.
+
+    Virtual machines give several generations of CPUs one model name, so that family, model and the widest vector
+    instructions follow it. Records of before 2026-11-27 have the name alone, and are of a kind of their own.
+    """
+    return ", ".join((platform.machine(), f"{cpu_model()}{generation(_cpuinfo())}", device_name(device)))
 
 
 def device_name(device: str) -> str:
@@ -52,15 +56,44 @@ def device_name(device: str) -> str:
     return str(torch.cuda.get_device_name(device))
 
 
-@cache
 def cpu_model() -> str:
     """Return the model name of the CPU, or its architecture where the system doesn't tell."""
+    names = (_fields(_cpuinfo()).get("model name"), platform.processor(), platform.machine())
+    return next(filter(None, names), "unknown")
+
+
+def generation(cpuinfo: str) -> str:
+    """Return what the text of /proc/cpuinfo says of the first CPU beyond its model name, in parentheses; or "".
+
+    >>> generation("cpu family : 25\\nmodel : 1\\nmodel name : AMD EPYC\\nflags : sse4_2 avx avx2")
+    ' (family 25, model 1, AVX2)'
+    >>> generation("CPU implementer : 0x41\\nCPU part : 0xd0c")
+    ' (implementer 0x41, part 0xd0c)'
+    """
+    fields = _fields(cpuinfo)
+    names = {"cpu family": "family", "model": "model", "CPU implementer": "implementer", "CPU part": "part"}
+    known = [f"{short} {fields[name]}" for name, short in names.items() if fields.get(name)]
+    flags = fields.get("flags", "").split()
+    known += [label for flag, label in _VECTORS.items() if flag in flags][:1]
+    return f" ({', '.join(known)})" if known else ""
+
+
+_VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX"}
+"""Vector instructions by their flags, widest first."""
+
+
+def _fields(cpuinfo: str) -> dict[str, str]:
+    """Return the fields of the first CPU."""
+    pairs = [line.partition(":") for line in cpuinfo.strip().partition("\n\n")[0].splitlines()]
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@cache
+def _cpuinfo() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(filter(None, (*names, platform.processor(), platform.machine())), "unknown")
+        return ""
 
 
 @cache

@@ -1,6 +1,6 @@
 """Do claims on the regression of accuracy on the loss err as rarely as they should? Wrong answers under simulation.
 
-``python -m tests.bench.regression_honesty`` prints the rates that docs/claims.md states (two minutes on one core).
+``python -m tests.bench.regression_honesty`` prints the rates that docs/claims.md states (ten minutes on one core).
 Runs have evaluations whose losses fall from a common start, and accuracies on one line in the loss, with noise of
 their own and an offset of their run; what holds of the population is exactly the bound that the claim asks about, so
 that each answer is wrong: a slope of 0, or a share of .5 of the variance.

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import benchmark
+import benchmark.provenance.environment as environments
 from benchmark.provenance.environment import environment, git_commit, machine_kind
 
 
@@ -22,8 +23,35 @@ def test_the_environment_names_versions_machine_and_time() -> None:
     assert (held["torch"], held["numpy"]) == (torch.__version__, np.__version__)
     assert (held["python"], held["version"]) == (platform.python_version(), benchmark.__version__)
     assert abs(datetime.fromisoformat(held["date"]) - datetime.now(UTC)) < timedelta(minutes=1)
-    assert held["machine"] == machine_kind("cpu") == f"{platform.machine()}, {held['cpu']}, cpu"
+    assert held["machine"] == machine_kind("cpu")
+    assert held["machine"].startswith(f"{platform.machine()}, {held['cpu']}") and held["machine"].endswith(", cpu")
     assert set(held) >= {"platform", "git_commit"} and held["cpu"]
+
+
+ZEN_3 = """processor : 0
+vendor_id : AuthenticAMD
+cpu family : 25
+model : 1
+model name : AMD EPYC
+flags : fpu sse4_2 avx avx2
+
+processor : 1
+model : 99
+"""
+
+
+def test_two_generations_of_a_cpu_with_one_name_are_two_kinds_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    zen_5 = ZEN_3.replace(": 25", ": 26").replace("model : 1", "model : 2").replace("avx2", "avx2 avx512f")
+    kinds = []
+    for text in (ZEN_3, zen_5, "model name : AMD EPYC\n", ""):
+        monkeypatch.setattr(environments, "_cpuinfo", lambda text=text: text)
+        kinds.append(machine_kind("cpu").partition(", ")[2])
+    assert kinds[:3] == [
+        "AMD EPYC (family 25, model 1, AVX2), cpu",
+        "AMD EPYC (family 26, model 2, AVX-512), cpu",
+        "AMD EPYC, cpu",
+    ]
+    assert kinds[3] == f"{platform.processor() or platform.machine()}, cpu"
 
 
 @pytest.mark.cuda
