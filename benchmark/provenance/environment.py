@@ -63,11 +63,11 @@ def cpu_model() -> str:
 
 
 def generation(cpuinfo: str) -> str:
-    """Return what the text of /proc/cpuinfo says of the first CPU beyond its model name, in parentheses; or "".
+    r"""Return what the text of /proc/cpuinfo says of the first CPU beyond its model name, in parentheses; or "".
 
-    >>> generation("cpu family : 25\\nmodel : 1\\nmodel name : AMD EPYC\\nflags : sse4_2 avx avx2")
+    >>> generation("cpu family : 25\nmodel : 1\nmodel name : AMD EPYC\nflags : sse4_2 avx avx2")
     ' (family 25, model 1, AVX2)'
-    >>> generation("CPU implementer : 0x41\\nCPU part : 0xd0c")
+    >>> generation("CPU implementer : 0x41\nCPU part : 0xd0c")
     ' (implementer 0x41, part 0xd0c)'
     """
     fields = _fields(cpuinfo)
