@@ -28,8 +28,8 @@ class Compared:
 
     `dataset` and `metric` are ids, the labels are for people; `sides` are rows of tables (one, where the other side is
     a number). `gap` is the difference A - B with its 95 % `interval`, over pairs of runs or not; None where nothing is
-    stored. `quantity` says of what: "mean" of single runs, "best of M" by the
-    loss, as the verdicts predict it, or "spread". `tested` is what the claim asks of it. `run_ids` are the runs of both
+    stored. `quantity` says of what: "mean" of single runs, "best of M" by the loss, as the verdicts predict it,
+    "spread", or "over all runs" of a regression. `tested` is what the claim asks of it. `run_ids` are the runs of both
     sides.
     """
 
