@@ -18,7 +18,7 @@ from methods.acai import PRETRAINING
 from methods.parts.autoencoder import squared_error
 from methods.parts.dynamic.interpolation import ACAINetwork, ACAIParams
 from methods.parts.networks import initialise
-from methods.parts.refinement import kmeans_start
+from methods.parts.refinement import kmeans_start, still_finite
 from methods.starred import CLUSTERING
 
 FORWARD = 1024
@@ -80,7 +80,7 @@ class DCStar(DeepClusterer[DCStarParams, DCNetwork]):
         def renew(step: int) -> None:
             if step:
                 means = LloydKMeans(params.n_clusters, init=model.centres.cpu().numpy(), n_init=1)
-                _put(model, means.fit(_embedded(model, x)).cluster_centers_)
+                _put(model, means.fit(still_finite(_embedded(model, x))).cluster_centers_)
 
         def forward(model: DCNetwork, batch: Batch) -> tuple[Terms, Tensor]:
             embedding = model.encode(batch.x)[0]

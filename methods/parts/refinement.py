@@ -9,7 +9,20 @@ import torch
 from sklearn.cluster import KMeans as LloydKMeans
 from torch import Tensor
 
-from benchmark.training import Degenerate
+from benchmark.training import Degenerate, Diverged
+
+
+def still_finite(embedding: np.ndarray) -> np.ndarray:
+    """Return an embedding (n, e) as it is, before k-means looks for centres in it while a network trains.
+
+    Raises
+    ------
+    Diverged
+        Where it has NaN or infinite values: weights are checked at evaluations, and may break between two of them.
+    """
+    if not np.isfinite(embedding).all():
+        raise Diverged("the embedding is not finite where centres are to be found anew")
+    return embedding
 
 
 def student_t(embedding: Tensor, centres: Tensor) -> Tensor:

@@ -167,6 +167,19 @@ def diverges(forward: Any) -> Any:
     return changed
 
 
+def breaks(forward: Any) -> Any:
+    """Let weights become NaN in a step, and something that refuses NaN find it before the next evaluation."""
+
+    def changed(model: Any, batch: Any) -> Any:
+        if model.training:
+            with torch.no_grad():
+                next(model.parameters()).fill_(float("nan"))
+            raise ValueError("Input X contains NaN.")
+        return forward(model, batch)
+
+    return changed
+
+
 def exits(forward: Any) -> Any:
     def changed(model: Any, batch: Any) -> Any:
         raise SystemExit("of its own accord")
@@ -175,15 +188,24 @@ def exits(forward: Any) -> Any:
 
 
 @pytest.mark.attack("methods")
-@pytest.mark.parametrize(("what", "status"), [(raises, "failed"), (diverges, "diverged"), (exits, "failed")])
+@pytest.mark.parametrize(
+    ("what", "status", "reason"),
+    [
+        (raises, "failed", "a pity"),
+        (diverges, "diverged", "not finite"),
+        (breaks, "diverged", "the weights are not finite; it ended by ValueError: Input X contains NaN."),
+        (exits, "failed", "of its own accord"),
+    ],
+)
 def test_one_that_goes_wrong_leaves_the_others_as_they_are_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: Any, status: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: Any, status: str, reason: str
 ) -> None:
     broken(monkeypatch, 1, what)
     planned = jobs()
     made(planned, tmp_path / "alone", 1)
     ends = made(planned, tmp_path / "stack", 3)
     assert [ends[r].record.status for r in range(3)] == ["ok", status, "ok"]  # type: ignore[union-attr]
+    assert reason in ends[1].record.error  # type: ignore[union-attr]
     for job in planned:
         assert bits(tmp_path / "stack", job) == bits(tmp_path / "alone", job)
 

@@ -13,7 +13,7 @@ from scipy.ndimage import affine_transform
 from benchmark.registry import NETWORKS, load_plugins
 from benchmark.spec import Budget, Optimiser, Phase, Protocol
 from benchmark.streams import Streams
-from benchmark.training import RunContext
+from benchmark.training import Diverged, RunContext
 from benchmark.training.resume import SavedState, Stopped
 from methods import ACAI, DCStar, DECStar, DynAE, IDECStar
 from methods.parts.dynamic.augmentation import augmented
@@ -304,6 +304,13 @@ def test_thresholds_drop_when_conflicts_do_not_and_training_ends_when_few_are_le
     assert model.outcome_.steps in ((drops + 1) * INTERVAL, drops * INTERVAL)
     never = small(DynAE, still, kappa=0.9, drop=0.2, tolerance=0.0).fit(samples())
     assert never.outcome_.steps == 40
+
+
+@pytest.mark.parametrize("method", [DynAE, DCStar, DECStar, IDECStar])
+def test_weights_that_break_between_two_evaluations_are_a_divergence_and_no_crash(method: Any) -> None:
+    """Centres are found anew every 4 steps, losses looked at every 5; k-means refuses what is not finite."""
+    with pytest.raises(Diverged):
+        small(method, protocol(rate=1e18)).fit(samples())
 
 
 def test_last_check_leaves_centres_as_they_were_so_that_labels_are_those_it_counted():

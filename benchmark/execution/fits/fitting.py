@@ -97,9 +97,11 @@ class Watcher:
         self._scoring, self._samples, self._estimator = scoring, samples, estimator
         self._measures = [m for m in measures if not needs_labels(m)]
         self._shows_model = len(self._measures) < len(measures)
+        self._model: Callable[[], torch.nn.Module] | None = None
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Show a snapshot."""
+        self._model = snapshot.model
         found: dict[str, float] = {}
         for measure in self._measures:
             found |= _observed(measure, snapshot, self._estimator, self._samples)
@@ -117,6 +119,11 @@ class Watcher:
                 model,
             )
         )
+
+    def broke(self) -> bool:
+        """Whether the network that trains has weights that are not finite; it is looked at only between steps."""
+        weights = self._model().parameters() if self._model else ()
+        return not all(bool(torch.isfinite(weight).all()) for weight in weights)
 
     def memory(self) -> Any:
         """Return the history so far, sealed."""
@@ -173,6 +180,7 @@ def fitted(
     seed = Streams(spec.data.name, spec.replicate).seed("global")  # not noted among the streams that the fit used
     before, started = check_sum(samples.x) if shared else 0, time.perf_counter()
     computed = numeric_mode(device, str(spec.params.get("precision", "float32")))
+    options: Mapping[str, Any] = {}
     with interrupts() as interrupted, computed as mode, kept_condition(seed) as changed:
         forget_peak(device)
         try:
@@ -185,7 +193,7 @@ def fitted(
         except BaseException as error:
             if is_ours(error, interrupted, checkpoints):
                 raise
-            ending = ended_by(error)
+            ending = ended_by(error, options)
         touched = changed()
     seconds = time.perf_counter() - started
     written = shared and check_sum(samples.x) != before
@@ -236,8 +244,12 @@ def is_ours(error: BaseException, interrupted: Callable[[], bool], checkpoints: 
     return isinstance(error, UsageError | ObserverFault)
 
 
-def ended_by(error: BaseException) -> Ending:
-    """Return the ending of a fit that raised; UserError where the machine's memory is too small."""
+def ended_by(error: BaseException, options: Mapping[str, Any] | None = None) -> Ending:
+    """Return the ending of a fit that raised; UserError where the machine's memory is too small.
+
+    What raises once the weights are not finite, such as k-means on an embedding between two evaluations, is no fault
+    of its own: the run has diverged. `options` are what the fit was given.
+    """
     if isinstance(error, Diverged):
         return Ending({"status": "diverged", "error": error_line(str(error))})
     text = error_text(error)
@@ -245,7 +257,17 @@ def ended_by(error: BaseException) -> Ending:
         return Ending(_failed(f"{OUT_OF_MEMORY}: {error}"))
     if _out_of_memory(error):
         raise UserError(f"the machine has too little memory left for the run ({text}); use fewer --workers.") from None
+    if _weights_broke(options or {}):
+        return Ending({"status": "diverged", "error": error_line(f"the weights are not finite; it ended by {text}")})
     return Ending({**_failed(text), "traceback": traceback_text(error)})
+
+
+def _weights_broke(options: Mapping[str, Any]) -> bool:
+    run = options.get("run")
+    try:
+        return run is not None and any(o.broke() for o in run.observers if isinstance(o, Watcher))
+    except Exception:  # whatever is the matter with the network, the first error is what is told
+        return False
 
 
 def _failed(text: str) -> dict[str, Any]:

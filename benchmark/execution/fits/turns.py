@@ -193,6 +193,7 @@ def fitted_in_turns(
     yield None
     turn.company.begin(spec, device)
     turn.begin(seed)
+    options: Mapping[str, Any] = {}
     try:
         with turn:
             estimator, options = begun(spec, samples, scoring, streams, device, measures, progress, checkpoints, parent)
@@ -205,7 +206,7 @@ def fitted_in_turns(
     except BaseException as error:
         if is_ours(error, turn.company.interrupted, checkpoints):
             raise
-        ending = ended_by(error)
+        ending = ended_by(error, options)
     finally:
         turn.end()
     written = check_sum(samples.x) != before

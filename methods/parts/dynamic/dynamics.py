@@ -14,7 +14,7 @@ from benchmark.training import Terms
 from methods.parts.autoencoder import squared_error
 from methods.parts.dynamic.conflicts import Schedule, thresholds_after, unconflicted
 from methods.parts.dynamic.interpolation import ACAINetwork, ACAIParams
-from methods.parts.refinement import student_t
+from methods.parts.refinement import still_finite, student_t
 
 FORWARD = 1024
 """How many samples are assigned at once at a check."""
@@ -122,7 +122,7 @@ class Checks:
         """Take the samples nearest to the means of k-means as centres, and the thresholds after all drops (4.2)."""
         embedding = self._of_all(lambda part: self.model.encode(part)[0])
         search = LloydKMeans(self.params.n_clusters, n_init=self.params.centre_starts, random_state=self.seed)
-        found = search.fit(embedding.cpu().numpy())
+        found = search.fit(still_finite(embedding.cpu().numpy()))
         means = torch.from_numpy(found.cluster_centers_).to(embedding)
         nearest = torch.cdist(means.double(), embedding.double()).argmin(dim=1)
         model, params = self.model, self.params
