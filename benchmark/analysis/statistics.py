@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import numpy as np
-
 from benchmark.analysis.derived import metric_value
 from benchmark.analysis.kinds import Find
 from benchmark.measure.judgement import Judgement, Statistic, judge_runs
-from benchmark.measure.loss_regression import LossRegression, every_fourth, loss_regression
+from benchmark.measure.loss_regression import LossRegression, every_fourth, pooled
 from benchmark.measure.mismatch import NotMeasured
 from benchmark.measure.selection import SELECTIONS, Selection
 from benchmark.papers.protocol import MetricRule
@@ -78,8 +76,7 @@ def evaluations(record: RunRecord) -> tuple[list[float], list[float]]:
 
 
 def _pooled(runs: Runs) -> LossRegression | None:
-    points = [evaluations(run.record) for run in runs if run.record.history]
-    return loss_regression(*(np.concatenate(part) for part in zip(*points, strict=True))) if points else None
+    return pooled([evaluations(run.record) for run in runs if run.record.history])
 
 
 def _on_loss(name: str) -> CellStatistic:

@@ -133,6 +133,13 @@ def as_shares(gap: Gap, z: float) -> Gap:
     return Gap(slope * gap.estimate, slope * gap.error, gap.df)
 
 
+def share_apart(z: Estimate | None, share: float) -> Gap | None:
+    """Return the difference of a share of variance, estimated in Fisher's z, and a number from 0 to 1."""
+    bound = math.atanh(math.sqrt(min(max(share, 0.0), 1 - 1e-12)))
+    gap = apart(z, Estimate(bound))
+    return None if gap is None else as_shares(gap, bound)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Two one-sided p: small `holds` where something is borne out, small `fails` where it is not.

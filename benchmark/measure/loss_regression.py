@@ -49,10 +49,19 @@ def loss_regression(losses: npt.ArrayLike, values: npt.ArrayLike) -> LossRegress
     return LossRegression(float(fit.slope), float(fit.stderr), float(fit.rvalue**2), float(fit.pvalue), len(x))
 
 
-def jackknifed(runs: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]], number: str) -> list[float]:
+Points = tuple[npt.ArrayLike, npt.ArrayLike]
+"""Losses and values (t,) of one run."""
+
+
+def pooled(runs: Sequence[Points]) -> LossRegression | None:
+    """Return the regression over all runs together; None where there is none."""
+    return loss_regression(*(np.concatenate(part) for part in zip(*runs, strict=True))) if runs else None
+
+
+def jackknifed(runs: Sequence[Points], number: str) -> list[float]:
     """Return for each run the pseudo-value of a number of the regression over all runs together (Tukey, 1958).
 
-    `runs` are pairs of losses and values (t,). Pseudo-values are n times the number less n - 1 times that without the
+    Pseudo-values are n times the number less n - 1 times that without the
     run. Their mean is the number but for its bias, and they vary as it would over new runs; fits of single runs are
     other numbers, as runs that end apart lower the R2 of all together. R2 itself is skewed, and of few runs calls
     shares too small: its `z` does not. NaN where a regression cannot be.
@@ -61,12 +70,18 @@ def jackknifed(runs: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]], number: str)
     [1.0, 1.0, 1.0]
     """
 
-    def of(parts: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> float:
-        found = loss_regression(*(np.concatenate(part) for part in zip(*parts, strict=True))) if parts else None
+    def of(parts: Sequence[Points]) -> float:
+        found = pooled(parts)
         return math.nan if found is None else float(getattr(found, number))
 
     n, whole = len(runs), of(runs)
     return [n * whole - (n - 1) * of([*runs[:i], *runs[i + 1 :]]) for i in range(n)]
+
+
+def explained(runs: Sequence[Points]) -> list[float]:
+    """Return the pseudo-values of Fisher's z for each run, with the sign that makes their sum positive."""
+    parts = jackknifed(runs, "z")
+    return [math.copysign(1.0, sum(parts)) * part for part in parts]
 
 
 def every_fourth(epochs: npt.ArrayLike) -> npt.NDArray[np.bool_]:

@@ -15,8 +15,8 @@ from itertools import product
 
 import numpy as np
 
-from benchmark.measure.claims import Estimate, Evidence, Gap, apart, as_shares, beyond, mean_of
-from benchmark.measure.loss_regression import jackknifed
+from benchmark.measure.claims import Estimate, Evidence, apart, beyond, mean_of, share_apart
+from benchmark.measure.loss_regression import explained, jackknifed
 
 Floats = np.ndarray
 
@@ -81,10 +81,7 @@ def judged(losses: Floats, accuracies: Floats, share: float) -> Evidence:
     runs = list(zip(losses, accuracies, strict=True))
     if not share:
         return beyond(apart(mean_of(jackknifed(runs, "slope")), Estimate(0.0)))
-    parts, z = np.array(jackknifed(runs, "z")), float(np.arctanh(np.sqrt(share)))
-    gap = apart(mean_of(parts * np.copysign(1, parts.sum())), Estimate(z))
-    assert isinstance(gap, Gap)
-    return beyond(as_shares(gap, z))
+    return beyond(share_apart(mean_of(explained(runs)), share))
 
 
 def table(sets: int) -> str:

@@ -10,9 +10,20 @@ from benchmark.analysis.claims.compared import Compared, Lack, tested_by
 from benchmark.analysis.compare import RunsByReplicate, alike, matched, measured_runs
 from benchmark.analysis.kinds import cell_records
 from benchmark.analysis.statistics import evaluations
-from benchmark.measure.claims import Estimate, Evidence, Gap, apart, as_shares, best_of, mean_of, paired_gap, spread_of
+from benchmark.measure.claims import (
+    Estimate,
+    Evidence,
+    Gap,
+    apart,
+    as_shares,
+    best_of,
+    mean_of,
+    paired_gap,
+    share_apart,
+    spread_of,
+)
 from benchmark.measure.judgement import enough
-from benchmark.measure.loss_regression import jackknifed
+from benchmark.measure.loss_regression import explained, jackknifed
 from benchmark.measure.verdict import NO_DATA, NOT_IMPLEMENTED, QUOTED
 from benchmark.papers.claim_sides import Side, Unit, side_of
 from benchmark.papers.claims import OfTables, Pair
@@ -82,11 +93,8 @@ class Held:
 
     def against(self, number: float) -> Gap | None:
         """Return the difference of this side and a number without chance."""
-        if self.statistic != SHARE:
-            return apart(self.estimate(self.values), Estimate(number))
-        z = math.atanh(math.sqrt(min(max(number, 0.0), 1 - 1e-12)))
-        gap = apart(self.estimate(self.values), Estimate(z))
-        return None if gap is None else as_shares(gap, z)
+        found = self.estimate(self.values)
+        return share_apart(found, number) if self.statistic == SHARE else apart(found, Estimate(number))
 
 
 class Runs:
@@ -207,7 +215,7 @@ class Runs:
         lack = self._lack(cell, label, where)
         if lack is None and not enough(len(values), cell.runs):
             lack = Lack("runs", without or f"{len(values)} of {cell.runs} runs of {label} on {where} count", None)
-        return Held(label, cell, values, lack, row.runs == 1, statistic, table.published_runs or 1)
+        return Held(label, cell, values, lack, cell.deterministic, statistic, table.published_runs or 1)
 
     def _planned(self, table: str, profile: str, reading: Reading) -> Mapping[tuple[str, str, str], PlannedCell]:
         """Return the cells of a table by row, column and setting."""
@@ -247,8 +255,6 @@ def _on_loss(values: RunsByReplicate, statistic: str) -> RunsByReplicate:
     """
     runs = [(place, record) for place, (_, record) in values.items() if record.history]
     points = [evaluations(record) for _, record in runs]
-    number = "z" if statistic == SHARE else statistic.removeprefix(ON_LOSS)
-    found = jackknifed(points, number)
-    turn = math.copysign(1.0, sum(found)) if statistic == SHARE else 1.0
+    found = explained(points) if statistic == SHARE else jackknifed(points, statistic.removeprefix(ON_LOSS))
     parts = zip(runs, found, strict=True)
-    return {place: (turn * part, record) for (place, record), part in parts if math.isfinite(part)}
+    return {place: (part, record) for (place, record), part in parts if math.isfinite(part)}
