@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
-from sklearn.linear_model import ElasticNet
+from sklearn import config_context
+from sklearn.linear_model import enet_path
 
 from methods.parts.flat import stopping_at_its_limit
 
@@ -107,21 +108,25 @@ def _coherence(x: np.ndarray, rows: np.ndarray, vectors: np.ndarray) -> np.ndarr
 def _descended(atoms: np.ndarray, targets: np.ndarray, scale: np.ndarray, tau: float, start: np.ndarray) -> np.ndarray:
     """Return the coefficients (b, s) that minimise the elastic net on `atoms` (b, s, d), by coordinate descent."""
     found = np.empty_like(start)
-    with stopping_at_its_limit():
-        for row, (mine, target) in enumerate(zip(atoms, targets, strict=True)):
-            # scikit-learn divides the squares by the number of values
-            model = ElasticNet(
-                alpha=scale[row] / len(target),
+    gram = atoms @ atoms.transpose(0, 2, 1)
+    right = np.einsum("bsd,bd->bs", atoms, targets)
+    random = np.random.RandomState(0)  # enet_path draws a seed that it has no use for, else from the global generator
+    with stopping_at_its_limit(), config_context(skip_parameter_validation=True):
+        for row, target in enumerate(targets):
+            _, path, _ = enet_path(
+                atoms[row].T,
+                target,
                 l1_ratio=tau,
-                fit_intercept=False,
-                precompute=True,
+                alphas=[scale[row] / len(target)],  # scikit-learn divides the squares by the number of values
+                precompute=gram[row],
+                Xy=right[row],
+                coef_init=start[row],
+                check_input=False,
+                random_state=random,
                 max_iter=SWEEPS,
                 tol=PRECISION,
-                warm_start=True,
-                random_state=0,  # else it draws a seed that it has no use for from the global generator
             )
-            model.coef_ = start[row].copy()
-            found[row] = model.fit(mine.T, target).coef_
+            found[row] = path[:, 0]
     return found
 
 
