@@ -30,7 +30,7 @@ def run_benchmark(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -65,7 +65,7 @@ def test_tests_are_collected_beside_another_distribution_that_ships_a_package_na
         env={**os.environ, "PYTHONPATH": str(decoy.parent)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert collected.returncode == 0, collected.stdout + collected.stderr
@@ -116,7 +116,7 @@ def test_an_environment_with_another_distribution_s_files_in_a_package_of_ours_i
         env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert (result.returncode, result.stdout) == (2, "")

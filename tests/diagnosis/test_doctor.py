@@ -139,6 +139,6 @@ def test_a_claim_says_whether_its_owner_lives(place):
         "import os, sys; from pathlib import Path; from benchmark.files.locks import Claims\n"
         "Claims(Path('results')).take('fedcba9876543210'); os._exit(0)"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=place, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], cwd=place, check=True, timeout=600)
     (dead,) = claims(results)
     assert dead.state == "note" and "which is gone" in dead.what and "takes it over" in dead.mend
