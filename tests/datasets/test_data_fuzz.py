@@ -122,7 +122,7 @@ def test_damaged_files_give_data_or_one_clear_error(kind: str, data: st.DataObje
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", PARSERS)
-@settings(FUZZING, max_examples=3000)
+@settings(FUZZING, max_examples=1000)
 @given(data=st.data())
 def test_many_damaged_files_give_data_or_one_clear_error(kind: str, data: st.DataObject, folder: Path) -> None:
     name, parser, good = PARSERS[kind]
