@@ -106,7 +106,10 @@ def _coherence(x: np.ndarray, rows: np.ndarray, vectors: np.ndarray) -> np.ndarr
 
 
 def _descended(atoms: np.ndarray, targets: np.ndarray, scale: np.ndarray, tau: float, start: np.ndarray) -> np.ndarray:
-    """Return the coefficients (b, s) that minimise the elastic net on `atoms` (b, s, d), by coordinate descent."""
+    """Return the coefficients (b, s) that minimise the elastic net on `atoms` (b, s, d), by coordinate descent.
+
+    It begins at `start` (b, s), which it overwrites.
+    """
     found = np.empty_like(start)
     gram = atoms @ atoms.transpose(0, 2, 1)
     right = np.einsum("bsd,bd->bs", atoms, targets)
