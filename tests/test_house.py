@@ -131,3 +131,35 @@ def test_the_suite_names_no_method_data_set_network_or_paper():
         if constant.value in known
     ]
     assert not found
+
+
+def elapsed(node: ast.expr) -> bool:
+    """Return whether an expression reads a clock and takes from it when something began."""
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and "time." in ast.unparse(node.left)
+
+
+def limits(tree: ast.AST) -> list[int]:
+    """Return the lines of a module that assert that something took less than a number of seconds.
+
+    >>> limits(ast.parse("assert time.monotonic() - started < 5"))
+    [1]
+    >>> limits(ast.parse("seconds = time.perf_counter() - began; assert few / many < 2"))
+    []
+    """
+    return [
+        node.lineno
+        for held in ast.walk(tree)
+        if isinstance(held, ast.Assert)
+        for node in ast.walk(held)
+        if isinstance(node, ast.Compare) and elapsed(node.left) and isinstance(node.ops[0], ast.Lt | ast.LtE)
+    ]
+
+
+def test_no_test_has_a_time_limit():
+    """What a slow machine takes longer for is no fault; speed is shown by ratios (tests/bench)."""
+    found = [
+        f"{shown(path)}:{line}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line in limits(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found

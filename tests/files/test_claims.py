@@ -116,7 +116,7 @@ def test_the_owner_touches_its_claims(tmp_path):
         claims.take("run")
         path = tmp_path / "claims" / "run"
         os.utime(path, (0, 0))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 300
         while path.stat().st_mtime == 0:
             assert time.monotonic() < deadline
             time.sleep(0.01)
