@@ -134,14 +134,17 @@ def test_the_suite_names_no_method_data_set_network_or_paper():
 
 
 def elapsed(node: ast.expr) -> bool:
-    """Return whether an expression reads a clock and takes from it when something began."""
-    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and "time." in ast.unparse(node.left)
+    """Return whether an expression is called seconds, or reads a clock and takes from it when something began."""
+    since = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and "time." in ast.unparse(node.left)
+    return since or (isinstance(node, ast.Name) and node.id in {"seconds", "elapsed"})
 
 
 def limits(tree: ast.AST) -> list[int]:
     """Return the lines of a module that assert that something took less than a number of seconds.
 
     >>> limits(ast.parse("assert time.monotonic() - started < 5"))
+    [1]
+    >>> limits(ast.parse("assert seconds < LIMIT, f'took {seconds} s'"))
     [1]
     >>> limits(ast.parse("seconds = time.perf_counter() - began; assert few / many < 2"))
     []

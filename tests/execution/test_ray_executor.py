@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,7 @@ from benchmark.store import Store
 from tests.support.checkout import ROOT
 from tests.support.records import make_record
 from tests.support.stored_numbers import numbers
+from tests.support.waiting import wait_until
 
 SETS, RUNS = ("phases.train.budget.amount=2", "data.samples=240"), 10
 METHODS = ("ddc", "k-means")
@@ -53,7 +54,7 @@ def cluster(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
             text=True,
         )
     yield process
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
 
 
 def command(results: Path, *options: str) -> list[str]:
@@ -163,15 +164,8 @@ def of_cluster(temporary: Path) -> list[str]:
     return [line for line in lines if str(temporary / "reclust-ray-") in line]
 
 
-def eventually(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
-
-
 def nothing_left(tmp_path: Path, temporary: Path) -> None:
-    eventually(lambda: not of_cluster(temporary), 300, "processes of the cluster are left")
+    wait_until(lambda: not of_cluster(temporary), "no process of the cluster is left")
     assert not list(temporary.glob("reclust-*")), list(temporary.iterdir())
     assert not list((tmp_path / "ray").glob(".cluster-*"))
 
@@ -201,18 +195,18 @@ def test_a_cluster_of_a_command_that_is_ended_leaves_nothing(tmp_path, blow):
     pytest.importorskip("ray", reason="needs the extra `cluster`")
     driver, temporary = local(tmp_path, "--runs", "50")
     marks = (tmp_path / "ray").glob
-    eventually(lambda: bool(list(marks(".cluster-*"))), 300, "no cluster was made")
+    wait_until(lambda: bool(list(marks(".cluster-*"))), "a cluster is made")
     assert of_cluster(temporary)
     if blow == signal.SIGINT:
         for _ in range(2):  # the second stops at once
             os.killpg(driver.pid, blow)
             time.sleep(1)
-        assert driver.wait(timeout=120) == 130, (tmp_path / "output").read_text()
+        assert driver.wait(timeout=600) == 130, (tmp_path / "output").read_text()
         assert "Traceback" not in (tmp_path / "output").read_text()
     else:
         driver.kill()
-        driver.wait(timeout=60)
-        eventually(lambda: not of_cluster(temporary), 300, "processes of the cluster are left")
+        driver.wait(timeout=600)
+        wait_until(lambda: not of_cluster(temporary), "no process of the cluster is left")
         assert list(temporary.glob("reclust-ray-*")) and list((tmp_path / "ray").glob(".cluster-*"))
         tempfile.tempdir = str(temporary)
         try:

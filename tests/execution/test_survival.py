@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from benchmark.store import Store
 from tests.support.attack import made
 from tests.support.checkout import ROOT
 from tests.support.stored_numbers import numbers
+from tests.support.waiting import wait_until
 
 METHODS, SETS, RUNS = ("ddc", "ddc-uco-n"), ("phases.train.budget.amount=1", "data.samples=240"), 3
 PLANNED = len(METHODS) * RUNS
@@ -94,13 +95,6 @@ def children(pid: int) -> list[int]:
 
 def alive(pid: int) -> bool:
     return stat(pid)[:1] not in ([], ["Z"])
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.01)
 
 
 def whole(results: Path) -> dict[str, int]:

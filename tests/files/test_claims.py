@@ -18,6 +18,7 @@ import pytest
 from benchmark.errors import UserError
 from benchmark.files.locks import Claims, alone
 from benchmark.files.owners import alive, machine, process, this_process
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.attack("claims")
 
@@ -116,10 +117,7 @@ def test_the_owner_touches_its_claims(tmp_path):
         claims.take("run")
         path = tmp_path / "claims" / "run"
         os.utime(path, (0, 0))
-        deadline = time.monotonic() + 300
-        while path.stat().st_mtime == 0:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: path.stat().st_mtime != 0, "the claim is touched")
 
 
 def test_a_claim_that_was_taken_over_is_not_given_back_by_its_first_owner(tmp_path):

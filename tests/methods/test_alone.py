@@ -68,12 +68,7 @@ def test_every_estimator_fits_in_workers_that_joblib_spawns():
     jobs = []
     for name in NAMES:
         estimator = getattr(methods, name)(n_clusters=3, epochs=1, pretrain_epochs=1, batch_size=10, threads=1)
-        network = getattr(estimator, "network", None)
-        if network == "mlp-dec":
-            estimator.set_params(initialisation="glorot")
-        sequences = str(network).startswith("gru")
-        x = images if network == "cnn-small" else images[:, 0] if sequences else images.reshape(30, -1)
-        jobs.append((estimator, x))
+        jobs.append((estimator, alone.suited(estimator, images)))
     there = Parallel(n_jobs=2, backend="loky")(delayed(fit_in_worker)(*job) for job in jobs)
     for estimator, (own, x) in zip(there, jobs, strict=True):
         np.testing.assert_array_equal(estimator.labels_, own.fit(x).labels_)

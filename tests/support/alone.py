@@ -7,11 +7,22 @@ import sys
 import traceback
 import warnings
 from multiprocessing.connection import Connection
+from typing import Any
 
 LIBRARIES = ["torch", "torch._dynamo", "sklearn"]
 """What methods import anyway, the second when PyTorch makes an optimiser: there once, in the process that is forked."""
 
 OURS = {"benchmark", "methods", "datasets", "paper_tables"}
+
+
+def suited(estimator: Any, images: Any) -> Any:
+    """Return images (n, 1, h, w) as an estimator's network takes them, and have a deep one begin where it can learn."""
+    network = getattr(estimator, "network", None)
+    if network == "mlp-dec":
+        estimator.set_params(initialisation="glorot")
+    if network == "cnn-small":
+        return images
+    return images[:, 0] if str(network).startswith("gru") else images.reshape(len(images), -1)
 
 
 def fit(name: str, answer: Connection) -> None:
@@ -23,11 +34,6 @@ def fit(name: str, answer: Connection) -> None:
         estimator = getattr(importlib.import_module("methods"), name)
         images = np.random.default_rng(0).random((30, 1, 24, 24), dtype=np.float32)
         fitted = estimator(n_clusters=3, epochs=1, pretrain_epochs=1, batch_size=10)
-        network = getattr(fitted, "network", None)
-        if network == "mlp-dec":
-            fitted.set_params(initialisation="glorot")
-        sequences = str(network).startswith("gru")
-        fitted.fit(images if network == "cnn-small" else images[:, 0] if sequences else images.reshape(30, -1))
-        answer.send(fitted.labels_.tolist())
+        answer.send(fitted.fit(suited(fitted, images)).labels_.tolist())
     except BaseException:
         answer.send(traceback.format_exc())
