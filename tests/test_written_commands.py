@@ -140,10 +140,12 @@ def test_a_page_leads_where_it_says(document, tmp_path):
 
 
 def run(words: list[str], folder: Path) -> int:
+    """Run words as a user does, whose commands keep in a cache what they find out: one of this folder's own."""
+    kept = {"XDG_CACHE_HOME": str(folder / "cache"), "RECLUST_CACHE": ""}
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "RECLUST_CACHE": "off"},
+        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", **kept},
         capture_output=True,
         text=True,
         timeout=600,

@@ -40,6 +40,11 @@ of steps 4 and 5 were measured to differ by .1 to .3 %, with the same code."""
 
 
 STORED_SDS: Final = 3.0
+"""How many sd a mean over `USUAL_RUNS` may lie from the stored one elsewhere."""
+
+
+USUAL_RUNS: Final = 3
+"""How many runs a cell of the quick profile has: a mean of fewer spreads more, in the square root of their number."""
 
 
 # A nearly deterministic method stores an sd of about 0, which would forbid even the few samples that another
@@ -73,8 +78,9 @@ def compare_runs(stored: Sequence[RunView], today: Sequence[RunView], same_machi
 
     Elsewhere the losses of steps 1 and 2 must be equal to a relative 1e-3, but not those of runs that were pre-trained,
     which are at the end of a long trajectory. And the mean of each metric over the replicates must lie within 3 sd of
-    the stored mean: trajectories part, their distribution should not. The sd (ddof=1, at least 0.005, 0.02 where runs
-    trained) is that of all `stored` runs, so give also those that were not made again.
+    the stored mean, 3.7 where two are compared and 5.2 where one is: trajectories part, their distribution should not.
+    The sd (ddof=1, at least 0.005, 0.02 where runs trained) is that of all `stored` runs, so give also those that were
+    not made again.
 
     Raises
     ------
@@ -138,6 +144,7 @@ def _means(stored: Sequence[RunView], pairs: Sequence[tuple[RunView, RunView]]) 
     # The sd comes from all stored runs, also those that were not repeated today: it needs all it can get.
     counted = [run for run in stored if run.status in COUNTED]
     floor = SD_FLOOR_TRAINED if any(run.first_losses for run in counted) else SD_FLOOR
+    sds = STORED_SDS * max(1.0, math.sqrt(USUAL_RUNS / max(1, len(pairs))))
     for name in sorted({name for old, _ in pairs for name in old.metrics}):
         if any(name not in run.metrics for pair in pairs for run in pair):
             yield f"{name} is not given by every run of both sides."
@@ -146,8 +153,8 @@ def _means(stored: Sequence[RunView], pairs: Sequence[tuple[RunView, RunView]]) 
         found = float(np.mean([new.metrics[name] for _, new in pairs]))
         spread = [run.metrics[name] for run in counted if name in run.metrics]
         sd = max(float(np.std(spread, ddof=1)) if len(spread) > 1 else 0.0, floor)
-        if not (abs(found - was) <= STORED_SDS * sd or (math.isnan(found) and math.isnan(was))):
+        if not (abs(found - was) <= sds * sd or (math.isnan(found) and math.isnan(was))):
             yield (
-                f"the mean {name} over {len(pairs)} replicates is {found:.4f}, more than {STORED_SDS:g} sd "
+                f"the mean {name} over {len(pairs)} replicates is {found:.4f}, more than {sds:.1f} sd "
                 f"({sd:.4f}) from the stored {was:.4f}."
             )

@@ -274,12 +274,22 @@ def test_a_run_is_held_to_the_record_of_its_own_kind_of_machine(results):
         assert checked(both, "ddc").disagreements == ()
 
 
+def seen(shift: float, *, trained: bool = True) -> list[RunView]:
+    losses = (1.0, 0.9) if trained else ()
+    return [RunView("id", r, "ok", losses, {"acc": 0.5 + shift}, 0.1) for r in range(3)]
+
+
 @pytest.mark.parametrize(("trained", "moved", "agrees"), [
     (True, 0.05, True), (True, 0.07, False), (False, 0.01, True), (False, 0.02, False),
 ])  # fmt: skip
 def test_three_trained_runs_that_lie_together_by_chance_may_move_by_two_points_times_three(trained, moved, agrees):
-    def seen(shift: float) -> list[RunView]:
-        losses = (1.0, 0.9) if trained else ()
-        return [RunView("id", r, "ok", losses, {"acc": 0.5 + shift}, 0.1) for r in range(3)]
+    stored, today = seen(0.0, trained=trained), seen(moved, trained=trained)
+    assert (compare_runs(stored, today, same_machine=False) == []) is agrees
 
-    assert (compare_runs(seen(0.0), seen(moved), same_machine=False) == []) is agrees
+
+@pytest.mark.parametrize(("runs", "moved", "agrees"), [
+    (3, 0.059, True), (3, 0.061, False), (2, 0.073, True), (2, 0.074, False), (1, 0.103, True), (1, 0.105, False),
+])  # fmt: skip
+def test_a_mean_over_fewer_runs_may_move_as_much_more_as_it_spreads_more(runs, moved, agrees):
+    """By sqrt(3 / runs) of the three sd, here the least that is taken for trained runs: .02."""
+    assert (compare_runs(seen(0.0), seen(moved)[:runs], same_machine=False) == []) is agrees
