@@ -32,6 +32,7 @@ from benchmark.store import Store
 from benchmark.training import DeepClusterer
 from methods.parts.recurrent_networks import SequenceNetwork
 from tests.support import attack
+from tests.support.narrow import narrow_vectors
 from tests.support.offered import offered
 from tests.support.wavering import PROTOCOL, Wavering
 
@@ -101,7 +102,10 @@ def test_runs_of_a_stack_have_the_records_of_runs_alone(name: str, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [offered(name) for name in DEEP if name != "ddc"])
-def test_runs_of_a_stack_have_the_records_of_runs_alone_for_every_method(name: str, tmp_path: Path) -> None:
+def test_runs_of_a_stack_have_the_records_of_runs_alone_for_every_method(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow_vectors(monkeypatch)
     compared(name, tmp_path)
 
 
