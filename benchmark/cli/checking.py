@@ -53,7 +53,7 @@ def check(
 ) -> None:
     """Fail (exit 1) when today's code no longer gives the stored numbers: of the quick profile, or a sample of any.
 
-    With `--runs 1` one run of each cell is made again, in a third of the time. On the kind of machine that made the
+    With `--runs 1` one run of each cell is made again, a third of the runs. On the kind of machine that made the
     stored one it must be equal; elsewhere it is compared as closely as one run can be, by the spread of all of these.
     """
     from benchmark.cli.progress import duration
