@@ -42,8 +42,12 @@ class Size:
     methods: tuple[str, ...]
 
 
-FULL = Size((1, 5, 20), 10, 100, 12_000, 14, 10.0, ("ddc", "ddc-uco-n", "ddc-uco-t", "ae-k-means"))
-SMALL = Size((1, 2), 1, 2, 360, 2, 2.0, ("ddc", "ddc-uco-n", "ddc-uco-t", "ae-k-means"))
+PROBED = ("ddc", "ddc-uco-n", "ddc-uco-t", "ae-k-means", "acai")
+FLAT = ("ae-k-means", "acai")
+"""Methods whose images are vectors."""
+
+FULL = Size((1, 5, 20), 10, 100, 3_000, 14, 10.0, PROBED)
+SMALL = Size((1, 2), 1, 2, 360, 2, 2.0, PROBED)
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,12 @@ def _digest(model: Any) -> str:
 def _fit(name: str, replicate: int, samples: int, device: Any) -> Iterator[Any]:
     """Return the steps of a fit on images as large as MNIST's, that is evaluated before its first step alone."""
     load_plugins()
-    flat = name.startswith("ae")
+    flat = name in FLAT
     x = torch.rand(samples, *((784,) if flat else (1, 28, 28)), generator=torch.Generator().manual_seed(0)) * 2 - 1
     long = {"budget": Budget(unit="steps", amount=10**6), "evaluate_every": 10**6, "keep": "last", "patience": None}
     phases = METHODS[name].default_protocol.phases
     protocol = Protocol(phases={phase: values.model_copy(update=long) for phase, values in phases.items()})
-    estimator = METHODS[name](10, **({"pretraining": "end-to-end"} if flat else {}))
+    estimator = METHODS[name](10, **({"pretraining": "end-to-end"} if name == "ae-k-means" else {}))
     steps: Iterator[Any] = estimator.fitting(x.numpy(), run=RunContext(Streams("probe", replicate), protocol, device))
     return steps
 
@@ -134,7 +138,7 @@ def probe(out: Path, device: str, size: Size) -> int:
     for method in size.methods:
         ways = [("eager", r, "float32") for r in (1, *size.replicates)]  # alone twice: is it repeatable?
         ways += [("captured", r, "float32") for r in size.replicates]
-        if device.startswith("cuda") and not method.startswith("ae"):
+        if device.startswith("cuda") and method not in FLAT:
             ways += [("captured", size.replicates[-1], "tf32")]
         for way, replicates, precision in ways:
             try:

@@ -101,6 +101,8 @@ class Card:
         """Run the tests that need a CUDA device: of those files alone that have any, as others need more packages."""
         files = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").rglob("test_*.py")) if _has_cuda(file)]
         command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-rs", "-p", "no:cacheprovider", *files]
+        if _installed("pytest-xdist"):  # they are short, and most of their time is that of processors
+            command += ["-n", str(max(1, min(12, (os.cpu_count() or 1) - 2)))]
         self.step("tests", command, min(240.0, self.left / 3))
 
     def probe(self) -> None:
