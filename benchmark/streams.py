@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import weakref
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -47,9 +48,7 @@ class Streams:
 
     def torch(self, name: str) -> torch.Generator:
         """Return a fresh CPU generator of the stream `name` (on the CPU, so that all devices agree)."""
-        import torch
-
-        return self._watched(name, torch.Generator().manual_seed(self.seed(name)))
+        return self._watched(name, _torch_generator()().manual_seed(self.seed(name)))
 
     def numpy(self, name: str) -> np.random.Generator:
         """Return a fresh NumPy generator of the stream `name`."""
@@ -84,6 +83,17 @@ class Streams:
             _set_state(generator, self._resumed.pop((name, len(given))))
         given.append(weakref.ref(generator))
         return generator
+
+
+@cache
+def _torch_generator() -> type[torch.Generator]:
+    """Return the class of torch's generators that can be referred to weakly, as torch's own cannot in 2.11."""
+    import torch
+
+    class Generator(torch.Generator):
+        pass
+
+    return Generator
 
 
 def _state(generator: Any) -> Any:
