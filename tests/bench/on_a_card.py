@@ -100,7 +100,7 @@ class Card:
     def tests(self) -> None:
         """Run the tests that need a CUDA device: of those files alone that have any, as others need more packages."""
         files = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").rglob("test_*.py")) if _has_cuda(file)]
-        command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-rs", "-p", "no:cacheprovider", *files]
+        command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-rsfE", "--maxfail=12", "--durations=5", *files]
         if _installed("pytest-xdist"):  # they are short, and most of their time is that of processors
             command += ["-n", str(max(1, min(12, (os.cpu_count() or 1) - 2)))]
         self.step("tests", command, min(240.0, self.left / 3))
@@ -150,8 +150,8 @@ class Card:
 
 
 def _stopped(process: subprocess.Popen[bytes]) -> int:
-    """End a command of ours: by a request first, which `run` answers with checkpoints."""
-    os.killpg(process.pid, signal.SIGTERM)
+    """End a command of ours: by a request first, which `run` answers with checkpoints, and pytest with what it found."""
+    os.killpg(process.pid, signal.SIGINT)
     try:
         return process.wait(timeout=GRACE)
     except subprocess.TimeoutExpired:
