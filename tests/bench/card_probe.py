@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -217,11 +217,12 @@ def main() -> int:
     parser.add_argument("what", help="steps, rivals, or a method whose run is one of the rivals")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, default=Path("card"), help="folder for the numbers")
-    parser.add_argument(
-        "--begin", type=float, default=0.0, help="when a rival begins, in seconds of the system's clock"
-    )
+    parser.add_argument("--methods", default=",".join(PROBED), help="those to probe")
+    parser.add_argument("--replicates", help="how many are made side by side, as 1,5,20")
     arguments = parser.parse_args()
-    size = SMALL if arguments.device == "cpu" else FULL
+    size = replace(SMALL if arguments.device == "cpu" else FULL, methods=tuple(arguments.methods.split(",")))
+    if arguments.replicates:
+        size = replace(size, replicates=tuple(map(int, arguments.replicates.split(","))))
     torch.set_num_threads(1)  # as runs have it
     if arguments.what not in ("steps", "rivals"):
         return rival(arguments.what, arguments.device, size)

@@ -103,6 +103,7 @@ class Card:
         command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-rsfE", "--maxfail=12", "--durations=5", *files]
         if _installed("pytest-xdist"):  # they are short, and most of their time is that of processors
             command += ["-n", str(max(1, min(12, (os.cpu_count() or 1) - 2)))]
+            command += ["--benchmark-disable"] if _installed("pytest-benchmark") else []  # it warns of xdist: an error
         self.step("tests", command, min(240.0, self.left / 3))
 
     def probe(self) -> None:
