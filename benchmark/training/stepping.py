@@ -113,7 +113,9 @@ class Stepper:
             optimiser.zero_grad(set_to_none=True)
             forward = objective.forward or phase.forward
             total = objective.total(forward(phase.model, batch)[0])
-            total.backward()  # type: ignore[no-untyped-call]
+            # Gradients of others would be added to those that an earlier step left, whose memory no captured step owns.
+            wanted = [parameter for parameter in objective.parameters if parameter.requires_grad]
+            total.backward(inputs=wanted)  # type: ignore[no-untyped-call]
             clip_gradients(objective.parameters, phase.spec.clip)
             update(optimiser)
             self.finite.logical_and_(torch.isfinite(total.detach()))

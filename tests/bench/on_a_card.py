@@ -151,7 +151,7 @@ class Card:
 
 
 def _stopped(process: subprocess.Popen[bytes]) -> int:
-    """End a command of ours: by a request first, which `run` answers with checkpoints, and pytest with what it found."""
+    """End a command: by a request first, which `run` answers with checkpoints, and pytest with what it found."""
     os.killpg(process.pid, signal.SIGINT)
     try:
         return process.wait(timeout=GRACE)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -114,3 +115,54 @@ class TapeMachine:
             for tensor, value in zip(changed, before, strict=True):
                 tensor.copy_(value)
         return tape
+
+
+class Outside(TorchDispatchMode):
+    """The memory that operations use and that was there before them, without keeping it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used: dict[int, tuple[str, StorageWeakRef]] = {}
+        self._made: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
+        """Do an operation, and note the memory of its tensors."""
+        kwargs = kwargs or {}
+        for place in _memory((args, kwargs)):
+            if place.cdata not in self._made:
+                self.used.setdefault(place.cdata, (str(func), place))
+        found = func(*args, **kwargs)
+        self._made |= {place.cdata for place in _memory(found)} - self.used.keys()
+        return found
+
+    def gone(self) -> list[str]:
+        """Return the operations whose memory from before is no more."""
+        return [name for name, place in self.used.values() if place.expired()]
+
+
+def _memory(values: Any) -> list[StorageWeakRef]:
+    leaves = [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+    return [StorageWeakRef(leaf.untyped_storage()) for leaf in leaves]
+
+
+class Tenant:
+    """Stands for a captured step that knows whose memory it uses; a replay computes the step anew."""
+
+    def __init__(self, stepper: Stepper, index: Tensor) -> None:
+        self.again = lambda: stepper.compute(index)
+        with Outside() as self.outside:
+            self.again()
+
+    def replay(self) -> None:
+        """Take the step, where all the memory is still there that it had when it was captured."""
+        gone = self.outside.gone()
+        assert not gone, f"what was captured uses memory that is free by now, in {', '.join(gone)}"
+        self.again()
+
+
+class LookingMachine(TapeMachine):
+    """Captures nothing; looks at the memory that captured steps would use."""
+
+    def capture(self, lane: int, stepper: Stepper, index: Tensor) -> Any:
+        """Take the step once, and note the memory."""
+        return Tenant(stepper, index)

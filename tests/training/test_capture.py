@@ -15,7 +15,7 @@ from benchmark.training import Objective, RunContext, TrainingPhase
 from benchmark.training.engines.capture import WARM_STEPS, Captured
 from benchmark.training.stepping import Step, Stepper
 from tests.support.offered import offered
-from tests.support.tape import TapeMachine
+from tests.support.tape import LookingMachine, TapeMachine
 from tests.training import test_interleaving as fits
 from tests.training.test_interleaving import History, alone, estimator, result_of, run_of, samples_for, take_turns
 
@@ -67,6 +67,15 @@ def test_replayed_steps_give_the_bits_of_steps_taken_one_operation_after_another
     joins = [(place, lanes) for place, lanes in enumerate(machine.log) if isinstance(lanes, tuple)]
     assert max(len(lanes) for _, lanes in joins) == 2  # both at once, each on its own lane
     assert all(machine.log[place - len(lanes) : place] == list(lanes) for place, lanes in joins)
+
+
+@pytest.mark.parametrize("name", [offered(name) for name in NAMES])
+def test_the_memory_that_a_captured_step_uses_stays_its_own(name: str) -> None:
+    """As a graph goes on to read and write it, whoever has it by then: so did ACAI's critic with its gradients."""
+    method, engine = METHODS[name], Captured(LookingMachine())
+    fitted, run = estimator(method), run_of(method, 0, History())
+    assert take_turns([fitted.fitting(samples_for(method), run=run)], engine) == {}
+    assert set(engine.reasons.values()) == {""}, engine.reasons
 
 
 class Line(nn.Module):

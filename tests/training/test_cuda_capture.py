@@ -11,6 +11,7 @@ from benchmark.registry import METHODS
 from benchmark.training.engines.capture import Captured, Cuda, engine_for
 from benchmark.training.engines.lanes import Eager
 from benchmark.training.numeric import numeric_mode
+from tests.support.asking import nothing_is_asked
 from tests.support.offered import offered
 from tests.training import test_interleaving as fits
 from tests.training.test_interleaving import History, estimator, run_of, samples_for, take_turns
@@ -69,11 +70,8 @@ def test_replayed_steps_ask_the_device_for_nothing(monkeypatch: pytest.MonkeyPat
     def watched(self: Captured, steps: Any) -> Any:
         if any(step.stepper.steps < 5 for step in steps):  # those that are captured
             return replay(self, steps)
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with nothing_is_asked():
             return replay(self, steps)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
 
     monkeypatch.setattr(Captured, "take", watched)
     assert len(results("ddc", range(3), Captured(Cuda(torch.device("cuda"))), monkeypatch)) == 3
