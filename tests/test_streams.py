@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import weakref
 
 import numpy as np
 import pytest
 import torch
 from sklearn.utils import check_random_state
 
+from benchmark import streams as module
 from benchmark.registry import METHODS, load_plugins
 from benchmark.spec import Protocol
 from benchmark.streams import Streams
@@ -121,3 +123,26 @@ def test_methods_that_share_a_network_start_from_the_same_weights():
     weights = [key for key in shared if fresh[key].ndim > 1]
     assert weights
     assert not any(torch.equal(fresh[key], states[0][key]) for key in weights)
+
+
+def test_generators_are_followed_where_those_of_torch_cannot_be_referred_to_weakly(monkeypatch):
+    class Generator:  # as torch's was until some release after 2.11
+        __slots__ = ("seed",)
+
+        def manual_seed(self, seed):
+            self.seed = seed
+            return self
+
+        def get_state(self):
+            return self.seed
+
+    with pytest.raises(TypeError, match="weak reference"):
+        weakref.ref(Generator())
+    monkeypatch.setattr(torch, "Generator", Generator)
+    module._torch_generator.cache_clear()
+    try:
+        streams = Streams("digits", 0)
+        generator = streams.torch("augment")
+        assert streams.states() == [("augment", 0, generator.seed)] and generator.seed == streams.seed("augment")
+    finally:
+        module._torch_generator.cache_clear()

@@ -5,9 +5,11 @@ On the machine with the card (Python 3.12, torch, and wheels of what it lacks; `
     python tests/bench/on_a_card.py --wheels wheels --data DATA --out OUT --minutes 9
 
 It installs the wheels beside the results, runs ``pytest -m cuda``, probes how fast steps are and whether their bits
-are equal, and makes runs of the paper profile: table 2 of tkuco2024 on USPS, then DEC of dtkc2019 on MNIST. What each
-step said lies in OUT, and runs lie in OUT/results: the same command again goes on with those that are
-left; `--only` names steps. ``--device cpu`` does all of it in a small form, which shows that the script works.
+are equal, and makes runs: pairs of pre-trainings of dynae2022 with the critic trained and frozen (Y15) and what starts
+from them, and of the paper profile table 2 of tkuco2024 on USPS, then DEC of dtkc2019 on MNIST. What each step said
+lies in OUT, and runs lie in OUT/results: the same command again goes on with those that are left; `--only` names steps.
+OUT/home has the rows and histories alone, without weights, for `results merge OUT/home` where results are kept.
+``--device cpu`` does all of it in a small form, which shows that the script works.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +38,7 @@ BARE = (
 )
 """Small packages that a bare machine may lack; torch, numpy, scipy, pandas and scikit-learn are expected there."""
 
-STEPS = ("install", "tests", "probe", "rivals", "usps", "dec")
+STEPS = ("install", "tests", "probe", "pairs", "usps", "dec", "rivals")
 PROBE = (sys.executable, "-m", "tests.bench.card_probe")
 GRACE = 45
 """Seconds in which a command that is asked to stop reaches its checkpoints."""
@@ -118,9 +121,20 @@ class Card:
             "rivals", [*PROBE, "rivals", "--device", self.device, "--out", str(self.out)], min(240.0, self.left / 2)
         )
 
+    def pairs(self) -> None:
+        """Make pairs of pre-trainings, critic trained and frozen (Y15), side by side, and what starts from them."""
+        methods = ["--method", "acai", "--method", "dynae", "--method", "idec-star"]
+        asked = ["--table", "dynae2022/table3", *methods, "--profile", "cpu", "--dataset", "usps"]
+        full = [*asked, "--runs", "3", "--stack", "3", "--set", "phases.pretrain.budget.amount=40000"]
+        short = ["--set", "phases.pretrain.budget.amount=10", "--set", "phases.cluster.budget.amount=140"]
+        trained = [*asked, "--runs", "2", "--stack", "2", *short] if self.small else full
+        arms = {"trained": trained, "frozen": [*trained, "--set", "Y15=code"]}
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda arm: self._run(f"pairs-{arm}", arms[arm], 0.8), arms))
+
     def usps(self) -> None:
-        """Make runs of table 2 of tkuco2024 on USPS."""
-        full = ["--profile", "paper", "--table", "tkuco2024/table2", "--dataset", "usps"]
+        """Make runs of table 2 of tkuco2024 on USPS, five side by side: those that end are kept whenever it stops."""
+        full = ["--profile", "paper", "--table", "tkuco2024/table2", "--dataset", "usps", "--stack", "5"]
         quick = ["--profile", "quick", "--table", "tkuco2024/table2", "--method", "ddc", "--runs", "2", "--stack", "2"]
         self._run("usps", quick if self.small else full, 0.65)
 
@@ -143,9 +157,9 @@ class Card:
     def conclude(self) -> int:
         """Look at what was stored, and name the steps that went wrong."""
         if self.results.exists():
-            self.step(
-                "verify", [sys.executable, "-m", "benchmark", "results", "verify", "--results", str(self.results)], 60
-            )
+            results = [sys.executable, "-m", "benchmark", "results"]
+            self.step("verify", [*results, "verify", "--results", str(self.results)], 60)
+            self.step("home", [*results, "merge", str(self.results), "--results", str(self.out / "home")], 60)
         print(f"steps that failed: {', '.join(self.failed) or 'none'}; all is in {self.out}", flush=True)
         return int(bool(self.failed))
 
