@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from benchmark.execution.events import Died, Event, Finished, Job, Paused, Place
+from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place
+from benchmark.execution.fits.device import LOST, DeviceLost
 from benchmark.execution.fits.signals import say_nothing_on_stdout, signals_come, signals_wait
 from benchmark.execution.gpus import least_used, sees
 from benchmark.execution.stacks import make_stack
@@ -47,6 +48,8 @@ class _Worker:
     def how_it_died(self) -> str:
         self.process.join(5)
         code = self.process.exitcode
+        if code == LOST:
+            return "as its GPU no longer answered"
         if code == -signal.SIGKILL:
             return "killed by SIGKILL, as the system does where memory runs out"
         return f"by the signal {-code}" if code is not None and code < 0 else f"with the exit code {code}"
@@ -142,8 +145,12 @@ def _serve(pipe: Connection[Any, Any], place: Place) -> None:
             stack = jobs.get(timeout=0.5)
         except queue.Empty:
             continue
-        for end in make_stack(stack, place, pipe.send, stop.is_set):
-            pipe.send(end)
+        try:
+            for end in make_stack(stack, place, pipe.send, stop.is_set):
+                pipe.send(end)
+        except DeviceLost as error:
+            pipe.send(Noted(f"a worker's GPU no longer answers it ({error.how}): its runs are made again, one by one."))
+            os._exit(LOST)
 
 
 def _listen(pipe: Connection[Any, Any], jobs: queue.SimpleQueue[tuple[Job, ...]], stop: threading.Event) -> None:

@@ -17,6 +17,7 @@ from benchmark.execution.checkpoints import RunCheckpoints, discard, distrust
 from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place, Progress, Started, never
 from benchmark.execution.execute import RunResult, executing
 from benchmark.execution.fits.apart import Apart, Lost, is_foreign
+from benchmark.execution.fits.device import DeviceLost
 from benchmark.execution.fits.threads import one_thread
 from benchmark.execution.fits.turns import Spoilt, Turn
 from benchmark.execution.shared_data import shared_data
@@ -73,12 +74,12 @@ def making(
         return Paused(job)
     except Lost as error:
         return Died(job, error.how)
+    except (Spoilt, DeviceLost):
+        raise
     except UserError as error:
         return Finished(job, None, error_line(str(error)))
     except OSError as error:
         return Finished(job, None, error_line(sentence(error)))
-    except Spoilt:
-        raise
     except Exception as error:  # the harness's own fault, which costs this run and no other
         return Finished(job, None, f"run {job.run_id} was not made: {error_text(error)}")
     return Finished(job, result.record, spoilt=result.spoilt)

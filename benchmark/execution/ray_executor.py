@@ -23,6 +23,7 @@ from benchmark.execution.agenda import Agenda, Size
 from benchmark.execution.events import Event, Finished, Job, Noted, Paused, Place, Started, never
 from benchmark.execution.execute import RunResult
 from benchmark.execution.fits.apart import Lost
+from benchmark.execution.fits.device import LOST, DeviceLost
 from benchmark.execution.fits.turns import Turn
 from benchmark.execution.jobs import inherited, save, starting_weights, training
 from benchmark.execution.ray_cluster import cluster, marked
@@ -257,6 +258,8 @@ def _on_node(
         jobs = [job for job, _ in handed]
         found = {job.run_id: answer for job, answer in side_by_side(jobs, make, place, lambda event: None)}
         return [found[job.run_id] for job in jobs]
+    except DeviceLost:
+        os._exit(LOST)  # no other task may find this process, whose GPU no longer answers
     finally:
         over.set()
 
@@ -275,6 +278,8 @@ def _answering(
         return _Answer()
     except Lost as error:
         return _Answer(died=error.how)
+    except DeviceLost:
+        raise
     except UserError as error:
         return _Answer(error=error_line(str(error)))
     except OSError as error:

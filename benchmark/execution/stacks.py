@@ -6,13 +6,14 @@ of its own, gives the numbers that it gives alone, and can be gone on from alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import torch
 
 from benchmark.execution.checkpoints import distrust
 from benchmark.execution.events import Event, Job, Noted, Place, never
+from benchmark.execution.fits.device import DeviceLost, refuse_lost
 from benchmark.execution.fits.threads import one_thread
 from benchmark.execution.fits.turns import Company, Spoilt, Turn
 from benchmark.execution.jobs import End, making, trains_apart
@@ -81,20 +82,40 @@ def side_by_side(
     """Let what `make` gives for the jobs take turns with one thread, and yield each job with its result.
 
     One that fails, diverges, ends early or stops leaves the others as they are alone. Where one changes what they
-    share, those that are under way are made anew, each alone. A single job is made without turns.
+    share, those that are under way are made anew, each alone. A single job is made without turns. DeviceLost where
+    the GPU no longer answers the process: the jobs that did not come to an end are to be made in another.
     """
     left = {job.run_id: job for job in jobs}
-    with one_thread():
-        if len(jobs) > 1:
-            company = Company(len(jobs))
-            try:
-                with company:
-                    fits = {job.run_id: make(job, Turn(company)) for job in jobs}
-                    for run_id, result in interleaved(fits, engine_for(torch.device(place.device))):
-                        yield left.pop(run_id), result
-            except Spoilt as error:
-                report(Noted(f"a stack of {len(left)} runs is given up, and each is made alone: {error}."))
-                for run_id in left:
-                    distrust(place.results, place.run_name(run_id), f"run {run_id} was in a stack: {error}")
-        for job in left.values():
-            yield job, alone(make(job, None))
+    try:
+        with one_thread():
+            for run_id, result in _results(left, make, place, report):
+                yield left.pop(run_id), result
+    except Exception as error:
+        try:
+            refuse_lost(place.device, error)
+        except DeviceLost as lost:
+            for run_id in left:  # whatever the GPU computed last is in doubt
+                distrust(place.results, place.run_name(run_id), f"run {run_id}: {lost}")
+            raise
+        raise
+
+
+def _results(
+    left: Mapping[str, Job],
+    make: Callable[[Job, Turn | None], Turns[T]],
+    place: Place,
+    report: Callable[[Event], None],
+) -> Iterator[tuple[str, T]]:
+    """Yield the id and the result of each of the jobs that are `left`, the caller taking it from them."""
+    if len(left) > 1:
+        company = Company(len(left))
+        try:
+            with company:
+                fits = {run_id: make(job, Turn(company)) for run_id, job in left.items()}
+                yield from interleaved(fits, engine_for(torch.device(place.device)))
+        except Spoilt as error:
+            report(Noted(f"a stack of {len(left)} runs is given up, and each is made alone: {error}."))
+            for run_id in left:
+                distrust(place.results, place.run_name(run_id), f"run {run_id} was in a stack: {error}")
+    for run_id, job in list(left.items()):
+        yield run_id, alone(make(job, None))

@@ -19,6 +19,7 @@ import torch
 
 from benchmark.errors import UsageError, UserError, encodable, error_line, error_text, traceback_text
 from benchmark.execution.fits.condition import kept_condition
+from benchmark.execution.fits.device import refuse_lost
 from benchmark.execution.fits.interrupts import interrupts
 from benchmark.execution.fits.scoring import Shown
 from benchmark.measure.verdict import OUT_OF_MEMORY
@@ -193,6 +194,8 @@ def fitted(
         except BaseException as error:
             if is_ours(error, interrupted, checkpoints):
                 raise
+            if shared:  # with other runs, which may be the cause
+                refuse_lost(device, error)
             ending = ended_by(error, options)
         touched = changed()
     seconds = time.perf_counter() - started

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from benchmark.execution.fits.condition import kept_condition
+from benchmark.execution.fits.device import refuse_lost
 from benchmark.execution.fits.fitting import (
     Ending,
     Measure,
@@ -185,7 +186,7 @@ def fitted_in_turns(
 ) -> Turns[Ending]:
     """Fit as `fitting.fitted` does, but stop before each step, and first of all until the others have their samples.
 
-    Raises `Spoilt` beside what that raises.
+    Raises `Spoilt` beside what that raises, and `DeviceLost`.
     """
     streams = Streams(spec.data.name, spec.replicate)
     seed = Streams(spec.data.name, spec.replicate).seed("global")
@@ -206,6 +207,7 @@ def fitted_in_turns(
     except BaseException as error:
         if is_ours(error, turn.company.interrupted, checkpoints):
             raise
+        refuse_lost(device, error)
         ending = ended_by(error, options)
     finally:
         turn.end()
