@@ -47,7 +47,7 @@ def test_the_files_with_tests_for_cuda_are_found(card: Card, monkeypatch: pytest
 
 
 def test_a_step_that_takes_too_long_is_asked_to_stop_and_counts_as_failed(card: Card) -> None:
-    stops = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"
+    stops = "signal.signal(signal.SIGINT, lambda *_: sys.exit(7))"
     code = f"import signal, sys, time; {stops}; time.sleep(60)"
     assert card.step("slow", [sys.executable, "-c", code], 5.0) == 7
     assert card.step("quick", [sys.executable, "-c", "print('done')"], 30.0) == 0
