@@ -24,7 +24,7 @@ class DeviceLost(UserError):
 
 def wait_for(device: str) -> None:
     """Wait until a GPU has done all that it was asked; RuntimeError where it no longer answers."""
-    if device.startswith("cuda") and torch.cuda.is_initialized():
+    if device.startswith("cuda") and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize(torch.device(device))
 
 
