@@ -170,8 +170,8 @@ def test_prediction_of_the_training_samples_gives_the_labels_of_the_kept_weights
     for name in DEEP:
         x = samples_for(name)
         estimator = small(name).set_params(protocol=small_protocol(name, **changes)).fit(x)
-        # Other batch sizes round differently, which may turn a tie.
-        assert (estimator.predict(x) != estimator.labels_).sum() <= 2
+        # Other batch sizes round differently, which may turn a tie. FINCH goes by neighbours, and predict by means.
+        assert name == "ae-finch" or (estimator.predict(x) != estimator.labels_).sum() <= 2
         np.testing.assert_allclose(estimator.transform(x), estimator.embedding_, atol=1e-5)
         lower += estimator.outcome_.loss < estimator.outcome_.final_loss
     assert (lower > 0) == (keep == "best")  # with such large steps, some best weights are not the last
