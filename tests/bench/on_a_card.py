@@ -103,7 +103,8 @@ class Card:
     def tests(self) -> None:
         """Run the tests that need a CUDA device: of those files alone that have any, as others need more packages."""
         files = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").rglob("test_*.py")) if _has_cuda(file)]
-        command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-rsfE", "--maxfail=12", "--durations=5", *files]
+        shown = ["-q", "-rsfE", "--maxfail=12", "--durations=5", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "-m", "cuda", *shown, *files]
         if _installed("pytest-xdist"):  # they are short, and most of their time is that of processors
             command += ["-n", str(max(1, min(12, (os.cpu_count() or 1) - 2)))]
             command += ["--benchmark-disable"] if _installed("pytest-benchmark") else []  # it warns of xdist: an error

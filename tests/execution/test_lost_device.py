@@ -9,30 +9,15 @@ from typing import Any
 import pytest
 
 from benchmark.execution.checkpoints import CHECKPOINTS
-from benchmark.execution.events import Finished, Frequency, Job, Noted, Place
+from benchmark.execution.events import Finished, Frequency, Noted, Place
 from benchmark.execution.executors import processes, serial
 from benchmark.execution.fits import device
 from benchmark.execution.fits.device import DeviceLost
-from benchmark.record import Context
-from benchmark.registry import DATASETS, METHODS, load_plugins
-from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from benchmark.training.stepping import Stepper
-
-load_plugins()
+from tests.execution.test_stacks import jobs
 
 ILLEGAL = "CUDA error: an illegal memory access was encountered"
-
-
-def jobs(number: int) -> list[Job]:
-    """Return replicates of a small run on the digits."""
-    method = METHODS["ddc"]
-    data = DataSpec(name="digits", digest=DATASETS["digits"].digest, samples=70)
-    short = {"batch_size": 20, "budget": Budget(unit="steps", amount=5), "evaluate_every": 2}
-    phases = {name: phase.model_copy(update=short) for name, phase in method.default_protocol.phases.items()}
-    params, protocol = method(10).checked_params().canonical(), Protocol(phases=phases)
-    specs = [RunSpec(method="ddc", params=params, data=data, protocol=protocol, replicate=r) for r in range(number)]
-    return [Job(spec, Context()) for spec in specs]
 
 
 @pytest.fixture
@@ -74,12 +59,12 @@ def test_runs_of_a_worker_whose_gpu_is_lost_are_made_again_and_none_is_called_fa
 ) -> None:
     original = multiprocessing.get_context
     monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: original("fork"))  # has what was replaced
-    events = list(processes(jobs(3), Place(tmp_path / "broken-off"), workers=1, stack=stack))
+    events = list(processes(jobs("ddc", 3), Place(tmp_path / "broken-off"), workers=1, stack=stack))
     assert breaks.exists()
     notes = [event.text for event in events if isinstance(event, Noted)]
     assert notes == [f"a worker's GPU no longer answers it ({ILLEGAL}): its runs are made again, one by one."]
     assert [event.error for event in events if isinstance(event, Finished)] == [""] * 3
-    list(serial(jobs(3), Place(tmp_path / "whole")))
+    list(serial(jobs("ddc", 3), Place(tmp_path / "whole")))
     found = [stored(tmp_path / name) for name in ("broken-off", "whole")]
     assert [one[1] for one in found[0]] == ["ok"] * 3 and found[0] == found[1]
 
@@ -89,7 +74,7 @@ def test_a_process_that_makes_runs_itself_says_in_one_sentence_that_its_gpu_is_l
 ) -> None:
     place = Place(tmp_path, checkpoints=Frequency(seconds=0.0))
     with pytest.raises(DeviceLost, match=r"no longer answers this process \(CUDA error: an illegal .* again\.$"):
-        list(serial(jobs(2), place))
+        list(serial(jobs("ddc", 2), place))
     assert stored(tmp_path) == []
     assert not list((tmp_path / CHECKPOINTS).rglob("*.safetensors"))  # what was computed last is in doubt
 
@@ -101,6 +86,6 @@ def test_an_error_of_a_run_whose_device_answers_is_a_failure_of_its_own(
         raise RuntimeError(ILLEGAL)
 
     monkeypatch.setattr(Stepper, "compute", raises)
-    list(serial(jobs(1), Place(tmp_path)))
+    list(serial(jobs("ddc", 1), Place(tmp_path)))
     ((_, status, error, *_),) = stored(tmp_path)
     assert status == "failed" and ILLEGAL in error
