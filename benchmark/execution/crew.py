@@ -11,11 +11,12 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place
+from benchmark.execution.fits.copies import copies
 from benchmark.execution.fits.device import LOST, DeviceLost
 from benchmark.execution.fits.signals import say_nothing_on_stdout, signals_come, signals_wait
 from benchmark.execution.gpus import least_used, sees
@@ -28,12 +29,15 @@ _STOP = "stop"
 class _Worker:
     """A process and what it is at; `gpu` is all that it sees of CUDA, where given."""
 
+    pipe: Connection[Any, Any]
+
     def __init__(self, place: Place, gpu: str | None = None) -> None:
-        context = multiprocessing.get_context("spawn")
+        # What uses a GPU is no copy: libraries of CUDA may look at the environment when they are imported.
+        context = copies() if place.device == "cpu" else multiprocessing.get_context("spawn")
         self.gpu = gpu
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, place))
         with signals_wait(), sees(gpu):
+            self.process = context.Process(target=_serve, args=(theirs, place, dict(os.environ)))
             self.process.start()
         theirs.close()
         self.jobs: dict[str, Job] = {}
@@ -130,8 +134,10 @@ class Crew:
         worker.pipe.close()
 
 
-def _serve(pipe: Connection[Any, Any], place: Place) -> None:
+def _serve(pipe: Connection[Any, Any], place: Place, variables: Mapping[str, str]) -> None:
     """Make the runs that come through a pipe, until it is closed."""
+    os.environ.clear()
+    os.environ.update(variables)
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -32,11 +32,15 @@ from benchmark.spec import Budget, DataSpec, RunSpec
 
 @dataclass(frozen=True)
 class Measured:
-    """Runs per hour of a crew at work, and the largest private memory of a worker: at work, and while loading."""
+    """Runs per hour of a crew at work; the largest private memory of a worker: at work, and while loading.
+
+    `starting_seconds` are those of processors that all processes took until the last worker was at its first run.
+    """
 
     runs_per_hour: float
     private_mib: float
     loading_mib: float
+    starting_seconds: float
 
 
 def specs(method: str, dataset: str, samples: int | None, steps: int, runs: int) -> list[RunSpec]:
@@ -64,9 +68,25 @@ def private_mib(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 2**10
 
 
+def processor_seconds() -> float:
+    """Return the processor seconds of all processes that come from this one, and live (Linux)."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            found[int(entry.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    total, parents = 0.0, {os.getpid()}
+    while parents := {pid for pid, (parent, _) in found.items() if parent in parents}:
+        total += sum(found[pid][1] for pid in parents)
+    return total
+
+
 def measure(runs: list[RunSpec], workers: int, data_dir: Path | None) -> Measured:
     """Make `runs` with so many workers."""
-    at_work, loading, steps, whole, left = 0.0, 0.0, {}, 1, len(runs)
+    at_work, loading, starting, steps, whole, left = 0.0, 0.0, 0.0, {}, 1, len(runs)
     began = ended = time.perf_counter()
     before = after = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -77,13 +97,13 @@ def measure(runs: list[RunSpec], workers: int, data_dir: Path | None) -> Measure
             if isinstance(event, Progress):
                 steps[event.run_id], whole = event.step, event.total
                 if not before and len(steps) == workers:
-                    began, before = time.perf_counter(), sum(steps.values())
+                    began, before, starting = time.perf_counter(), sum(steps.values()), processor_seconds()
             if isinstance(event, Finished):
                 assert event.record is not None, event.error
                 left -= 1
                 if left == workers - 1:
                     ended, after = time.perf_counter(), sum(steps.values())
-    return Measured(3600 * (after - before) / whole / (ended - began), at_work, loading)
+    return Measured(3600 * (after - before) / whole / (ended - began), at_work, loading, starting)
 
 
 def _multiply(seconds: float, done: multiprocessing.SimpleQueue[float]) -> None:
@@ -136,6 +156,8 @@ def main() -> None:
         "runs per hour, 2 workers": two.runs_per_hour,
         "ratio of runs (target >= 1.7)": two.runs_per_hour / one.runs_per_hour,
         "ratio of matrix products": products / product,
+        "processor seconds until it is at work, 1 worker": one.starting_seconds,
+        "processor seconds until both are at work, 2 workers": two.starting_seconds,
         "private MiB per worker, 1 worker": one.private_mib,
         "private MiB per worker, 2 workers (target <= 600)": two.private_mib,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.execution.crew import Crew
 from benchmark.execution.events import Finished, Job, Place, Progress, Started
 from benchmark.execution.executors import processes, serial
 from benchmark.plan.cells import plan_cells
@@ -193,6 +195,27 @@ def test_no_run_starts_when_the_time_is_over_and_those_begun_are_finished(tmp_pa
         clock.now = 20.0
         made += [event.job.spec.replicate] if isinstance(event, Finished) else []
     assert made == [0, 1]
+
+
+def parent_of_process(pid: int | None) -> int:
+    """Return the process that a process was started by."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
+def test_workers_are_copies_of_one_process_and_find_the_environment_of_their_own_start(tmp_path, monkeypatch):
+    (cell,) = plan_cells(Request("cpu", tables=("tkuco2024/table2",), methods=("k-means",), datasets=("usps",), runs=1))
+    ends: list[Finished] = []
+    with Crew(Place(tmp_path / "results"), 2) as crew:
+        crew.begin(*tiny_jobs("k-means", runs=1))
+        for variable in ("RECLUST_DATA", "XDG_CACHE_HOME"):
+            monkeypatch.setenv(variable, str(tmp_path / "what came later"))
+        crew.begin(Job(cell.specs[0], cell.context))
+        parents = [parent_of_process(worker.process.pid) for worker in crew._crew]
+        while len(ends) < 2:
+            ends += finished(crew.events(1.0))
+    assert parents[0] == parents[1] != os.getpid()
+    assert {end.job.spec.data.name: "what came later" in end.error for end in ends} == {"digits": False, "usps": True}
 
 
 @pytest.mark.slow

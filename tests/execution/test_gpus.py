@@ -58,7 +58,7 @@ def test_each_worker_process_sees_one_gpu_and_the_command_keeps_its_own_view(
     load_plugins()
     cells = [cell for cell in plan_cells(Request(methods=("k-means",))) if cell.specs]
     jobs = [Job(spec, Context()) for spec in cells[0].specs[:3]]
-    with Crew(Place(tmp_path / "results"), 3, ("4", "GPU-5f")) as crew:
+    with Crew(Place(tmp_path / "results", device="cuda"), 3, ("4", "GPU-5f")) as crew:
         for job in jobs:
             crew.begin(job)
         seen = [_environment(worker.process.pid).split(b"\0") for worker in crew._crew]

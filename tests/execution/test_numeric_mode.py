@@ -109,6 +109,6 @@ def test_a_worker_on_a_gpu_finds_the_workspace_of_cublas_in_its_environment(
 
     monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", started_with)
     for gpus in (("0",), ()):
-        with pytest.raises(RuntimeError, match="enough"), Crew(Place(tmp_path), 1, gpus) as crew:
+        with pytest.raises(RuntimeError, match="enough"), Crew(Place(tmp_path, device="cuda"), 1, gpus) as crew:
             crew.begin(Job(spec, Context()))
     assert started == [":4096:8", None] and "CUBLAS_WORKSPACE_CONFIG" not in os.environ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from benchmark.store.rows import evaluation_cells, evaluation_of
 from benchmark.tables.values import CellResult
 from benchmark.training import DeepClusterer, Snapshot
 from benchmark.training.gradients import measured_parameters, term_gradients
+from tests.support.narrow import narrow_vectors
 from tests.support.offered import offered
 
 load_plugins()
@@ -43,6 +45,12 @@ STEPS = {"cnn-small": ("symmetric",), "gru-2x32-bidirectional": ("symmetric", "r
 """By network what makes images its samples; all others take vectors."""
 OF_CRITICS = {"regression", "realism"}
 """Terms that train a critic alone: evaluated, and no part of what the gradients of the network are compared on."""
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let networks on vectors be narrow: what is observed has the same names and bounds."""
+    narrow_vectors(monkeypatch)
 
 
 def spec_of(name: str, epochs: int = 2, **params: Any) -> RunSpec:
@@ -69,9 +77,15 @@ def plain_history(result: RunResult) -> list[tuple[Any, ...]]:
     ]
 
 
+@cache
+def watched_by_all(name: str) -> RunResult:
+    """Return the short run of a method with every observer."""
+    return run(spec_of(name), *OBSERVERS)
+
+
 @every_deep_method
 def test_training_is_bitwise_the_same_with_every_observer(name):
-    without, watched = run(spec_of(name)), run(spec_of(name), *OBSERVERS)
+    without, watched = run(spec_of(name)), watched_by_all(name)
     assert plain_history(without) == plain_history(watched)
     assert without.record.first_losses == watched.record.first_losses
     assert without.record.loss == watched.record.loss and without.record.run_id == watched.record.run_id
@@ -80,7 +94,7 @@ def test_training_is_bitwise_the_same_with_every_observer(name):
 
 @every_deep_method
 def test_drift_of_every_pair_of_terms_is_recorded_at_every_evaluation(name):
-    history = run(spec_of(name), "drift").record.history
+    history = watched_by_all(name).record.history
     for evaluation in history:
         assert set(recorded_terms(evaluation.metrics)) == set(evaluation.terms) - OF_CRITICS
         found = pair_drifts(evaluation.metrics)

@@ -64,8 +64,9 @@ class Command:
             )
 
     def workers(self) -> list[int]:
-        """Return the process ids of the workers."""
-        return [pid for pid in children(self.process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        """Return the process ids of the workers: copies of the one that has imported what they need."""
+        begun = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(self.process.pid)}
+        return [worker for pid, line in begun.items() if b"forkserver" in line for worker in children(pid)]
 
     def end(self) -> tuple[int, str]:
         """Wait for the end, and return the exit code and all that was printed."""

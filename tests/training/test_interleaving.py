@@ -22,12 +22,19 @@ from benchmark.training.engines.lanes import Engine, Turns, interleaved
 from benchmark.training.stepping import Step
 from methods.parts.recurrent_networks import SequenceNetwork
 from tests.support import wavering
+from tests.support.narrow import narrow_vectors
 from tests.support.offered import offered
 
 load_plugins()
 
 DEEP = sorted(name for name, method in METHODS.items() if issubclass(method, DeepClusterer))
 OWN = {"initialisation": "glorot"}
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let networks on vectors be narrow: turns are the same in these."""
+    narrow_vectors(monkeypatch)
 
 
 def protocol_of(method: type[DeepClusterer[Any, Any]], steps: int = 5) -> Protocol:

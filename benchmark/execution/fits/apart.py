@@ -7,7 +7,6 @@ comes back. Whatever it does to itself, by exit or by signal, and however long i
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import signal
 import tempfile
@@ -23,6 +22,7 @@ import numpy as np
 from benchmark.errors import UsageError, UserError, error_text
 from benchmark.execution.events import Frequency
 from benchmark.execution.fits.channel import Incoming, Message, packed, send, unpacked
+from benchmark.execution.fits.copies import copies
 from benchmark.execution.fits.fitting import Ending, failed
 from benchmark.execution.fits.scoring import Scorer, Shown
 from benchmark.execution.fits.signals import signals_wait
@@ -254,7 +254,7 @@ class _Child:
 @contextmanager
 def _process(target: Callable[..., None], *arguments: Any) -> Iterator[_Child]:
     """Start a process for one task, and end it with all that it started."""
-    context = _context()
+    context = copies()
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(theirs, *arguments, dict(os.environ)))
     with signals_wait():
@@ -268,12 +268,3 @@ def _process(target: Callable[..., None], *arguments: Any) -> Iterator[_Child]:
         process.kill()
         process.join(5)  # its own processes may hold on to what says that it ended
         ours.close()
-
-
-def _context() -> Any:
-    """Return how processes are started: as copies of one that has imported torch, in little time."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmark.execution.fits.preloaded"])
-    return context
