@@ -18,7 +18,7 @@ from benchmark.spec import Budget, DataSpec, Protocol, RunSpec
 from benchmark.store.observed import OBSERVERS
 from benchmark.training import Clusterer, ClusterParams, Outcome
 from tests.support.attack import made
-from tests.support.narrow import narrow_vectors
+from tests.support.narrow import narrow_networks
 
 load_plugins()
 torch.set_num_threads(1)
@@ -34,8 +34,8 @@ IMAGES = ("minmax", "resize:28x28")
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let networks on vectors be narrow: labels are as far from these."""
-    narrow_vectors(monkeypatch)
+    """Let networks be narrow: labels are as far from these."""
+    narrow_networks(monkeypatch)
 
 
 def offered(name: str, *more: Any) -> Any:
@@ -46,8 +46,9 @@ def offered(name: str, *more: Any) -> Any:
 def cases() -> Iterator[Any]:
     """Yield each source with methods on vectors, which every source gives, and with one for what its samples are."""
     for name, source in DATASETS.items():
-        yield offered(name, "k-means", ("flatten",))
-        yield offered(name, "idec", ("flatten",))  # which makes its pre-training, too
+        vectors = ("resize:28x28", "flatten") if len(source.shape) == 3 else ("flatten",)
+        yield offered(name, "k-means", vectors)
+        yield offered(name, "idec", vectors)  # which makes its pre-training, too
         if len(source.shape) == 3:
             yield offered(name, "ddc", IMAGES)
         if len(source.shape) == 2:

@@ -21,6 +21,7 @@ from benchmark.training.estimator import CommonArguments
 from datasets.arrays import Dataset
 from datasets.digits import DIGITS
 from methods.parts.vector_networks import Dense, VectorNetwork
+from tests.support.narrow import narrow_networks
 from tests.support.offered import offered
 
 load_plugins()
@@ -55,9 +56,10 @@ def one_thread():
 
 @pytest.fixture(autouse=True, scope="module")
 def narrow_network():
-    """Register a network for vectors, as large networks only make the same promises slowly."""
+    """Register a network for vectors, and narrow that for images: large ones only make the same promises slowly."""
     layers = (Dense("layer1", 32), Dense("layer2", 16), Dense("layer3", 24))
     with pytest.MonkeyPatch.context() as patch:
+        narrow_networks(patch)
         patch.setitem(NETWORKS._entries, NARROW, VectorNetwork(layers, hidden=16))
         yield
 

@@ -33,7 +33,7 @@ from benchmark.store.rows import evaluation_cells, evaluation_of
 from benchmark.tables.values import CellResult
 from benchmark.training import DeepClusterer, Snapshot
 from benchmark.training.gradients import measured_parameters, term_gradients
-from tests.support.narrow import narrow_vectors
+from tests.support.narrow import narrow_networks
 from tests.support.offered import offered
 
 load_plugins()
@@ -49,8 +49,8 @@ OF_CRITICS = {"regression", "realism"}
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let networks on vectors be narrow: what is observed has the same names and bounds."""
-    narrow_vectors(monkeypatch)
+    """Let networks be narrow: what is observed has the same names and bounds."""
+    narrow_networks(monkeypatch)
 
 
 def spec_of(name: str, epochs: int = 2, **params: Any) -> RunSpec:

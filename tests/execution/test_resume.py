@@ -19,7 +19,7 @@ from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import Budget, DataSpec, RunSpec
 from benchmark.training import Clusterer, Hook
 from benchmark.training.resume import Stopped
-from tests.support.narrow import narrow_vectors
+from tests.support.narrow import narrow_networks
 from tests.support.wavering import PROTOCOL
 
 load_plugins()
@@ -168,7 +168,7 @@ def test_every_sampler_and_keep_rule_is_resumed(tmp_path, weights, sampler, keep
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"wavering", "ddc"}))
 def test_every_method_gives_the_same_bits_after_a_stop(tmp_path, weights, name, monkeypatch):
-    narrow_vectors(monkeypatch)
+    narrow_networks(monkeypatch)
     for package in getattr(METHODS[name], "requires", ()):
         pytest.importorskip(package)
     run = spec(name)

@@ -32,7 +32,7 @@ from benchmark.store import Store
 from benchmark.training import DeepClusterer
 from methods.parts.recurrent_networks import SequenceNetwork
 from tests.support import attack
-from tests.support.narrow import narrow_vectors
+from tests.support.narrow import narrow_networks
 from tests.support.offered import offered
 from tests.support.wavering import PROTOCOL, Wavering
 
@@ -105,7 +105,7 @@ def test_runs_of_a_stack_have_the_records_of_runs_alone(name: str, tmp_path: Pat
 def test_runs_of_a_stack_have_the_records_of_runs_alone_for_every_method(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    narrow_vectors(monkeypatch)
+    narrow_networks(monkeypatch)
     compared(name, tmp_path)
 
 

@@ -22,7 +22,7 @@ from benchmark.training.engines.lanes import Engine, Turns, interleaved
 from benchmark.training.stepping import Step
 from methods.parts.recurrent_networks import SequenceNetwork
 from tests.support import wavering
-from tests.support.narrow import narrow_vectors
+from tests.support.narrow import narrow_networks
 from tests.support.offered import offered
 
 load_plugins()
@@ -33,8 +33,8 @@ OWN = {"initialisation": "glorot"}
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let networks on vectors be narrow: turns are the same in these."""
-    narrow_vectors(monkeypatch)
+    """Let networks be narrow: turns are the same in these."""
+    narrow_networks(monkeypatch)
 
 
 def protocol_of(method: type[DeepClusterer[Any, Any]], steps: int = 5) -> Protocol:
