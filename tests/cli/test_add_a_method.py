@@ -17,10 +17,9 @@ from benchmark.errors import UsageError
 from benchmark.registry import load_plugins
 from tests.support.checkout import ROOT
 
-PACKAGES = ("benchmark", "methods", "datasets", "paper_tables", "results", "docs")
+PACKAGES = ("benchmark", "methods", "datasets", "paper_tables", "results", "docs", "tests/support")
 FILES = (
     *("pyproject.toml", "tests/__init__.py", "tests/conftest.py", "tests/methods/__init__.py"),
-    *("tests/support/__init__.py", "tests/support/attack.py", "tests/support/offered.py"),
     *("tests/contract/__init__.py", "tests/contract/test_method_contract.py"),
 )
 
