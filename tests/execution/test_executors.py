@@ -23,6 +23,7 @@ from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import DataSpec, Protocol, RunSpec
 from benchmark.store import Store
 from tests.support.attack import made
+from tests.support.processes import stat
 
 TINY = ("phases.train.budget.amount=1", "data.samples=240")
 
@@ -197,11 +198,6 @@ def test_no_run_starts_when_the_time_is_over_and_those_begun_are_finished(tmp_pa
     assert made == [0, 1]
 
 
-def parent_of_process(pid: int | None) -> int:
-    """Return the process that a process was started by."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes from /proc")
 def test_workers_are_copies_of_one_process_and_find_the_environment_of_their_own_start(tmp_path, monkeypatch):
     (cell,) = plan_cells(Request("cpu", tables=("tkuco2024/table2",), methods=("k-means",), datasets=("usps",), runs=1))
@@ -211,10 +207,10 @@ def test_workers_are_copies_of_one_process_and_find_the_environment_of_their_own
         for variable in ("RECLUST_DATA", "XDG_CACHE_HOME"):
             monkeypatch.setenv(variable, str(tmp_path / "what came later"))
         crew.begin(Job(cell.specs[0], cell.context))
-        parents = [parent_of_process(worker.process.pid) for worker in crew._crew]
+        parents = [stat(worker.process.pid)[1] for worker in crew._crew]
         while len(ends) < 2:
             ends += finished(crew.events(1.0))
-    assert parents[0] == parents[1] != os.getpid()
+    assert parents[0] == parents[1] != str(os.getpid())
     assert {end.job.spec.data.name: "what came later" in end.error for end in ends} == {"digits": False, "usps": True}
 
 

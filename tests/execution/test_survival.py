@@ -23,6 +23,7 @@ from benchmark.registry import load_plugins
 from benchmark.store import Store
 from tests.support.attack import made
 from tests.support.checkout import ROOT
+from tests.support.processes import alive, children
 from tests.support.stored_numbers import numbers
 from tests.support.waiting import wait_until
 
@@ -79,23 +80,6 @@ def run(folder: Path, workers: int, *more: str) -> Command:
     options += [word for text in SETS for word in ("--set", text)]
     table = ("--table", "tkuco2024/table2", "--runs", str(RUNS))
     return Command(folder, "run", *table, *options, *more, "--workers", str(workers), "--results", "results")
-
-
-def stat(pid: int) -> list[str]:
-    """Return state and parent of a process; nothing where it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
-    except OSError:
-        return []
-
-
-def children(pid: int) -> list[int]:
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [child for child in pids if stat(child)[1:] == [str(pid)]]
-
-
-def alive(pid: int) -> bool:
-    return stat(pid)[:1] not in ([], ["Z"])
 
 
 def whole(results: Path) -> dict[str, int]:

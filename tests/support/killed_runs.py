@@ -32,6 +32,7 @@ from benchmark.record import Context
 from benchmark.registry import DATASETS, METHODS, load_plugins
 from benchmark.spec import Budget, DataSpec, RunSpec
 from benchmark.store import Store
+from tests.support.processes import alive, children
 from tests.support.wavering import PROTOCOL
 
 OPERATIONS = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "os.utime")
@@ -136,14 +137,8 @@ def attempt(
 
 def fits() -> list[int]:
     """Return the process ids of the fits that live: children of the server of processes."""
-    server = str(forkserver._forkserver._forkserver_pid)  # type: ignore[attr-defined]
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                found += [int(entry.name)] if parent == server and state != "Z" else []
-    return found
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    return [pid for pid in children(server) if alive(pid)]
 
 
 def attempt_apart(make_all: Callable[[], None], results: Path, chance: random.Random, longest: float) -> str:
