@@ -18,8 +18,6 @@ from tests.support import alone
 from tests.support.checkout import ROOT
 
 load_plugins()
-FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(alone.LIBRARIES)
 OURS = [method for method in METHODS.values() if method.__module__.split(".")[0] == "methods"]
 
 
@@ -34,16 +32,25 @@ def test_every_registered_method_of_ours_can_be_imported_from_the_package():
     assert {method.__name__ for method in OURS} == set(methods.__all__)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_an_estimator_fits_right_after_its_import_in_a_fresh_process(name):
-    """Each in a process of its own, forked from one that has the libraries: importing them takes most of the time."""
-    here, there = FRESH.Pipe(duplex=False)
-    process = FRESH.Process(target=alone.fit, args=(name, there))
+@pytest.fixture(scope="module")
+def fresh():
+    """Give a pipe to a process that has the libraries and nothing of ours, and forks itself for each name."""
+    spawned = multiprocessing.get_context("spawn")
+    here, there = spawned.Pipe()
+    process = spawned.Process(target=alone.serve, args=(there,))
     process.start()
     there.close()
-    labels = here.recv()
+    yield here
+    here.close()
     process.join()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_an_estimator_fits_right_after_its_import_in_a_fresh_process(fresh, name):
+    """Each in a process of its own, forked from one that has the libraries: importing them takes most of the time."""
+    fresh.send(name)
+    labels = fresh.recv()
     assert isinstance(labels, list) and len(labels) == 30, labels
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import sys
 import traceback
 import warnings
@@ -37,3 +38,24 @@ def fit(name: str, answer: Connection) -> None:
         answer.send(fitted.fit(suited(fitted, images)).labels_.tolist())
     except BaseException:
         answer.send(traceback.format_exc())
+
+
+def serve(names: Connection) -> None:
+    """Import the libraries, then answer each name that comes with `fit` in a process forked for it.
+
+    It ends when the pipe is closed. It is a process of its own: Python has one server of forked processes in each
+    process, and where the suite has started its own, that one has the suite imported.
+    """
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    forked = multiprocessing.get_context("fork")
+    while True:
+        try:
+            name = names.recv()
+        except EOFError:
+            return
+        process = forked.Process(target=fit, args=(name, names))
+        process.start()
+        process.join()
+        if process.exitcode:
+            names.send(f"{name}: its process ended with {process.exitcode}")
