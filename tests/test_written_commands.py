@@ -95,14 +95,19 @@ def test_a_newcomer_reads_the_readme_in_five_minutes():
 
 
 def reading() -> list[str]:
-    """Return the commands, each once, that need no data, train nothing, and name nothing that a page adds."""
+    """Return the commands, each once, that need no data, train nothing, and name nothing that a page adds.
+
+    Those that a page below runs, which is run as a whole, are not among them.
+    """
     written = [words for document in DOCUMENTS if document not in EXECUTED for words in commands_of(document)]
+    paged = {shlex.join(words).partition(" --out ")[0] for document in EXECUTED for words in commands_of(document)}
     chosen = [
         words
         for words in written
         if " ".join(words).startswith(READ_ONLY) and not {*words} & {"|", "--run", *OF_EXAMPLES}
     ]
-    return list(dict.fromkeys(shlex.join(words).partition(" --out ")[0] for words in chosen))
+    found = dict.fromkeys(shlex.join(words).partition(" --out ")[0] for words in chosen)
+    return [command for command in found if command not in paged]
 
 
 @pytest.fixture(scope="module")

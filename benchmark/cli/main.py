@@ -118,7 +118,15 @@ def run(
         say(config_text(context))
         return
     from benchmark.cli import running
-    from benchmark.cli.running import How, announce, carry_out, missing_readings, refuse_impossible, refuse_nothing
+    from benchmark.cli.running import (
+        How,
+        announce,
+        carry_out,
+        missing_readings,
+        refuse_impossible,
+        refuse_nothing,
+        with_kept,
+    )
     from benchmark.execution.upkeep import refuse_unwritable, tidy
     from benchmark.plan.cells import plan_cells
     from benchmark.session import Session
@@ -140,7 +148,7 @@ def run(
         say(f"note: {text}", err=True)
     for text in tidy(session.store):
         say(f"warning: {text}", err=True)
-    plan = session.plan(cells)
+    plan = with_kept(session.plan(cells), session)
     refuse_impossible(plan, cells)
     gpus, size = gpus_for(session.device), stack_size(stack, session.device)
     crew = 1 if executor == "serial" else workers or len(gpus) or (1 if session.device != "cpu" else cores())

@@ -16,6 +16,7 @@ from benchmark.printable import printable
 if TYPE_CHECKING:
     from benchmark.execution.events import Event, Finished
     from benchmark.plan.runs import Plan, PlannedRun
+    from benchmark.record import RunRecord
 
 
 @dataclass
@@ -32,7 +33,10 @@ class Tally:
 
 
 class Clock:
-    """The time that is left, from measured times of runs of the same kind and the progress of those that run."""
+    """The time that is left, from measured times of runs of the same kind and the progress of those that run.
+
+    The pace of a run is that of the steps that were made here: it may have gone on from a checkpoint.
+    """
 
     def __init__(self, runs: Iterable[PlannedRun], workers: int) -> None:
         from benchmark.plan.estimate import RunTimes
@@ -42,20 +46,28 @@ class Clock:
         self.estimate = RunTimes(())
         self.started: dict[str, float] = {}
         self.share: dict[str, float] = {}
+        self.first: dict[str, tuple[float, float]] = {}  # when a run first said how much of it is done, and how much
 
     def started_now(self, run_id: str) -> None:
         """Note that a run began."""
         self.started[run_id] = time.monotonic()
+        self.share.pop(run_id, None)
+        self.first.pop(run_id, None)
 
     def reached(self, run_id: str, share: float) -> None:
-        """Note how much of a run is done, from 0 to 1."""
+        """Note how much of a run, or of its phase, is done, from 0 to 1."""
+        if share < self.share.get(run_id, 0.0):  # the next phase of the run
+            self.first.pop(run_id)
+        self.first.setdefault(run_id, (time.monotonic(), share))
         self.share[run_id] = share
 
-    def finished(self, run_id: str) -> None:
-        """Note that a run ended, and learn from it."""
+    def finished(self, run_id: str, record: RunRecord | None = None) -> None:
+        """Note that a run ended, and learn from its record, which counts what it took before a checkpoint, too."""
+        from benchmark.record import COUNTED
+
         run = self.open.pop(run_id, None)
-        if run is not None and run_id in self.started:
-            self.estimate.add(run.spec, time.monotonic() - self.started[run_id])
+        if run is not None and record is not None and record.status in COUNTED:
+            self.estimate.add(run.spec, record.seconds)
 
     def seconds_left(self) -> float | None:
         """Return the seconds until all is done, or None where nothing is known yet."""
@@ -67,10 +79,11 @@ class Clock:
 
     def _left(self, run_id: str, run: PlannedRun) -> float | None:
         share = self.share.get(run_id, 0.0)
-        if run_id in self.started and share > 0:
-            return (time.monotonic() - self.started[run_id]) * (1 - share) / share
-        seconds = self.estimate.seconds(run.spec)
-        return run.seconds if seconds is None else seconds
+        since, at_first = self.first.get(run_id, (0.0, share))
+        if share > at_first:
+            return (time.monotonic() - since) * (1 - share) / (share - at_first)
+        learned = self.estimate.seconds(run.spec)
+        return run.seconds if learned is None else learned * (1 - share)
 
 
 def duration(seconds: float | None) -> str:
@@ -125,7 +138,7 @@ class _Lines:
 
     def _end(self, event: Finished) -> None:
         self.ended += 1
-        self.clock.finished(event.job.spec.run_id)
+        self.clock.finished(event.job.spec.run_id, event.record)
         status = event.record.status if event.record else "not made"
         self.tally.by_status[status] = self.tally.by_status.get(status, 0) + 1
         if event.error:

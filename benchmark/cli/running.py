@@ -117,6 +117,20 @@ def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
     raise UserError(f"no run can be made: {'; '.join(reasons) or 'the table has nothing of what was asked for'}.")
 
 
+def with_kept(plan: Plan, session: Session) -> Plan:
+    """Return a plan whose runs take less by what their checkpoints hold, for those that will go on from one."""
+    if not (session.results / "checkpoints").is_dir():
+        return plan  # and nothing more is imported
+    from benchmark.execution.checkpoints import seconds_kept
+    from benchmark.execution.events import Place
+
+    place, runs = Place(session.results, session.data_dir, session.device), []
+    for run in plan.runs:
+        kept = seconds_kept(session.results, place.run_name(run.spec.run_id)) if run.seconds else 0.0
+        runs.append(replace(run, seconds=max(0.0, run.seconds - kept)) if run.seconds and kept else run)
+    return replace(plan, runs=tuple(runs))
+
+
 def announce(plan: Plan, workers: int) -> None:
     """Say what is stored, what will be made, how long that takes, and what cannot be made."""
     from benchmark.cli.progress import duration

@@ -230,11 +230,11 @@ def _entry_text(facts: dict[str, Any]) -> str:
 
 
 def _train(session: Session, base: PlannedCell, planned: list[Effect], workers: int | None) -> int:
-    from benchmark.cli.running import How, announce, carry_out
+    from benchmark.cli.running import How, announce, carry_out, with_kept
     from benchmark.execution.events import Frequency
 
     cells = [base, *(effect.cell for effect in planned if effect.cell)]
-    plan, crew = session.plan(cells), workers or cores()
+    plan, crew = with_kept(session.plan(cells), session), workers or cores()
     announce(plan, crew)
     code = carry_out(plan, session, How(workers=crew, checkpoints=Frequency())) if plan.runs else 0
     session.refresh()

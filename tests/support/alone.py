@@ -10,8 +10,11 @@ import warnings
 from multiprocessing.connection import Connection
 from typing import Any
 
-LIBRARIES = ["torch", "torch._dynamo", "sklearn"]
-"""What methods import anyway, the second when PyTorch makes an optimiser: there once, in the process that is forked."""
+LIBRARIES = [
+    *("torch", "torch._dynamo", "pydantic", "rich.traceback", "safetensors.torch"),
+    *("sklearn.cluster", "sklearn.decomposition", "sklearn.manifold", "sklearn.mixture", "sklearn.neighbors"),
+]
+"""What methods import anyway, `_dynamo` when PyTorch makes an optimiser: there once, in the process that is forked."""
 
 OURS = {"benchmark", "methods", "datasets", "paper_tables"}
 
