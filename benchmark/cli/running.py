@@ -119,15 +119,16 @@ def refuse_impossible(plan: Plan, cells: list[PlannedCell]) -> None:
 
 def with_kept(plan: Plan, session: Session) -> Plan:
     """Return a plan whose runs take less by what their checkpoints hold, for those that will go on from one."""
-    if not (session.results / "checkpoints").is_dir():
+    if not any((session.results / "checkpoints").glob("*")):
         return plan  # and nothing more is imported
-    from benchmark.execution.checkpoints import seconds_kept
+    from benchmark.execution.checkpoints import steps_kept
     from benchmark.execution.events import Place
 
     place, runs = Place(session.results, session.data_dir, session.device), []
     for run in plan.runs:
-        kept = seconds_kept(session.results, place.run_name(run.spec.run_id)) if run.seconds else 0.0
-        runs.append(replace(run, seconds=max(0.0, run.seconds - kept)) if run.seconds and kept else run)
+        kept = steps_kept(session.results, place.run_name(run.spec.run_id)) if run.seconds else 0
+        share = session.times.share(run.spec, kept) if kept else 0.0
+        runs.append(replace(run, seconds=run.seconds * (1 - share)) if run.seconds and share else run)
     return replace(plan, runs=tuple(runs))
 
 

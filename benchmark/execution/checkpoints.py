@@ -194,19 +194,12 @@ def _content(kept: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> st
     return hashlib.sha256(b"reclust checkpoint\0" + values.encode() + b"\0" + save(dict(tensors))).hexdigest()
 
 
-def seconds_kept(results: Path, run: str) -> float:
-    """Return how many seconds of a run its checkpoints hold, by what they say of themselves; 0 where they say nothing.
-
-    For an estimate: only a file's head is read, and whether its bytes are whole is not asked.
-    """
-    kept = 0.0
-    for *_, path in _listed(checkpoint_folder(results, run)):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError), path.open("rb") as file:
-            length = min(int.from_bytes(file.read(8), "little"), path.stat().st_size)
-            head = plain_json(file.read(length))
-            seconds = float(plain_json(head["__metadata__"]["reclust"])["seconds"])
-            kept = max(kept, seconds if seconds < math.inf else 0.0)
-    return kept
+def steps_kept(results: Path, run: str) -> int:
+    """Return how many optimiser steps of a run its checkpoints hold, by their names: for an estimate."""
+    latest: dict[int, int] = {}
+    for phase, _, minus, _ in _listed(checkpoint_folder(results, run)):
+        latest[phase] = max(latest.get(phase, 0), -minus)
+    return sum(latest.values())
 
 
 def distrust(results: Path, run: str, reason: str) -> bool:

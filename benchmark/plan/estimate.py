@@ -67,6 +67,10 @@ class RunTimes:
         except UsageError:
             return None  # an earlier version knew the method by other parameters
 
+    def share(self, spec: RunSpec, steps: int) -> float:
+        """Return which share of its budget a run has spent after `steps` optimiser steps, from 0 to 1."""
+        return min(1.0, steps / max(1, budget_steps(spec, _samples(spec, self._whole.get(_kind(spec), 0)))))
+
     def peak_mib(self, spec: RunSpec) -> float | None:
         """Return the most memory that a run like this one took, or None where nothing like it was seen.
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from safetensors.torch import save
 
 from benchmark.cli import progress
 from benchmark.cli.progress import Clock
 from benchmark.cli.running import with_kept
-from benchmark.execution.checkpoints import checkpoint_folder, seconds_kept
+from benchmark.execution.checkpoints import checkpoint_folder, steps_kept
+from benchmark.plan.estimate import budget_steps
 from benchmark.plan.runs import Plan, PlannedRun
 from benchmark.registry import METHODS, load_plugins
 from benchmark.session import Session
@@ -101,24 +100,21 @@ def test_a_plan_takes_less_by_what_checkpoints_hold(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(METHODS._entries, "wavering", Wavering)
     run = spec()
     assert attempt(run, tmp_path, 3) is None  # stopped after three steps
-    kept = seconds_kept(tmp_path, run.run_id)
-    assert 0 < kept < 600
+    assert steps_kept(tmp_path, run.run_id) == 3
+    total = budget_steps(run, run.data.samples)
     others = [PlannedRun(spec().model_copy(update={"replicate": 7}), SimpleNamespace(), s) for s in (600.0, None)]
-    plan = Plan((PlannedRun(run, SimpleNamespace(), 600.0), PlannedRun(run, SimpleNamespace(), 0.0), *others))
-    session = Session(tmp_path)
-    assert [r.seconds for r in with_kept(plan, session).runs] == [600.0 - kept, 0.0, 600.0, None]
+    plan = Plan((PlannedRun(run, SimpleNamespace(), 600.0), PlannedRun(run, SimpleNamespace()), *others))
+    left = [600.0 * (1 - 3 / total), None, 600.0, None]
+    assert total > 3
+    assert [r.seconds for r in with_kept(plan, Session(tmp_path)).runs] == left
     assert with_kept(plan, Session(tmp_path / "another")) is plan
 
 
-@pytest.mark.parametrize(
-    "said", ['{"seconds": "long"}', '{"seconds": -5}', '{"seconds": 1e999}', "[]", "{", "{}", "[" * 3000]
-)
-def test_a_checkpoint_that_says_no_number_of_seconds_holds_none(tmp_path: Path, said: str):
+def test_steps_are_counted_over_phases_and_no_file_is_counted_twice(tmp_path: Path):
     folder = checkpoint_folder(tmp_path, "a")
     folder.mkdir(parents=True)
-    name = "00-000000003-within.0123456789abcdef.safetensors"
-    (folder / name).write_bytes(save({}, {"reclust": said}))
-    assert seconds_kept(tmp_path, "a") == 0.0
-    for data in (b"", b"\xff" * 40, json.dumps(said).encode()):
-        (folder / name).write_bytes(data)
-        assert seconds_kept(tmp_path, "a") == 0.0
+    assert steps_kept(tmp_path, "a") == steps_kept(tmp_path, "b") == 0
+    for name in ("00-000000040-end", "01-000000003-within", "01-000000007-within"):
+        (folder / f"{name}.0123456789abcdef.safetensors").write_bytes(b"")
+    (folder / "notes.txt").write_text("")
+    assert steps_kept(tmp_path, "a") == 47
