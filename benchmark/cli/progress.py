@@ -44,13 +44,11 @@ class Clock:
         self.open = {run.spec.run_id: run for run in runs}
         self.workers = workers
         self.estimate = RunTimes(())
-        self.started: dict[str, float] = {}
         self.share: dict[str, float] = {}
         self.first: dict[str, tuple[float, float]] = {}  # when a run first said how much of it is done, and how much
 
     def started_now(self, run_id: str) -> None:
-        """Note that a run began."""
-        self.started[run_id] = time.monotonic()
+        """Note that a run began, perhaps anew."""
         self.share.pop(run_id, None)
         self.first.pop(run_id, None)
 
