@@ -58,6 +58,15 @@ def started(cache: Path, words: list[str]) -> str:
     return done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    "made", [[], ["--set", "data.samples=240", "--workers", "1"]], ids=["stored", "made by a worker"]
+)
+def test_a_driver_imports_nothing_heavy(cache, tmp_path, made):
+    words = ["run", "--table", "tkuco2024/table2", "--method", "k-means", "--runs", "1", *made, "--results"]
+    assert started(cache, [*words, str(tmp_path)]) == "[]"
+    assert any(tmp_path.glob("runs/*")) == bool(made)
+
+
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_a_command_that_only_reads_imports_nothing_heavy(cache, words):
     assert started(cache, words) == "[]"

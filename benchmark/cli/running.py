@@ -14,6 +14,7 @@ from benchmark.plan.request import Request
 
 if TYPE_CHECKING:
     from benchmark.cli.stopping import Stopping
+    from benchmark.execution.agenda import Size
     from benchmark.execution.events import Event, Frequency, Job, Place
     from benchmark.plan.cells import PlannedCell
     from benchmark.plan.runs import Plan
@@ -172,6 +173,10 @@ class How:
 
 def carry_out(plan: Plan, session: Session, how: How) -> int:
     """Make the runs of a plan and return the exit code."""
+    if how.executor == "processes" and session.device == "cpu":
+        from benchmark.execution.fits.copies import begin_importing
+
+        begin_importing()  # beside this process, which imports as much
     from benchmark.cli.progress import follow
     from benchmark.cli.stopping import Stopping
     from benchmark.execution.events import Job, Place
@@ -202,18 +207,25 @@ def carry_out(plan: Plan, session: Session, how: How) -> int:
 
 def _not_stacked(jobs: Sequence[Job], place: Place, stack: int | None) -> Iterator[str]:
     """Yield a sentence where runs are made one by one though stacks were asked for."""
+    if not stack or stack == 1:
+        return
     from benchmark.execution.stacks import stackable
 
-    if stack and stack > 1 and (left := {job.spec.method for job in jobs if not stackable(job, place)}):
+    if left := {job.spec.method for job in jobs if not stackable(job, place)}:
         why = "--run-timeout ends each by itself" if place.seconds is not None else "no steps, or a plug-in"
         yield f"note: --stack makes the runs of {', '.join(sorted(left))} one by one ({why})."
 
 
-def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping, session: Session) -> Iterator[Event]:
-    from benchmark.execution.executors import processes, serial
+def _as_many_as_fit(device: str, session: Session) -> Size:
     from benchmark.execution.stacks import AsManyAsFit, free_mib
 
-    stack = how.stack or AsManyAsFit(free_mib(place.device), session.times.peak_mib)
+    return AsManyAsFit(free_mib(device), session.times.peak_mib)
+
+
+def _events(jobs: list[Job], place: Place, how: How, stopping: Stopping, session: Session) -> Iterator[Event]:
+    from benchmark.execution.executors import processes, serial
+
+    stack = how.stack or _as_many_as_fit(place.device, session)
     if how.executor == "serial":
         return serial(jobs, place, how.until, stopping.asked, stack)
     if how.executor == "ray":

@@ -112,7 +112,7 @@ class Agenda:
         first = self.take(idle=idle)
         if first is None:
             return ()
-        if first == self.lone or self._deaths[first.run_id] or not stackable(first):
+        if size == 1 or first == self.lone or self._deaths[first.run_id] or not stackable(first):
             return (first,)
         most = size if isinstance(size, int) else size(first, self._peaks.get(first.stack))
         stack = [first]

@@ -16,11 +16,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from benchmark.execution.events import Frequency
 from benchmark.files.faults import sentence
@@ -28,7 +26,11 @@ from benchmark.files.owners import draft
 from benchmark.files.quarantine import set_aside
 from benchmark.files.reading import plain_json
 from benchmark.files.writing import write_synced
-from benchmark.training.resume import SavedState, Stopped
+
+if TYPE_CHECKING:  # torch is imported where a state is saved or read: whoever only looks for checkpoints waits for none
+    from torch import Tensor
+
+    from benchmark.training.resume import SavedState
 
 CHECKPOINTS = "checkpoints"
 
@@ -96,6 +98,8 @@ class RunCheckpoints:
         """Write a state and remove the older ones of its phase; where that fails, say so and go on."""
         if self.every is None:
             return
+        from safetensors.torch import save
+
         kept = {"identity": self.identity, "phase": self._name, "resumed": self.resumed, "epoch": self._epoch}
         kept |= {"seconds": self.seconds + self._clock() - self._opened, "state": state.values}
         tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.tensors.items()}
@@ -114,6 +118,8 @@ class RunCheckpoints:
 
     def stop_if_asked(self) -> None:
         """Raise `Stopped` where the run is to stop."""
+        from benchmark.training.resume import Stopped
+
         if self.asked():
             raise Stopped
 
@@ -157,6 +163,10 @@ class RunCheckpoints:
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], SavedState]:
     """Return what was noted with a state, and the state; ValueError where the file is damaged."""
+    from safetensors.torch import load
+
+    from benchmark.training.resume import SavedState
+
     data = path.read_bytes()
     match = _NAME.fullmatch(path.name)
     if match is None or _digest(data) != match[4]:
@@ -170,7 +180,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], SavedState]:
         raise ValueError(f"{path.name} is no checkpoint ({' '.join(str(error).split())[:200]})") from None
 
 
-def _check(kept: dict[str, Any], tensors: Mapping[str, torch.Tensor], step: int, end: bool) -> None:
+def _check(kept: dict[str, Any], tensors: Mapping[str, Tensor], step: int, end: bool) -> None:
     """Raise ValueError where the content of a checkpoint is not as it was saved, or does not fit the file's name.
 
     The digest in its name is of its bytes: who saves other content with it gives it a name that fits. That in its head
@@ -188,8 +198,10 @@ def _check(kept: dict[str, Any], tensors: Mapping[str, torch.Tensor], step: int,
         raise ValueError("it counts what cannot be counted")
 
 
-def _content(kept: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:
+def _content(kept: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """Return a digest of what a checkpoint says: its values, of which run and phase they are, and its tensors."""
+    from safetensors.torch import save
+
     values = json.dumps({name: value for name, value in kept.items() if name != "content"}, sort_keys=True)
     return hashlib.sha256(b"reclust checkpoint\0" + values.encode() + b"\0" + save(dict(tensors))).hexdigest()
 

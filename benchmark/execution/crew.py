@@ -20,7 +20,6 @@ from benchmark.execution.fits.copies import copies
 from benchmark.execution.fits.device import LOST, DeviceLost
 from benchmark.execution.fits.signals import say_nothing_on_stdout, signals_come, signals_wait
 from benchmark.execution.gpus import least_used, sees
-from benchmark.execution.stacks import make_stack
 from benchmark.registry import load_plugins
 
 _STOP = "stop"
@@ -146,6 +145,8 @@ def _serve(pipe: Connection[Any, Any], place: Place, variables: Mapping[str, str
     jobs: queue.SimpleQueue[tuple[Job, ...]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
     load_plugins(quiet=True)
+    from benchmark.execution.stacks import make_stack  # with torch, which the driver does without
+
     while not stop.is_set():
         try:
             stack = jobs.get(timeout=0.5)

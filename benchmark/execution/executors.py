@@ -15,7 +15,6 @@ from benchmark.execution.agenda import LOOK_AGAIN_SECONDS, Agenda, Size
 from benchmark.execution.crew import Crew
 from benchmark.execution.events import Died, Event, Finished, Job, Noted, Paused, Place, never
 from benchmark.execution.shared_data import shared_folder
-from benchmark.execution.stacks import make_stack, stackable
 from benchmark.files.locks import Claims
 
 POLL_SECONDS = 0.25
@@ -38,7 +37,7 @@ def serial(
     with Claims(place.results) as claims:
         agenda = Agenda(jobs, place, claims, until, asked)
         while agenda.open:
-            taken = agenda.take_stack(stack, partial(stackable, place=place))
+            taken = agenda.take_stack(stack, partial(_stackable, place=place))
             yield from agenda.settled()
             if taken:
                 yield from _made_here(taken, agenda, place, asked)
@@ -49,6 +48,8 @@ def serial(
 
 
 def _made_here(jobs: Sequence[Job], agenda: Agenda, place: Place, asked: Callable[[], bool]) -> Iterator[Event]:
+    from benchmark.execution.stacks import make_stack
+
     events: list[Event] = []
     for end in make_stack(jobs, place, events.append, asked):
         yield from events
@@ -59,6 +60,13 @@ def _made_here(jobs: Sequence[Job], agenda: Agenda, place: Place, asked: Callabl
         if isinstance(end, Finished):
             agenda.ended(end)
         yield end
+
+
+def _stackable(job: Job, place: Place) -> bool:
+    """Whether a run can be one of a stack; who asks imports torch, which a driver of workers does not need."""
+    from benchmark.execution.stacks import stackable
+
+    return stackable(job, place)
 
 
 def processes(
@@ -84,7 +92,7 @@ def processes(
         Crew(replace(place, shared=shared), workers, gpus) as crew,
     ):
         agenda = Agenda(jobs, place, claims, until, asked)
-        can = partial(stackable, place=place)
+        can = partial(_stackable, place=place)
         grace: float | None = None
         while agenda.open:
             while crew.free and (taken := agenda.take_stack(stack, can, idle=not crew.busy)):

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from benchmark.training.numeric import WORKSPACE, WORKSPACE_VARIABLE
-
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -45,6 +43,8 @@ def sees(gpu: str | None) -> Iterator[None]:
     if gpu is None:
         yield
         return
+    from benchmark.training.numeric import WORKSPACE, WORKSPACE_VARIABLE
+
     given = {VARIABLE: gpu, WORKSPACE_VARIABLE: os.environ.get(WORKSPACE_VARIABLE, WORKSPACE)}
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from benchmark.registry import load_plugins
 from benchmark.store import Store
 from tests.support.attack import made
 from tests.support.checkout import ROOT
-from tests.support.processes import alive, children
+from tests.support.processes import alive, children, stat
 from tests.support.stored_numbers import numbers
 from tests.support.waiting import wait_until
 
@@ -52,6 +53,7 @@ class Command:
     """`python -m benchmark ...` in a process group of its own, as a terminal starts it."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder, self.results = folder, folder / "results"
         self.output = folder / f"output-{time.monotonic_ns()}"
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
@@ -68,6 +70,17 @@ class Command:
         """Return the process ids of the workers: copies of the one that has imported what they need."""
         begun = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(self.process.pid)}
         return [worker for pid, line in begun.items() if b"forkserver" in line for worker in children(pid)]
+
+    def hold(self) -> None:
+        """Stop all its processes where they are, until they are to `go_on`."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        group = [self.process.pid, *children(self.process.pid), *self.workers()]
+        wait_until(lambda: all(stat(pid)[:1] in ([], ["T"], ["Z"]) for pid in group), "the processes have stopped")
+
+    def go_on(self) -> None:
+        """Let all its processes that are left go on."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGCONT)
 
     def end(self) -> tuple[int, str]:
         """Wait for the end, and return the exit code and all that was printed."""
@@ -87,12 +100,29 @@ def whole(results: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in results.glob("runs/[0-9a-f]*/record.json")}
 
 
-def random_moment(command: Command, results: Path, chance: random.Random) -> None:
-    """Wait for a random number of finished runs, and then for a random part of the next."""
+def met(command: Command, chance: random.Random, workers: int) -> bool:
+    """Hold a command after a random number of runs and a random part of the next; whether work is left by then."""
     enough = chance.randint(1, PLANNED - 3)
-    wait_until(lambda: len(whole(results)) >= enough, f"{enough} runs are stored")
+    wait_until(lambda: len(whole(command.results)) >= enough, f"{enough} runs are stored")
     time.sleep(chance.uniform(0, 0.3))
-    assert command.process.poll() is None, "the plan is to be in progress when it is killed"
+    command.hold()
+    return command.process.poll() is None and len(whole(command.results)) < PLANNED - workers
+
+
+def in_the_middle(folder: Path, chance: random.Random, workers: int, *more: str, commands: int = 1) -> list[Command]:
+    """Start commands on a folder and hold the first at a random moment at which work is left; anew where none was left.
+
+    Commands do not wait: on a busy machine they may make all runs while it is not the turn of this process.
+    """
+    for attempt in range(20):
+        place = folder / str(attempt)
+        place.mkdir()
+        begun = [run(place, workers, *more) for _ in range(commands)]
+        if met(begun[0], chance, workers):
+            return begun
+        begun[0].go_on()
+        assert all(command.end()[0] == 0 for command in begun)
+    raise AssertionError("no command was met in the middle of its plan")
 
 
 def crew(moment: int) -> int:
@@ -108,12 +138,11 @@ moments = pytest.mark.parametrize("moment", [1, *(pytest.param(n, marks=pytest.m
 def test_a_killed_driver_leaves_a_valid_store_and_no_worker_and_the_next_run_makes_the_rest(
     tmp_path, undisturbed, call, moment
 ):
-    results = tmp_path / "results"
-    killed = run(tmp_path, crew(moment))
-    random_moment(killed, results, random.Random(moment))
-    workers = killed.workers()
+    (killed,) = in_the_middle(tmp_path, random.Random(moment), crew(moment))
+    workers, results = killed.workers(), killed.results
     os.kill(killed.process.pid, signal.SIGKILL)
     assert killed.end()[0] == -signal.SIGKILL
+    killed.go_on()
     assert len(workers) == crew(moment)
     wait_until(lambda: not any(map(alive, workers)), "the workers of the killed driver have ended")
 
@@ -123,7 +152,7 @@ def test_a_killed_driver_leaves_a_valid_store_and_no_worker_and_the_next_run_mak
     assert code == 0 and said.startswith(f"{len(kept)} records read, 0 problems"), said
     assert numbers(results) == {run_id: undisturbed[run_id] for run_id in kept}
 
-    code, text = run(tmp_path, 1).end()
+    code, text = run(killed.folder, 1).end()
     assert code == 0, text
     assert f"{len(kept)} runs are stored, {PLANNED - len(kept)} to make" in text
     assert {run_id: written for run_id, written in whole(results).items() if run_id in kept} == kept
@@ -132,15 +161,15 @@ def test_a_killed_driver_leaves_a_valid_store_and_no_worker_and_the_next_run_mak
 
 @moments
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, undisturbed, moment):
-    results, chance = tmp_path / "results", random.Random(100 + moment)
-    command = run(tmp_path, crew(moment))
-    random_moment(command, results, chance)
+    chance = random.Random(100 + moment)
+    (command,) = in_the_middle(tmp_path, chance, crew(moment))
     os.kill(chance.choice(command.workers()), signal.SIGKILL)
+    command.go_on()
     code, text = command.end()
     assert code == 0, text
     assert f"Runs made: {PLANNED} ok" in text and "Traceback" not in text
-    assert numbers(results) == undisturbed
-    assert Store(results, use_stored=False).problems() == []
+    assert numbers(command.results) == undisturbed
+    assert Store(command.results, use_stored=False).problems() == []
 
 
 def stopped(tmp_path: Path, number: int, *options: str) -> tuple[Path, int, str]:
@@ -177,11 +206,11 @@ def test_a_signal_stops_runs_at_a_checkpoint_and_the_same_command_goes_on_from_i
 @pytest.mark.attack("signals")
 @pytest.mark.slow
 def test_the_second_signal_stops_at_once(tmp_path):
-    results = tmp_path / "results"
-    command = run(tmp_path, 1, "--set", "phases.train.budget.amount=4", "--checkpoint", "never")
-    random_moment(command, results, random.Random(7))
+    long = ("--set", "phases.train.budget.amount=4", "--checkpoint", "never")
+    (command,) = in_the_middle(tmp_path, random.Random(7), 1, *long)
     workers = command.workers()
-    os.kill(workers[0], signal.SIGSTOP)  # it will reach no checkpoint
+    for pid in (command.process.pid, *set(children(command.process.pid)) - set(workers)):
+        os.kill(pid, signal.SIGCONT)  # and not the worker, which will reach no checkpoint
     os.kill(command.process.pid, signal.SIGINT)
     wait_until(lambda: "second signal" in command.output.read_text(), "the first signal is heard")
     os.kill(command.process.pid, signal.SIGINT)
@@ -192,17 +221,17 @@ def test_the_second_signal_stops_at_once(tmp_path):
 
 @pytest.mark.parametrize("kill", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_two_commands_on_one_folder_make_each_run_once_and_lose_none(tmp_path, undisturbed, kill):
-    results = tmp_path / "results"
-    commands = [run(tmp_path, 1), run(tmp_path, 1)]
     if kill:
-        random_moment(commands[0], results, random.Random(11))
+        commands = in_the_middle(tmp_path, random.Random(11), 1, commands=2)
         os.kill(commands[0].process.pid, signal.SIGKILL)
+        commands[0].go_on()
         made("kills")
     else:
+        commands = [run(tmp_path, 1), run(tmp_path, 1)]
         made("claims", PLANNED)
     ends = [command.end() for command in commands]
     assert ends[1][0] == 0 and "Traceback" not in ends[1][1], ends[1][1]
-    assert numbers(results) == undisturbed
+    assert numbers(commands[0].results) == undisturbed
     assert f"Runs made: {PLANNED} ok" in ends[1][1]
     if not kill:
         lines = [line for _, text in ends for line in text.splitlines() if line.startswith("[")]

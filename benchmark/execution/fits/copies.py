@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 from typing import Any
 
+from benchmark.execution.fits.signals import signals_wait
+
 
 def copies() -> Any:
     """Return how processes are started: as copies of one that has imported torch and the methods, in little time.
@@ -16,3 +18,12 @@ def copies() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmark.execution.fits.preloaded"])
     return context
+
+
+def begin_importing() -> None:
+    """Start the process of which copies are made, which imports for seconds, while this one does something else."""
+    if copies().get_start_method() == "forkserver":
+        from multiprocessing.forkserver import ensure_running
+
+        with signals_wait():
+            ensure_running()

@@ -6,8 +6,6 @@ made before. None of them is recorded as failed; the process ends, and each is m
 
 from __future__ import annotations
 
-import torch
-
 from benchmark.errors import UserError, error_line
 
 LOST = 71
@@ -24,7 +22,11 @@ class DeviceLost(UserError):
 
 def wait_for(device: str) -> None:
     """Wait until a GPU has done all that it was asked; RuntimeError where it no longer answers."""
-    if device.startswith("cuda") and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize(torch.device(device))
 
 
