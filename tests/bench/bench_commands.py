@@ -33,6 +33,7 @@ STARTS = {
     "ledger": (["ledger"], "<= .7 s"),
     "table2": (["tables", "--table", "tkuco2024/table2"], "<= 2 s"),
     "status": (["status"], "<= 2 s"),
+    "run": (["run", "--table", "tkuco2024/table2", "--method", "ddc", "--results", "{cache}/results"], "<= 2 s"),
     "explain": (["explain", "tkuco2024/table2", "ddc-uco-t", "mnist", "acc"], "<= 1.5 s"),
 }
 ON_MANY = {"status": "<= 25 s, 2.5 GB", "tables": "<= 40 s, 2.5 GB"}
@@ -48,12 +49,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spent(cache: Path, words: list[str]) -> tuple[float, float]:
-    """Return processor seconds and peak MiB of a command."""
+    """Return processor seconds and peak MiB of a command, which may name the folder `{cache}`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     script = "import sys, benchmark.cli.main as m\ntry:\n    m.main()\nfinally:\n"  # VmHWM: ru_maxrss knows the parent
     script += "    print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0], file=sys.stderr)"
     done = subprocess.run(
-        [sys.executable, "-c", script, *words],
+        [sys.executable, "-c", script, *(word.format(cache=cache) for word in words)],
         cwd=ROOT,
         env={**os.environ, "XDG_CACHE_HOME": str(cache), "RECLUST_CACHE": ""},
         capture_output=True,
