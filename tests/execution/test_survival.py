@@ -72,10 +72,14 @@ class Command:
         return [worker for pid, line in begun.items() if b"forkserver" in line for worker in children(pid)]
 
     def hold(self) -> None:
-        """Stop all its processes where they are, until they are to `go_on`."""
+        """Stop all its processes where they are, until they are to `go_on`.
+
+        One that waits in the system (D), as for a child that was stopped before it became a program, goes no further.
+        """
         os.killpg(self.process.pid, signal.SIGSTOP)
         group = [self.process.pid, *children(self.process.pid), *self.workers()]
-        wait_until(lambda: all(stat(pid)[:1] in ([], ["T"], ["Z"]) for pid in group), "the processes have stopped")
+        held = [[], ["T"], ["D"], ["Z"]]
+        wait_until(lambda: all(stat(pid)[:1] in held for pid in group), "the processes have stopped")
 
     def go_on(self) -> None:
         """Let all its processes that are left go on."""
