@@ -1,6 +1,7 @@
 """One thread for all tests: as the executors make runs, and so that parallel workers do not fight for cores.
 
 A relative RECLUST_DATA is meant from where pytest was started; commands that tests run in other folders find it, too.
+Interrupts are heard where a shell started pytest in the background and had it ignore them: tests send them.
 """
 
 import os
@@ -10,6 +11,7 @@ if os.environ.get("RECLUST_DATA"):
     os.environ["RECLUST_DATA"] = os.path.abspath(os.environ["RECLUST_DATA"])
 
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 import pytest
 import torch
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 pytest.register_assert_rewrite("tests.support")
 
