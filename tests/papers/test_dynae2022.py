@@ -25,7 +25,7 @@ from benchmark.tables.markdown import draw_results
 from paper_tables.dynae2022.figures import FIGURES
 from tests.support.checkout import ROOT
 
-FOLDER = ROOT / "paper_tables" / "dynae2022"
+FOLDER, STORED = ROOT / "paper_tables" / "dynae2022", ROOT / "results" / "stored"
 STARRED = ("dec-star", "idec-star", "dc-star", "dynae")
 
 
@@ -133,8 +133,8 @@ def test_every_published_figure_is_declared_or_drawn():
         assert load_paper("dynae2022").table(table)
 
 
-def test_seconds_are_those_with_the_pre_training_that_a_run_starts_from_and_beside_them_those_without():
-    session = Session(ROOT / "results")
+def test_seconds_are_those_with_the_pre_training_that_a_run_starts_from_and_beside_them_those_without(tmp_path):
+    session = Session(tmp_path, shipped=STORED)
     rules = load_paper("dynae2022").protocol.metrics
     for spec in cells("table5", "quick", methods=("dynae",))[0].specs:
         parent = parent_of(spec)
@@ -147,8 +147,8 @@ def test_seconds_are_those_with_the_pre_training_that_a_run_starts_from_and_besi
             metric_value(run, rules["seconds"], lambda _: ())
 
 
-def test_a_table_of_seconds_names_the_machines_that_took_them():
-    (table,) = stored_tables(Session(ROOT / "results"), Request("quick", tables=("dynae2022/table5",)), profile="quick")
+def test_a_table_of_seconds_names_the_machines_that_took_them(tmp_path):
+    (table,) = stored_tables(Session(tmp_path, shipped=STORED), Request("quick", tables=("dynae2022/table5",)), profile="quick")
     results = [result for row in table.rows for cell in row.cells for result in cell.results.values()]
     machines = {machine for result in results for machine in result.machines}
     (line,) = (text for text in draw_results(table, 0).splitlines() if "Our seconds are of " in text)
