@@ -148,7 +148,8 @@ def test_seconds_are_those_with_the_pre_training_that_a_run_starts_from_and_besi
 
 
 def test_a_table_of_seconds_names_the_machines_that_took_them(tmp_path):
-    (table,) = stored_tables(Session(tmp_path, shipped=STORED), Request("quick", tables=("dynae2022/table5",)), profile="quick")
+    session, asked = Session(tmp_path, shipped=STORED), Request("quick", tables=("dynae2022/table5",))
+    (table,) = stored_tables(session, asked, profile="quick")
     results = [result for row in table.rows for cell in row.cells for result in cell.results.values()]
     machines = {machine for result in results for machine in result.machines}
     (line,) = (text for text in draw_results(table, 0).splitlines() if "Our seconds are of " in text)
