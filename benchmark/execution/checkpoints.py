@@ -118,9 +118,9 @@ class RunCheckpoints:
 
     def stop_if_asked(self) -> None:
         """Raise `Stopped` where the run is to stop."""
-        from benchmark.training.resume import Stopped
-
         if self.asked():
+            from benchmark.training.resume import Stopped
+
             raise Stopped
 
     def _files(self) -> list[Path]:

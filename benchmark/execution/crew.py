@@ -144,9 +144,9 @@ def _serve(pipe: Connection[Any, Any], place: Place, variables: Mapping[str, str
     say_nothing_on_stdout()
     jobs: queue.SimpleQueue[tuple[Job, ...]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
-    load_plugins(quiet=True)
     from benchmark.execution.stacks import make_stack  # with torch, which the driver does without
 
+    load_plugins(quiet=True)
     while not stop.is_set():
         try:
             stack = jobs.get(timeout=0.5)
